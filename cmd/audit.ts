@@ -1,0 +1,179 @@
+/**
+ * Closes the books of every partition, checks a symbol's day, and holds the verdicts against what was planted.
+ *
+ * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some.
+ * **Knows** `books`, `check`, `truth`, `stage`, `crew`.
+ */
+import { type Books, closeBooks, type Finding } from "../lib/books.ts";
+import { checkDay, type Verdict } from "../lib/check.ts";
+import { start } from "../lib/crew.ts";
+import { Misuse, printable } from "../lib/failure.ts";
+import { defineStage } from "../lib/stage.ts";
+import { TOPICS } from "../lib/transport.ts";
+import { type Score, score } from "../lib/truth.ts";
+
+const FINDINGS_SHOWN = 20;
+
+const stage = defineStage({
+  name: "audit",
+  does: "closes the books: log = hot = cold + rejected, or exit 3",
+  reads: [TOPICS.raw, TOPICS.valid, TOPICS.rejected],
+  writes: [],
+  needs: ["hot", "lake"],
+  flags: {
+    symbol: { kind: "text", value: "SYMBOL", does: "checks this symbol's day too (with --date)" },
+    date: { kind: "text", value: "YYYY-MM-DD", pattern: /^\d{4}-\d{2}-\d{2}$/, does: "UTC date of the checks" },
+    truth: { kind: "text", value: "FILE", does: "what simulate planted: was all of it caught, and nothing else" },
+  },
+  examples: [
+    "deno task audit",
+    "deno task audit --symbol TTF-GAS --date 2026-11-20",
+    "deno task audit --truth t.ndjson --json",
+  ],
+  files: ({ truth }) => ({ read: truth ? [truth] : [] }),
+  async run({ values, ranges, log, hot, lake, signal, drain }) {
+    const { symbol, date } = values;
+    if (date !== undefined && !isDate(date)) {
+      throw new Misuse(`Cannot audit --date ${date}: there is no such day, must be YYYY-MM-DD`);
+    }
+    if ((symbol === undefined) !== (date === undefined)) {
+      throw new Misuse("Cannot check a day: --symbol and --date belong together, must both be given");
+    }
+    const books = await closeBooks({ log, ranges, hot, lake, signal });
+    const damages = await lake.damages();
+    const units = await lake.units();
+    const verdicts = symbol === undefined || date === undefined
+      ? []
+      : await checkDay(lake.root, units.flatMap((unit) => unit.files).filter((file) => file.date === date), symbol);
+    const truth = values.truth === undefined
+      ? null
+      : score((await Deno.readTextFile(values.truth)).split("\n").filter((line) => line !== ""), books, {
+        windowMax: 1024,
+        lateMsMax: 1000,
+      });
+    // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
+    const findings = [
+      ...books.flatMap((book) => book.findings).filter(({ finding }) => finding !== "behind" || drain.aborted),
+      ...damages.map((damage) => ({
+        finding: `lake ${damage.kind}`,
+        place: damage.path,
+        first: -1,
+        last: -1,
+        detail: damage.detail,
+      })),
+      ...verdicts.filter(({ status }) => status === "fail").map(findingOf),
+      ...(symbol !== undefined && verdicts.length === 0 ? [nothingOf(symbol, date!)] : []),
+      ...(truth?.missed ?? []).map(({ place, fault, found }) => ({
+        finding: "fault missed",
+        place,
+        first: -1,
+        last: -1,
+        detail: `${fault} was judged ${found}`,
+      })),
+      ...(truth?.wronglyRejected ?? []).map(({ place, found }) => ({
+        finding: "wrongly rejected",
+        place,
+        first: -1,
+        last: -1,
+        detail: found,
+      })),
+    ];
+    return {
+      text: [...booksText(books), ...verdictsText(verdicts), ...truthText(truth), ...findingsText(findings)].join("\n"),
+      balanced: findings.length === 0,
+      findings,
+      books: books.map(({ flagged, rejections, newest: _newest, findings: _findings, ...book }) => ({
+        ...book,
+        flagged: flagged.size,
+        rejections: rejections.size,
+      })),
+      checks: verdicts,
+      ...(truth && { truth }),
+    };
+  },
+});
+
+interface AnyFinding extends Omit<Finding, "finding"> {
+  readonly finding: string;
+}
+
+function isDate(text: string): boolean {
+  const day = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
+}
+
+function findingOf({ check, table, observed, wanted }: Verdict): AnyFinding {
+  return { finding: check, place: table, first: -1, last: -1, detail: `${observed}, must be ${wanted}` };
+}
+
+function nothingOf(symbol: string, date: string): AnyFinding {
+  return { finding: "rows", place: `${symbol} ${date}`, first: -1, last: -1, detail: "the lake has no row of it" };
+}
+
+function booksText(books: readonly Books[]): string[] {
+  const head = ["partition", "raw", "valid", "rejected", "control", "hot", "cold", "repeats", "behind", "checksum"];
+  const body = books.map((b) => {
+    const same = b.checksums.log === b.checksums.hot && b.checksums.log === b.checksums.cold;
+    const numbers = [
+      b.partition,
+      b.raw,
+      b.valid,
+      b.rejected,
+      b.control,
+      b.hot - b.rejected,
+      b.cold,
+      b.repeats,
+      b.behind,
+    ];
+    return [...numbers.map((n) => n.toLocaleString("en")), same ? b.checksums.log.slice(0, 12) : "differs"];
+  });
+  const widths = head.map((name, i) => Math.max(name.length, ...body.map((row) => row[i]!.length)));
+  return [head, ...body].map((row) => row.map((cell, i) => cell.padStart(widths[i]!)).join("  "));
+}
+
+function verdictsText(verdicts: readonly Verdict[]): string[] {
+  if (verdicts.length === 0) return [];
+  return [
+    "",
+    ...verdicts.map((v) =>
+      `${v.status.padEnd(4)}  ${v.table.padEnd(6)}  ${v.check.padEnd(9)}  ${v.observed}  (wanted: ${v.wanted})`
+    ),
+  ];
+}
+
+function truthText(truth: Score | null): string[] {
+  if (truth === null) return [];
+  const caught = Object.values(truth.caught).reduce((sum, n) => sum + n, 0);
+  const waiting = [
+    truth.open > 0 ? `${truth.open} gaps still open` : "",
+    truth.behind > 0 ? `${truth.behind} not judged yet` : "",
+  ].filter(Boolean);
+  return [
+    "",
+    `planted ${truth.planted.toLocaleString("en")}, caught ${
+      caught.toLocaleString("en")
+    }, missed ${truth.missed.length}, clean ticks rejected ${truth.wronglyRejected.length}` +
+    waiting.map((text) => `, ${text}`).join(""),
+    Object.entries(truth.caught).map(([reason, n]) => `${reason} ${n.toLocaleString("en")}`).join("  "),
+  ];
+}
+
+function findingsText(findings: readonly AnyFinding[]): string[] {
+  if (findings.length === 0) {
+    return ["", "the books balance: raw = valid + rejected + control, valid = hot = cold, row for row"];
+  }
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ finding, place, first, last, detail }) => {
+    const range = first < 0 ? "" : first === last ? ` at ${first}` : ` from ${first} to ${last}`;
+    return printable(`  ${finding}: ${place}${range}: ${detail}`);
+  });
+  const more = findings.length > FINDINGS_SHOWN ? [`  and ${findings.length - FINDINGS_SHOWN} more, see --json`] : [];
+  return [
+    "",
+    `the books do not balance: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}`,
+    ...shown,
+    ...more,
+  ];
+}
+
+export default stage;
+if (import.meta.main) await start(stage, import.meta.url);

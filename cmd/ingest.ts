@@ -1,0 +1,102 @@
+/**
+ * A venue's recorded frames into the log. A capture is read once: its position is kept by content hash, so that the same
+ * file again adds nothing and an interrupted one goes on.
+ *
+ * **In** a capture and a venue's mapper, **Out** `ticks.raw`, and every frame counted by kind.
+ * **Knows** `capture`, `venue`, `producer`, `stage`, `crew`.
+ */
+import { contentHash, readCapture } from "../lib/capture.ts";
+import { start } from "../lib/crew.ts";
+import { Misuse } from "../lib/failure.ts";
+import { Resumed } from "../lib/producer.ts";
+import { defineStage } from "../lib/stage.ts";
+import { keyOf } from "../lib/tick.ts";
+import { type Message, partitionOf, TOPICS } from "../lib/transport.ts";
+import { openVenue, VENUES } from "../lib/venue.ts";
+
+/** Ticks between two checkpoints. */
+const SAVE_EVERY = 50_000;
+
+/** How far a capture has been read, and the producer's numbers then. */
+interface Kept {
+  readonly position: number;
+  readonly done: boolean;
+  /** How often it was asked for again. */
+  readonly again: number;
+  readonly numbers: readonly number[];
+}
+
+const stage = defineStage({
+  name: "ingest",
+  does: "a venue's recorded frames as ticks",
+  reads: [],
+  writes: [TOPICS.raw],
+  needs: [],
+  flags: {
+    from: { kind: "text", value: "FILE", does: "capture: plain or gzip, `local_ns frame` or plain JSON lines" },
+    venue: { kind: "choice", of: VENUES, default: VENUES[0]!, does: "whose frames they are" },
+    again: { kind: "switch", does: "reads a capture that was read already" },
+    to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
+  },
+  examples: ["deno task ingest --from capture.jsonl.gz --venue binance"],
+  files: ({ from }) => ({ read: from ? [from] : [] }),
+  async run({ values, send, ranges, log, tally, world, signal }) {
+    const { from } = values;
+    if (from === undefined) throw new Misuse("Cannot ingest: --from is not given, must name a capture");
+    const venue = await openVenue(values.venue);
+    const hash = await contentHash(from);
+    const { epoch, checkpoint } = await log.claim("ingest", 0);
+    const captures: Record<string, Kept> = checkpoint === null ? {} : JSON.parse(checkpoint.state);
+    const places = await ranges(TOPICS.raw);
+    const before = captures[hash];
+    let kept: Kept = before ?? { position: 0, done: false, again: 0, numbers: places.map(() => 0) };
+    if (kept.done && !values.again) {
+      world.report(`${from} was read before, nothing to add (--again reads it again)`);
+      return { lines: 0, ticks: 0, kinds: {} };
+    }
+    if (kept.done) kept = { position: 0, done: false, again: kept.again + 1, numbers: places.map(() => 0) };
+    const resumed = await Resumed.open({
+      id: `ingest-${hash.slice(0, 16)}-${kept.again}`,
+      epoch,
+      numbers: kept.numbers,
+      topic: TOPICS.raw,
+      ranges: places,
+      log,
+      send: (partition, messages) => send(TOPICS.raw, partition, messages),
+    });
+    let saves = checkpoint?.nextOffset ?? 0;
+    const save = (position: number, done: boolean): Promise<void> => {
+      captures[hash] = { position, done, again: kept.again, numbers: resumed.numbers };
+      return log.save("ingest", 0, { epoch, nextOffset: ++saves, state: JSON.stringify(captures) });
+    };
+    const kinds: Record<string, number> = {};
+    let [lines, ticks, saved, position] = [0, 0, 0, kept.position];
+    for await (const batch of readCapture(from, kept.position, signal)) {
+      const lots: Pick<Message, "key" | "value">[][] = places.map(() => []);
+      for (const { frame, receivedTime } of batch.lines) {
+        const mapped = venue.map(frame, receivedTime);
+        kinds[mapped.kind] = (kinds[mapped.kind] ?? 0) + 1;
+        tally.add("frames_total", 1, venue.name, mapped.kind);
+        lines++;
+        for (const tick of mapped.ticks) {
+          const key = keyOf(tick);
+          lots[partitionOf(key, places.length)]!.push({ key, value: JSON.stringify(tick) });
+          ticks++;
+        }
+      }
+      await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));
+      tally.add("ticks_produced_total", sum(lots.map((lot) => lot.length)));
+      position = batch.position;
+      if (ticks - saved < SAVE_EVERY) continue;
+      await save(position, false);
+      saved = ticks;
+    }
+    await save(position, !signal.aborted);
+    return { lines, ticks, kinds };
+  },
+});
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+
+export default stage;
+if (import.meta.main) await start(stage, import.meta.url);

@@ -1,0 +1,152 @@
+/**
+ * The seeded market into the log. Runs add up: sequence, market time and seed are kept, and what an interrupted run had
+ * already appended is made again and passed over, so that nothing is there twice.
+ *
+ * **In** seed, number of ticks, share of faults, **Out** `ticks.raw`; with `--truth` what was planted, and where.
+ * **Knows** `market`, `producer`, `stage`, `crew`.
+ */
+import { start } from "../lib/crew.ts";
+import { Misuse } from "../lib/failure.ts";
+import { Market, type SimMessage } from "../lib/market.ts";
+import { defineStage } from "../lib/stage.ts";
+import { Resumed } from "../lib/producer.ts";
+import { partitionOf, TOPICS } from "../lib/transport.ts";
+
+const PRODUCER = "simulate";
+/** Ticks made at once; they go to all partitions side by side. */
+const FILL_MAX = 16_384;
+/** Ticks between two checkpoints. */
+const SAVE_EVERY = 262_144;
+/** Shortest wait of an open loop, ms. */
+const PACE_MS = 2;
+
+/** What is kept between runs: the market, and the number of the next message in each partition. */
+interface Kept {
+  readonly seed: number;
+  readonly symbols: number;
+  readonly market: string;
+  readonly numbers: readonly number[];
+}
+
+const stage = defineStage({
+  name: "simulate",
+  does: "a seeded market of quotes and trades, with faults on demand",
+  reads: [],
+  writes: [TOPICS.raw],
+  needs: [],
+  flags: {
+    ticks: { kind: "count", default: 1_000_000, does: "how many more; 0 for ever" },
+    seed: { kind: "count", default: 1, does: "same seed, same bytes" },
+    symbols: { kind: "count", default: 50, max: 10_000, does: "how many instruments trade" },
+    faults: { kind: "amount", default: 0.01, max: 1, does: "share of ticks that get a fault beside them" },
+    truth: { kind: "text", value: "FILE", does: "writes each fault's place and reasons" },
+    rate: { kind: "amount", default: 0, unit: "ticks/s", does: "paces by schedule; 0 as fast as it goes" },
+    to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
+  },
+  examples: ["deno task simulate --ticks 100_000 --faults 0.02 --seed 7", "deno task simulate --to - | jq .price"],
+  files: ({ truth }) => ({ read: truth ? [truth] : [], write: truth ? [truth] : [] }),
+  async run({ values, send, ranges, log, world, until, signal, tally }) {
+    const { seed, symbols, faults, rate } = values;
+    const places = await ranges(TOPICS.raw);
+    const { epoch, checkpoint } = await log.claim(PRODUCER, 0);
+    const kept: Kept | null = checkpoint === null ? null : JSON.parse(checkpoint.state);
+    if (kept !== null && (kept.seed !== seed || kept.symbols !== symbols)) {
+      throw new Misuse(
+        `Cannot simulate seed ${seed} with ${symbols} symbols: this data was begun with seed ${kept.seed} and ${kept.symbols} symbols, must be the same, or begin anew with --fresh`,
+      );
+    }
+    const market = new Market({ seed, symbols, faults, ...(kept && { state: kept.market }) });
+    const resumed = await Resumed.open({
+      id: PRODUCER,
+      epoch,
+      numbers: kept?.numbers ?? null,
+      topic: TOPICS.raw,
+      ranges: places,
+      log,
+      send: (partition, messages, due) => send(TOPICS.raw, partition, messages, due),
+    });
+    const partitions = market.instruments.map(({ symbol }) => partitionOf(`sim:${symbol}`, places.length));
+    using truth = values.truth === undefined ? null : new Truths(values.truth, kept !== null);
+
+    const append = async (partition: number, lot: readonly SimMessage[], due: number | undefined): Promise<void> => {
+      const first = await resumed.append(partition, lot, due);
+      if (truth === null) return;
+      lot.forEach((message, i) => {
+        if (message.truth === undefined) return;
+        const opened = message.truth.fault === "gap"
+          ? { eventTime: JSON.parse(message.value as string).eventTime }
+          : {};
+        truth.add({ topic: TOPICS.raw, partition, offset: first + i, ...message.truth, ...opened });
+      });
+    };
+    const save = (): Promise<void> => {
+      const state: Kept = { seed, symbols, market: market.state(), numbers: resumed.numbers };
+      const nextOffset = resumed.numbers.reduce((sum, n) => sum + n, 0);
+      return log.save(PRODUCER, 0, { epoch, nextOffset, state: JSON.stringify(state) });
+    };
+
+    if (kept === null) {
+      const instruments = { control: "instruments", venue: "sim", instruments: market.instruments };
+      for (const partition of places.keys()) {
+        await resumed.append(partition, [{ key: null, value: JSON.stringify(instruments), control: true }]);
+      }
+    }
+    const total = values.ticks || Infinity;
+    let made = 0;
+    let saved = 0;
+    const began = world.now();
+    while (made < total && !signal.aborted) {
+      let count = Math.min(FILL_MAX, total - made);
+      let due: number | undefined;
+      if (rate > 0) {
+        const ready = Math.floor((world.now() - began) * rate / 1000) - made;
+        if (ready < 1) {
+          await until(Math.max(began + (made + 1) * 1000 / rate, world.now() + PACE_MS));
+          continue;
+        }
+        due = began + (made + 1) * 1000 / rate;
+        count = Math.min(count, ready);
+      }
+      const lots: SimMessage[][] = places.map(() => []);
+      for (const message of market.fill(count)) lots[partitions[message.symbolIndex]!]!.push(message);
+      await Promise.all(lots.map((lot, partition) => lot.length > 0 ? append(partition, lot, due) : undefined));
+      truth?.flush();
+      tally.add("ticks_produced_total", count);
+      made += count;
+      if (made - saved >= SAVE_EVERY) {
+        await save();
+        saved = made;
+      }
+    }
+    await save();
+    return { made, marketTime: market.time };
+  },
+});
+
+/** The file of planted faults, a JSON line each. */
+class Truths {
+  readonly #file: Deno.FsFile;
+  #text = "";
+
+  constructor(path: string, goesOn: boolean) {
+    this.#file = Deno.openSync(path, { create: true, write: true, append: goesOn, truncate: !goesOn });
+  }
+
+  add(line: Readonly<Record<string, unknown>>): void {
+    this.#text += JSON.stringify(line) + "\n";
+  }
+
+  flush(): void {
+    const bytes = new TextEncoder().encode(this.#text);
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    this.#text = "";
+  }
+
+  [Symbol.dispose](): void {
+    this.flush();
+    this.#file.close();
+  }
+}
+
+export default stage;
+if (import.meta.main) await start(stage, import.meta.url);

@@ -1,0 +1,97 @@
+/**
+ * Sound ticks into the Parquet lake, each once: a unit of origins is cut by content, published whole, and named by one
+ * line of the ledger.
+ *
+ * **In** `ticks.valid`, **Out** the lake's files and ledger.
+ * **Knows** `fence`, `lake`, `table`, `stage`, `crew`.
+ */
+import { start } from "../lib/crew.ts";
+import { Fence, type Holding, messageOf, startOf } from "../lib/fence.ts";
+import { type Sheet, UNIT_ROWS } from "../lib/lake.ts";
+import { defineStage } from "../lib/stage.ts";
+import { rowOf, TABLE_OF } from "../lib/table.ts";
+import type { ValidTick } from "../lib/tick.ts";
+import { TOPICS } from "../lib/transport.ts";
+
+/** A partition in hand: what the lake holds of it, and the unit in the making. */
+interface Seat {
+  held: Holding;
+  sheet: Sheet;
+  readonly fence: Fence;
+  /** The cut that an earlier owner bound its successors to. */
+  cut: number | null;
+  /** Offset to resume at once the sheet is published. */
+  next: number;
+}
+
+const stage = defineStage({
+  name: "sink-cold",
+  does: "stores sound ticks as Parquet files with a ledger, each once",
+  reads: [TOPICS.valid],
+  writes: [],
+  needs: ["lake"],
+  flags: {
+    start: {
+      kind: "choice",
+      of: ["stored", "earliest"],
+      default: "stored",
+      does: "where to begin when the log has lost its beginning",
+    },
+    "unit-rows": {
+      kind: "count",
+      default: UNIT_ROWS,
+      max: 2_000_000,
+      unit: "rows",
+      does: "applied rows after which a unit closes",
+    },
+  },
+  examples: ["deno task sink-cold --once", "deno task sink-cold --lake file:/mnt/lake"],
+  async run({ receive, lake, log, tally, values, signal, drain }) {
+    const seats = new Map<number, Seat>();
+    let units = 0;
+    let repeats = 0;
+    const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {
+      const place = { sink: "sink-cold", topic, partition };
+      const earliest = values.start === "earliest" ? range.low : undefined;
+      const held = await startOf(lake, place, await log.identity(topic), range, earliest);
+      const fence = new Fence(place, held.origin);
+      const cut = lake.intended(held)?.last ?? null;
+      seats.set(partition, { held, sheet: lake.sheet(held), fence, cut, next: held.next });
+      return held.next;
+    };
+    const publish = async (seat: Seat, next: number): Promise<void> => {
+      await log.sync(seat.held.topic, seat.held.partition);
+      seat.held = await lake.publish(seat.held, seat.sheet, next);
+      seat.sheet = lake.sheet(seat.held);
+      seat.cut = null;
+      units++;
+    };
+    for await (const batch of receive({ start: begin })) {
+      const seat = seats.get(batch.partition)!;
+      const before = seat.fence.repeats;
+      for (const record of batch.records) {
+        const tick = messageOf<ValidTick>(record, batch);
+        if (!seat.fence.admits(tick.origin, tick.previous)) continue;
+        if (seat.sheet.rows > 0 && seat.sheet.overflows(tick.eventTime)) await publish(seat, record.offset);
+        seat.sheet.add(TABLE_OF[tick.type], rowOf(tick, batch.partition));
+        if (seat.sheet.rows >= values["unit-rows"] || tick.origin === seat.cut) await publish(seat, record.offset + 1);
+      }
+      seat.next = batch.next;
+      tally.add("stage_repeats_total", seat.fence.repeats - before, "sink-cold");
+      repeats += seat.fence.repeats - before;
+      await batch.ack();
+    }
+    if (drain.aborted && !signal.aborted) {
+      // What is left is sealed where it ends: a cut that the log alone would not give, so it is bound first.
+      for (const seat of seats.values()) {
+        if (seat.sheet.rows === 0) continue;
+        await lake.intend(seat.held, seat.sheet.first, seat.sheet.last);
+        await publish(seat, seat.next);
+      }
+    }
+    return { units, repeats };
+  },
+});
+
+export default stage;
+if (import.meta.main) await start(stage, import.meta.url);

@@ -1,0 +1,156 @@
+/**
+ * Judges every raw message: sound ticks go one way, unsound ones the other, with every rule that they broke. Verdicts are
+ * a function of the log alone: memory and offset are kept together, and what is written twice is the same twice.
+ *
+ * **In** `ticks.raw`, **Out** `ticks.valid`, `ticks.rejected`.
+ * **Knows** `judge`, `rule`, `stage`, `crew`.
+ */
+import { start } from "../lib/crew.ts";
+import { Refusal } from "../lib/failure.ts";
+import { Judge } from "../lib/judge.ts";
+import { RULES, RULES_VERSION } from "../lib/rule.ts";
+import { defineStage } from "../lib/stage.ts";
+import { type Batch, type Message, type Range, TOPICS, type Transport } from "../lib/transport.ts";
+
+/** A partition in hand. */
+interface Seat {
+  readonly judge: Judge;
+  readonly epoch: number;
+  /** The outputs in flight: one append a partition and topic at a time keeps origins rising. */
+  sent: Promise<unknown>;
+  next: number;
+  unsaved: number;
+}
+
+const stage = defineStage({
+  name: "validate",
+  does: "judges each tick: sound ones pass, unsound ones are set aside with every reason",
+  reads: [TOPICS.raw],
+  writes: [TOPICS.valid, TOPICS.rejected],
+  needs: [],
+  flags: {
+    "checkpoint-every": {
+      kind: "count",
+      default: 200_000,
+      unit: "records",
+      does: "records of a partition between two checkpoints",
+    },
+  },
+  examples: ["deno task validate --once", "deno task validate --transport kafka://localhost:9092"],
+  async run({ receive, send, ranges, log, tally, values }) {
+    const seats = new Map<number, Seat>();
+    await refuseUnequal(ranges);
+    const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
+      const { epoch, checkpoint } = await log.claim("validate", partition);
+      if (checkpoint === null && range.low > 0) {
+        throw new Refusal(
+          `Cannot judge partition "${TOPICS.raw}/${partition}": it begins at ${range.low} and nothing was judged yet, must begin at 0`,
+        );
+      }
+      const next = checkpoint?.nextOffset ?? 0;
+      if (next < range.low || next > range.high) {
+        throw new Refusal(
+          `Cannot resume validate on "${TOPICS.raw}/${partition}": judged up to ${next} and the log holds ${range.low} to ${range.high}, must hold where it stopped`,
+        );
+      }
+      const state = checkpoint?.state;
+      const drained = state !== undefined && await isDrained(log, ranges, partition, state);
+      const judge = new Judge({ topic: TOPICS.raw, partition, drained, ...(state !== undefined && { state }) });
+      seats.set(partition, { judge, epoch, sent: Promise.resolve(), next, unsaved: 0 });
+      return next;
+    };
+    const save = async (partition: number, seat: Seat): Promise<void> => {
+      await seat.sent;
+      await log.sync(TOPICS.valid, partition);
+      await log.sync(TOPICS.rejected, partition);
+      await log.save("validate", partition, { epoch: seat.epoch, nextOffset: seat.next, state: seat.judge.state() });
+      seat.unsaved = 0;
+    };
+    for await (const batch of receive({ start: begin })) {
+      const { partition } = batch;
+      const seat = seats.get(partition)!;
+      const { valid, rejected, reasons } = judged(batch, seat.judge);
+      await seat.sent;
+      await log.sync(TOPICS.raw, partition);
+      const sends = [
+        ...(valid.length > 0 ? [send(TOPICS.valid, partition, valid)] : []),
+        ...(rejected.length > 0 ? [send(TOPICS.rejected, partition, rejected)] : []),
+      ];
+      seat.sent = Promise.all(sends);
+      // Judged while the outputs of the last batch are on their way; a failure is thrown where it is awaited.
+      seat.sent.catch(() => {});
+      seat.next = batch.next;
+      seat.unsaved += batch.records.length;
+      tally.add("ticks_valid_total", valid.length);
+      for (const [reason, n] of reasons) tally.add("ticks_invalid_total", n, reason);
+      if (seat.unsaved >= values["checkpoint-every"]) await save(partition, seat);
+      await batch.ack();
+    }
+    for (const [partition, seat] of seats) if (seat.unsaved > 0) await save(partition, seat);
+    const counts = [...seats.values()].map(({ judge }) => judge.counts);
+    for (const { name } of RULES.filter(({ severity }) => severity === "flag")) {
+      tally.add("ticks_flagged_total", sum(counts.map(({ rules }) => rules[name]!)), name);
+    }
+    tally.add("grid_not_judged_total", sum(counts.map(({ ungridded }) => ungridded)));
+    return {
+      rules: Object.fromEntries(
+        RULES.map(({ name }) => [name, sum(counts.map(({ rules }) => rules[name]!))]).filter(([, n]) => n !== 0),
+      ),
+      gridNotJudged: sum(counts.map(({ ungridded }) => ungridded)),
+      skewMs: Math.max(0, ...[...seats.values()].map(({ judge }) => judge.skewMax / 1000)),
+    };
+  },
+});
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+
+/** The verdicts on a batch, as the messages that say them. */
+function judged(batch: Batch, judge: Judge): { valid: Message[]; rejected: Message[]; reasons: Map<string, number> } {
+  const valid: Message[] = [];
+  const rejected: Message[] = [];
+  const reasons = new Map<string, number>();
+  for (const record of batch.records) {
+    const verdict = judge.judge(record);
+    if (verdict.to === "valid") valid.push({ key: record.key, value: verdict.text });
+    else if (verdict.to === "rejected") {
+      rejected.push({ key: record.key, value: verdict.text });
+      reasons.set(verdict.reason, (reasons.get(verdict.reason) ?? 0) + 1);
+    }
+  }
+  return { valid, rejected, reasons };
+}
+
+type Ranges = (topic: typeof TOPICS.raw | typeof TOPICS.valid | typeof TOPICS.rejected) => Promise<readonly Range[]>;
+
+/** A symbol whose partition changed would leave its sequence state behind. */
+async function refuseUnequal(ranges: Ranges): Promise<void> {
+  const [raw, valid, rejected] = await Promise.all([ranges(TOPICS.raw), ranges(TOPICS.valid), ranges(TOPICS.rejected)]);
+  if (raw.length === valid.length && raw.length === rejected.length) return;
+  throw new Refusal(
+    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw.length}, ${valid.length} and ${rejected.length} partitions, must have the same number: drain, then deno task prepare --repartition`,
+  );
+}
+
+/**
+ * Whether the outputs hold nothing beyond the checkpoint. Other rule code may judge the same record otherwise, so it may
+ * only go on from there.
+ */
+async function isDrained(
+  log: Pick<Transport, "read">,
+  ranges: Ranges,
+  partition: number,
+  state: string,
+): Promise<boolean> {
+  const saved: { version: string; lastValid: number; lastRejected: number } = JSON.parse(state);
+  if (saved.version === RULES_VERSION) return true;
+  for (const [topic, last] of [[TOPICS.valid, saved.lastValid], [TOPICS.rejected, saved.lastRejected]] as const) {
+    const { high } = (await ranges(topic))[partition]!;
+    for await (const records of log.read(topic, partition, Math.max(0, high - 1), high)) {
+      if (JSON.parse(String(records.at(-1)!.value)).origin > last) return false;
+    }
+  }
+  return true;
+}
+
+export default stage;
+if (import.meta.main) await start(stage, import.meta.url);

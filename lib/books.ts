@@ -1,0 +1,375 @@
+/**
+ * Closing the books of one partition: over distinct origins and up to a cut, raw = valid + rejected + control, and
+ * valid = hot = cold, row for row. Positions are read before contents, so that it may run beside the pipeline.
+ *
+ * **In** the log and both stores, **Out** counts, checksums and findings, each with the range that it is about.
+ * **Knows** the doors, `reconcile`, `fence`, `table`, `tick`, `failure`.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { crc32 } from "node:zlib";
+import { reasonOf, Refusal } from "./failure.ts";
+import { type Holding, messageOf } from "./fence.ts";
+import type { Hot, HotTable } from "./hot.ts";
+import type { Lake, LakeFile, Unit } from "./lake.ts";
+import { Comparison, type Entry, FATE, Fates, Window } from "./reconcile.ts";
+import { encodeRow, rejectedRowOf, type Row, rowOf, TABLE_NAMES, TABLE_OF, type TableName } from "./table.ts";
+import type { Rejected, ValidTick } from "./tick.ts";
+import { type LogRecord, type Range, TOPICS, type Transport } from "./transport.ts";
+
+/** Something that is not as it must be, and where. */
+export interface Finding {
+  readonly finding:
+    | "log damaged"
+    | "log truncated"
+    | "lost"
+    | "judged twice"
+    | "repeat differs"
+    | "missing in hot"
+    | "extra in hot"
+    | "differs in hot"
+    | "missing in cold"
+    | "extra in cold"
+    | "differs in cold"
+    | "unreadable in cold"
+    | "behind";
+  readonly place: string;
+  /** Offsets or origins, first and last. */
+  readonly first: number;
+  readonly last: number;
+  readonly detail: string;
+}
+
+/** What a flagged or rejected message was noticed for; kept so that planted faults can be looked up. */
+export interface Noticed {
+  readonly series: string;
+  readonly sequence: number | null;
+  readonly eventTime: number;
+  readonly reasons: readonly string[];
+}
+
+/** The closed books of one partition. */
+export interface Books {
+  readonly partition: number;
+  /** Origins below it are in the books. */
+  readonly cut: number;
+  readonly raw: number;
+  readonly control: number;
+  readonly valid: number;
+  readonly rejected: number;
+  readonly hot: number;
+  readonly cold: number;
+  /** Messages that came again with what they said before. */
+  readonly repeats: number;
+  /** Raw records beyond the cut. */
+  readonly behind: number;
+  /** SHA-256 over the rows of valid ticks as log, hot and cold have them, table by table. */
+  readonly checksums: { readonly log: string; readonly hot: string; readonly cold: string };
+  readonly findings: readonly Finding[];
+  /** By origin. */
+  readonly flagged: ReadonlyMap<number, Noticed>;
+  readonly rejections: ReadonlyMap<number, Noticed>;
+  /** The newest event time and highest sequence of each series that has one, for what is still open. */
+  readonly newest: ReadonlyMap<string, { readonly eventTime: number; readonly sequence: number }>;
+}
+
+type Log = Pick<Transport, "read" | "load">;
+interface Sources {
+  readonly log: Log;
+  readonly ranges: (topic: typeof TOPICS[keyof typeof TOPICS]) => Promise<readonly Range[]>;
+  readonly hot: Hot;
+  readonly lake: Lake;
+  readonly signal: AbortSignal;
+}
+
+/** Findings of one kind and place are named in at most this many ranges. */
+const RANGES_MAX = 100;
+
+/** Closes the books of every partition. */
+export async function closeBooks(sources: Sources): Promise<Books[]> {
+  const { log, ranges, hot, lake } = sources;
+  const partitions = (await ranges(TOPICS.raw)).length;
+  const checkpoints = await Promise.all(Array.from({ length: partitions }, (_, p) => log.load("validate", p)));
+  const holdings = [...await hot.holdings(), ...await lake.holdings()];
+  const [raw, valid, rejected] = [await ranges(TOPICS.raw), await ranges(TOPICS.valid), await ranges(TOPICS.rejected)];
+  const units = await lake.units();
+  const books: Books[] = [];
+  for (let partition = 0; partition < partitions; partition++) {
+    const held = (sink: string, topic: string): Holding | undefined =>
+      holdings.find((h) => h.sink === sink && h.topic === topic && h.partition === partition);
+    const sinks = [
+      { holding: held("sink-hot", TOPICS.valid), range: valid[partition]! },
+      { holding: held("sink-hot", TOPICS.rejected), range: rejected[partition]! },
+      { holding: held("sink-cold", TOPICS.valid), range: valid[partition]! },
+    ];
+    const judged = checkpoints[partition]?.nextOffset ?? 0;
+    const book = new Book(partition, raw[partition]!);
+    book.checkEnd(TOPICS.raw, judged, raw[partition]!, "validate");
+    for (const { holding, range } of sinks) {
+      if (holding) book.checkEnd(holding.topic, holding.next, range, holding.sink);
+    }
+    // A sink that has read all of its topic has applied whatever was judged, however long ago its last origin was.
+    const reached = sinks.map(({ holding, range }) =>
+      holding && holding.next >= range.high ? Infinity : holding ? holding.origin + 1 : range.high === 0 ? Infinity : 0
+    );
+    const cut = Math.max(raw[partition]!.low, Math.min(judged, raw[partition]!.high, ...reached));
+    books.push(
+      await book.close(
+        sources,
+        cut,
+        valid[partition]!,
+        rejected[partition]!,
+        units.filter((u) => u.partition === partition),
+      ),
+    );
+  }
+  return books;
+}
+
+class Book {
+  readonly #partition: number;
+  readonly #raw: Range;
+  readonly #findings: Finding[] = [];
+  readonly #flagged = new Map<number, Noticed>();
+  readonly #rejections = new Map<number, Noticed>();
+  readonly #newest = new Map<string, { eventTime: number; sequence: number }>();
+
+  constructor(partition: number, raw: Range) {
+    this.#partition = partition;
+    this.#raw = raw;
+  }
+
+  /** A log that ends before what was made of it has lost its end. */
+  checkEnd(topic: string, next: number, range: Range, who: string): void {
+    if (next <= range.high) return;
+    this.#find("log truncated", topic, range.high, next - 1, `${who} has applied records that the log no longer holds`);
+  }
+
+  async close(sources: Sources, cut: number, valid: Range, rejected: Range, units: readonly Unit[]): Promise<Books> {
+    const { low, high } = this.#raw;
+    const fates = new Fates(low, cut);
+    const raw = await this.#scan(sources, TOPICS.raw, low, cut, (record) => {
+      if (record.control) fates.set(record.offset, FATE.control, 0);
+    });
+    const repeatsOf = { rejected: 0, valid: 0 };
+    let hotRejected = 0;
+    const expected: Row[] = [];
+    await this.#scan(sources, TOPICS.rejected, rejected.low, rejected.high, (record) => {
+      const message = messageOf<Rejected>(record, { topic: TOPICS.rejected, partition: this.#partition });
+      if (!this.#judge(fates, message.origin, FATE.rejected, record, repeatsOf)) return;
+      this.#rejections.set(message.origin, { series: "", sequence: null, eventTime: 0, reasons: message.reasons });
+      expected.push(rejectedRowOf(message));
+    });
+    for await (const rows of sources.hot.rows("rejected", this.#partition, low, cut)) hotRejected += rows.length;
+    await this.#compareHot(
+      sources,
+      "rejected",
+      low,
+      cut,
+      expected.map((row) => ({ origin: row[1] as number, text: encodeRow(row) })),
+      null,
+    );
+    const sums = { log: createHash("sha256"), hot: createHash("sha256"), cold: createHash("sha256") };
+    const counts = { hot: 0, cold: 0 };
+    const window = new Window(units, low, cut);
+    const settle = async (): Promise<void> => {
+      for (const table of TABLE_NAMES) {
+        const rows = window.take(table);
+        for (const { text } of rows) sums.log.update(text);
+        counts.hot += await this.#compareHot(sources, table, window.first, window.end, rows, sums.hot);
+        counts.cold += await this.#compareCold(
+          sources,
+          window.files(table),
+          table,
+          window.first,
+          window.end,
+          rows,
+          sums.cold,
+        );
+      }
+    };
+    const flow = this.#stream(sources, TOPICS.valid, valid.low, valid.high);
+    for await (const records of flow) {
+      for (const record of records) {
+        const tick = messageOf<ValidTick>(record, { topic: TOPICS.valid, partition: this.#partition });
+        if (!this.#judge(fates, tick.origin, FATE.valid, record, repeatsOf)) continue;
+        this.#notice(tick);
+        while (tick.origin >= window.end) {
+          await settle();
+          window.next();
+        }
+        window.add(TABLE_OF[tick.type], tick.origin, encodeRow(rowOf(tick, this.#partition)));
+      }
+    }
+    await settle();
+    while (window.next()) await settle();
+    this.#lost(fates, raw);
+    if (this.#raw.high > cut) {
+      this.#find("behind", TOPICS.raw, cut, high - 1, "judged, hot and cold have not all come this far");
+    }
+    return {
+      partition: this.#partition,
+      cut,
+      raw: raw.size,
+      control: fates.count(FATE.control),
+      valid: fates.count(FATE.valid),
+      rejected: fates.count(FATE.rejected),
+      hot: counts.hot + hotRejected,
+      cold: counts.cold,
+      repeats: repeatsOf.valid + repeatsOf.rejected,
+      behind: Math.max(0, high - cut),
+      checksums: { log: sums.log.digest("hex"), hot: sums.hot.digest("hex"), cold: sums.cold.digest("hex") },
+      findings: this.#findings,
+      flagged: this.#flagged,
+      rejections: this.#rejections,
+      newest: this.#newest,
+    };
+  }
+
+  /** Records in chunks; ends at a damage, which is a finding. */
+  async *#stream(sources: Sources, topic: string, from: number, to: number): AsyncGenerator<readonly LogRecord[]> {
+    let next = from;
+    try {
+      for await (const records of sources.log.read(topic, this.#partition, from, to, sources.signal)) {
+        yield records;
+        next = records.at(-1)!.offset + 1;
+      }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#find("log damaged", topic, next, to - 1, reasonOf(error));
+    }
+  }
+
+  async #scan(
+    sources: Sources,
+    topic: string,
+    from: number,
+    to: number,
+    each: (record: LogRecord) => void,
+  ): Promise<{ size: number; holes: Set<number> }> {
+    const holes = new Set<number>();
+    let size = 0;
+    let next = from;
+    for await (const records of this.#stream(sources, topic, from, to)) {
+      for (const record of records) {
+        while (next < record.offset) holes.add(next++);
+        next++;
+        size++;
+        each(record);
+      }
+    }
+    return { size, holes };
+  }
+
+  /** Notes what became of an origin; false when it is beyond the cut or was there before. */
+  #judge(
+    fates: Fates,
+    origin: number,
+    fate: 1 | 2,
+    record: LogRecord,
+    repeats: { valid: number; rejected: number },
+  ): boolean {
+    if (!fates.covers(origin)) return false;
+    const crc = crc32(record.value);
+    const before = fates.of(origin);
+    if (before === FATE.none) {
+      fates.set(origin, fate, crc);
+      return true;
+    }
+    const topic = fate === FATE.valid ? TOPICS.valid : TOPICS.rejected;
+    if (before !== fate) this.#find("judged twice", topic, origin, origin, "it is in both outputs, must be in one");
+    else if (fates.crc(origin) !== crc) {
+      this.#find("repeat differs", topic, origin, origin, "it says something else than the first time");
+    } else repeats[fate === FATE.valid ? "valid" : "rejected"]++;
+    return false;
+  }
+
+  #notice(tick: ValidTick): void {
+    const series = `${tick.venue}:${tick.symbol}/${tick.type}`;
+    if (tick.flags !== undefined) {
+      this.#flagged.set(tick.origin, {
+        series,
+        sequence: tick.sequence,
+        eventTime: tick.eventTime,
+        reasons: tick.flags,
+      });
+    }
+    if (tick.sequence === null) return;
+    const newest = this.#newest.get(series);
+    if (newest === undefined) this.#newest.set(series, { eventTime: tick.eventTime, sequence: tick.sequence });
+    else {
+      if (tick.eventTime > newest.eventTime) newest.eventTime = tick.eventTime;
+      if (tick.sequence > newest.sequence) newest.sequence = tick.sequence;
+    }
+  }
+
+  /** Origins that are in neither output and were no control message; a hole in the log is legal. */
+  #lost(fates: Fates, raw: { holes: Set<number> }): void {
+    for (const [first, last] of fates.missing(raw.holes)) {
+      this.#find("lost", TOPICS.raw, first, last, "neither valid nor rejected nor control");
+    }
+  }
+
+  async #compareHot(
+    sources: Sources,
+    table: HotTable,
+    first: number,
+    end: number,
+    rows: readonly Entry[],
+    sum: Hash | null,
+  ): Promise<number> {
+    const comparison = new Comparison(rows, (kind, origins) => this.#differ(kind, "hot", table, origins));
+    for await (const chunk of sources.hot.rows(table, this.#partition, first, end)) {
+      for (const row of chunk) {
+        const text = encodeRow(row);
+        sum?.update(text);
+        comparison.see(row[1] as number, text);
+      }
+    }
+    return comparison.end();
+  }
+
+  async #compareCold(
+    sources: Sources,
+    files: readonly LakeFile[],
+    table: TableName,
+    first: number,
+    end: number,
+    rows: readonly Entry[],
+    sum: Hash,
+  ): Promise<number> {
+    const place = files.length === 0 ? table : files.map((file) => file.path).join(" ");
+    const comparison = new Comparison(rows, (kind, origins) => this.#differ(kind, "cold", place, origins));
+    const found: Row[] = [];
+    for (const file of files) {
+      try {
+        for (const row of await sources.lake.rows(file)) found.push(row);
+      } catch (error) {
+        this.#find("unreadable in cold", file.path, first, end - 1, reasonOf(error));
+      }
+    }
+    if (files.length > 1) found.sort((a, b) => (a[1] as number) - (b[1] as number));
+    for (const row of found) {
+      const origin = row[1] as number;
+      if (origin < first || origin >= end) continue;
+      const text = encodeRow(row);
+      sum.update(text);
+      comparison.see(origin, text);
+    }
+    return comparison.end();
+  }
+
+  #differ(
+    kind: "missing" | "extra" | "differs",
+    store: "hot" | "cold",
+    place: string,
+    origins: readonly number[],
+  ): void {
+    const detail = `${origins.length} ${origins.length === 1 ? "row" : "rows"} compared with ticks.valid`;
+    this.#find(`${kind} in ${store}`, place, origins[0]!, origins.at(-1)!, detail);
+  }
+
+  #find(finding: Finding["finding"], place: string, first: number, last: number, detail: string): void {
+    if (this.#findings.filter((f) => f.finding === finding && f.place.startsWith(place)).length >= RANGES_MAX) return;
+    this.#findings.push({ finding, place: `${place}/${this.#partition}`, first, last, detail });
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * A message's value as bytes, and bytes as a value: text where they are valid UTF-8, the bytes themselves elsewhere.
+ *
+ * **In** values, **Out** bytes, and back. **Knows** `transport`, `failure`.
+ */
+import { Buffer } from "node:buffer";
+import { Misuse } from "./failure.ts";
+import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
+
+/** A value's bytes; not a copy where the value is bytes. */
+export function bytesOf(value: Value): Buffer {
+  return typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/**
+ * The value that the bytes are, copied. Decoding puts U+FFFD for what is not UTF-8, so only text that holds one is
+ * looked at twice.
+ */
+export function valueOf(bytes: Buffer): Value {
+  const text = bytes.toString();
+  return text.includes("\ufffd") && !Buffer.from(text).equals(bytes) ? Uint8Array.from(bytes) : text;
+}
+
+/** Bytes that a value has. @throws {Misuse} when they are more than a message may have; `place` is for the message */
+export function sizeOf(value: Value, place: string, bytesMax = MESSAGE_BYTES_MAX): number {
+  const bytes = typeof value === "string" ? Buffer.byteLength(value) : value.byteLength;
+  if (bytes <= bytesMax) return bytes;
+  throw new Misuse(`Cannot append message to "${place}": it has ${bytes} bytes, must have at most ${bytesMax}`);
+}

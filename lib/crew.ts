@@ -1,0 +1,320 @@
+/**
+ * Runs stages as a process: each in a Worker with the permissions that its declaration and its URLs need, stopped in
+ * flow order, with progress, metrics, a summary and an exit code. One stage alone is a crew of one.
+ *
+ * Holds the powers that nobody else has: arguments, environment, exit, signals, clock.
+ * **Knows** `stage`, `flag`, `meter`, `failure`.
+ */
+import process from "node:process";
+import { EXIT, Misuse, Outage, printable, reasonOf, Refusal } from "./failure.ts";
+import { COMMON, type Flags, helpOf, readFlags, type Values } from "./flag.ts";
+import { permissionsOf } from "./permission.ts";
+import {
+  inWorker,
+  type Mark,
+  type Order,
+  type Outcome,
+  type Progress,
+  type Setting,
+  type Stage,
+  type Word,
+  work,
+} from "./stage.ts";
+import { Board } from "./meter.ts";
+
+/** What a stage of a crew came to. */
+export interface Report extends Progress {
+  readonly stage: string;
+  readonly rejected: number;
+  readonly outcome: Outcome;
+}
+
+type Common = Values<typeof COMMON>;
+type Line = (text: string) => void;
+
+/** Stages at work, in one process. */
+export class Crew {
+  /** Latencies from due to visible, ms, as they were measured. */
+  readonly latencies: number[] = [];
+  readonly #common: Common;
+  readonly #say: Line;
+  readonly #board: Board | null;
+  readonly #hands = new Map<string, { worker: Worker; progress: Progress; done: Promise<Report> }>();
+  readonly #waiting = new Map<number, Mark[]>();
+  #server: Deno.HttpServer | null = null;
+
+  constructor(common: Common, say: Line) {
+    this.#common = common;
+    this.#say = say;
+    const port = common["metrics-port"];
+    this.#board = port === undefined ? null : new Board();
+    if (port !== undefined) this.#server = serve(port, this.#board!, say);
+  }
+
+  /** Starts a stage in a Worker of its own. `module` is the URL of the file that declares it. */
+  start(
+    stage: Stage,
+    module: string,
+    values: Readonly<Record<string, unknown>>,
+    to: string | null = null,
+  ): Promise<Report> {
+    const setting = settingOf(this.#common, values, to);
+    const worker = new Worker(module, {
+      type: "module",
+      name: stage.name,
+      deno: { permissions: permissionsOf(stage, setting) },
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<Report>();
+    const idle: Progress = { received: 0, sent: {}, applied: 0, behind: 0, began: 0, moved: 0 };
+    const hand = { worker, progress: idle, done: promise };
+    this.#hands.set(stage.name, hand);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`Stage ${stage.name} failed to load: ${event.message}`));
+    };
+    worker.onmessage = ({ data }: MessageEvent<Word>) => {
+      switch (data.word) {
+        case "ready":
+          return worker.postMessage({ order: "start", setting } satisfies Order);
+        case "report":
+          return this.#say(`${stage.name}: ${printable(data.line)}`);
+        case "progress":
+          hand.progress = data.progress;
+          this.#board?.apply(data.delta);
+          return this.#match(data.marks);
+        case "done":
+          return resolve({
+            stage: stage.name,
+            ...hand.progress,
+            rejected: hand.progress.sent["ticks.rejected"] ?? 0,
+            outcome: data.outcome,
+          });
+        case "failed":
+          return reject(failureOf(stage.name, data.kind, data.message, data.stack));
+      }
+    };
+    return promise;
+  }
+
+  order(order: "drain" | "abort", stage?: string): void {
+    for (const [name, { worker }] of this.#hands) {
+      if (stage === undefined || stage === name) worker.postMessage({ order } satisfies Order);
+    }
+  }
+
+  /** What each stage has come to so far, in the order they were started. */
+  progress(): readonly (Progress & { readonly stage: string })[] {
+    return [...this.#hands].map(([stage, { progress }]) => ({ stage, ...progress }));
+  }
+
+  /** Pairs what was sent with what became visible, per partition, in order. */
+  #match(marks: readonly Mark[]): void {
+    for (const mark of marks) {
+      const waiting = this.#waiting.get(mark.partition) ?? [];
+      if (mark.kind === "sent") waiting.push(mark);
+      else {
+        let seen = 0;
+        while (seen < waiting.length && waiting[seen]!.upTo <= mark.upTo) {
+          this.latencies.push(mark.at - waiting[seen++]!.at);
+        }
+        waiting.splice(0, seen);
+      }
+      this.#waiting.set(mark.partition, waiting);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { worker } of this.#hands.values()) worker.terminate();
+    await this.#server?.shutdown();
+  }
+}
+
+function failureOf(stage: string, kind: string, message: string, stack: string): Error {
+  if (kind === "Misuse") return new Misuse(message);
+  if (kind === "Outage") return new Outage(`${stage}: ${message}`);
+  if (kind === "Refusal") return new Refusal(`${stage}: ${message}`);
+  const bug = new Error(`${stage}: ${message}`);
+  bug.stack = stack;
+  return bug;
+}
+
+function serve(port: number, board: Board, say: Line): Deno.HttpServer {
+  return Deno.serve(
+    { hostname: "127.0.0.1", port, onListen: () => say(`metrics at http://127.0.0.1:${port}/metrics`) },
+    async (request) => {
+      if (new URL(request.url).pathname !== "/metrics") return new Response("see /metrics\n", { status: 404 });
+      return new Response(await board.text(), { headers: { "content-type": board.contentType } });
+    },
+  );
+}
+
+function settingOf(common: Common, values: Readonly<Record<string, unknown>>, to: string | null): Setting {
+  const log = `log:${common.data}/log`;
+  return {
+    transport: withPolicy(common.transport ?? log, common.fsync),
+    to: to === null ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
+    hot: common.hot ?? `sqlite:${common.data}/hot.db`,
+    lake: common.lake ?? `file:${common.data}/lake`,
+    partitions: common.partitions,
+    create: common.create,
+    retryForMs: common["retry-for"] * 1000,
+    values,
+    env: Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => name.startsWith("TAPEDECK_"))),
+  };
+}
+
+function withPolicy(url: string, policy: string): string {
+  return url.startsWith("log:") && !url.includes("?") ? `${url}?fsync=${policy}` : url;
+}
+
+/** The flow line of a stage: what it reads, itself, what it writes. */
+export function flowOf(stage: Stage): string {
+  const right = [...stage.writes, ...stage.needs];
+  return [stage.reads.join(" + "), stage.name, right.join(" + ")].filter((part) => part !== "").join(" ─▶ ");
+}
+
+/** What a command is told about itself and the world when it runs. */
+export interface Shift<F extends Flags> {
+  readonly values: Values<F & typeof COMMON>;
+  readonly crew: Crew;
+  readonly say: Line;
+  /** Fires at the first Ctrl-C or SIGTERM. */
+  readonly stop: AbortSignal;
+}
+
+/** What a command ends with: its summary, for people and for `--json`, and whether there are findings. */
+export interface Ending {
+  readonly text: string;
+  readonly summary: Readonly<Record<string, unknown>>;
+  readonly findings: number;
+}
+
+/** Runs a command as this process: flags, help, signals, summary, exit code. */
+export async function command<F extends Flags>(
+  what: {
+    readonly name: string;
+    readonly does: string;
+    readonly flow: string;
+    readonly flags: F;
+    readonly examples: readonly string[];
+  },
+  run: (shift: Shift<F>) => Promise<Ending>,
+): Promise<never> {
+  const flags = { ...what.flags, ...COMMON } as F & typeof COMMON;
+  const help = (): string => helpOf({ ...what, flags });
+  const say: Line = (text) => console.error(text);
+  let crew: Crew | null = null;
+  try {
+    if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
+      console.log(help());
+      Deno.exit(EXIT.done);
+    }
+    const values = readFlags(flags, Deno.args, (name) => Deno.env.get(name));
+    const stop = new AbortController();
+    let interrupts = 0;
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, () => {
+        if (++interrupts > 1) Deno.exit(EXIT.failed);
+        say("stopping after the batch in hand; once more to leave at once");
+        stop.abort();
+      });
+    }
+    crew = new Crew(values as Common, say);
+    const ending = await run({ values, crew, say, stop: stop.signal });
+    await crew.close();
+    const toStdout = (values as Record<string, unknown>).to === "-" ? say : console.log;
+    if (ending.text !== "") say(ending.text);
+    if ((values as Common).json) toStdout(JSON.stringify({ ...ending.summary, ...spent() }));
+    Deno.exit(ending.findings > 0 ? EXIT.findings : EXIT.done);
+  } catch (error) {
+    const code = error instanceof Misuse ? EXIT.misuse : error instanceof Refusal ? EXIT.refused : EXIT.failed;
+    say(
+      error instanceof Misuse || error instanceof Refusal || error instanceof Outage
+        ? reasonOf(error)
+        : (error as Error).stack ?? reasonOf(error),
+    );
+    if (error instanceof Misuse) say(`${what.name} --help shows the flags`);
+    await crew?.close().catch(() => {});
+    Deno.exit(code);
+  }
+}
+
+/** What the process has used so far: processor time of all its threads, and resident memory at its peak (Linux tells it). */
+function spent(): { readonly cpuSeconds: number; readonly memoryBytes: number } {
+  const { user, system } = process.cpuUsage();
+  return { cpuSeconds: (user + system) / 1e6, memoryBytes: peakMemory() };
+}
+
+/** The process's peak resident memory, bytes; what it is now where the system does not tell the peak. */
+export function peakMemory(): number {
+  try {
+    const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1];
+    if (kilobytes !== undefined) return Number(kilobytes) * 1024;
+  } catch {
+    // Only Linux has the file.
+  }
+  return Deno.memoryUsage().rss;
+}
+
+/** Runs a stage's file: in a Worker its work, in a process of its own a crew of one. */
+export async function start(stage: Stage, module: string): Promise<void> {
+  if (inWorker) return work(stage);
+  await command({ ...stage, flow: flowOf(stage) }, async ({ values, crew, say, stop }) => {
+    const to = (values as Record<string, unknown>).to as string | undefined;
+    const done = crew.start(stage, module, values, to ?? null);
+    stop.addEventListener("abort", () => crew.order("abort"));
+    if ((values as Common).once) crew.order("drain");
+    using _ticker = ticker(crew, say);
+    const { outcome, ...report } = await done;
+    const findings = outcome.findings?.length ?? 0;
+    const { text, ...rest } = outcome;
+    return {
+      text: typeof text === "string" ? text : lineOf(report),
+      summary: { ...report, seconds: (report.moved - report.began) / 1000, ...rest },
+      findings,
+    };
+  });
+}
+
+/** One line of a stage's progress. */
+export function lineOf(progress: Progress & { readonly stage: string }): string {
+  const sent = Object.values(progress.sent).reduce((sum, n) => sum + n, 0);
+  const seconds = (progress.moved - progress.began) / 1000;
+  const rate = seconds > 0 ? Math.round(Math.max(progress.received, sent) / seconds) : 0;
+  const amounts = [["received", progress.received], ["sent", sent], ["applied", progress.applied], [
+    "behind",
+    progress.behind,
+  ]] as const;
+  const shown = amounts.filter(([, n]) => n > 0).map(([what, n]) => `${what} ${n.toLocaleString("en")}`);
+  return `${progress.stage.padEnd(10)} ${shown.join("  ")}  ${rate.toLocaleString("en")}/s`;
+}
+
+const TICKER_MS = { terminal: 200, elsewhere: 2000 };
+
+/** Shows progress while it lives: a line per stage on a terminal, JSON lines elsewhere. */
+export function ticker(crew: Crew, say: Line): Disposable {
+  const terminal = Deno.stderr.isTerminal();
+  const encoder = new TextEncoder();
+  let drawn = 0;
+  const clear = (): void => {
+    if (drawn > 0) Deno.stderr.writeSync(encoder.encode(`\x1b[${drawn}A\x1b[J`));
+    drawn = 0;
+  };
+  const draw = (): void => {
+    const lines = crew.progress();
+    if (!terminal) {
+      for (const line of lines) if (line.began > 0) say(JSON.stringify(line));
+      return;
+    }
+    clear();
+    for (const line of lines) say(lineOf(line));
+    drawn = lines.length;
+  };
+  const timer = setInterval(draw, terminal ? TICKER_MS.terminal : TICKER_MS.elsewhere);
+  return {
+    [Symbol.dispose]: () => {
+      clearInterval(timer);
+      clear();
+    },
+  };
+}

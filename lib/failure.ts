@@ -1,0 +1,38 @@
+/**
+ * The three ways in which a command ends badly on purpose, and the exit code of each. Everything else that is thrown
+ * is a bug and shows its stack.
+ *
+ * **Knows** nothing.
+ */
+
+/** How a process ends; `house rules` of the README, section "Exit codes". */
+export const EXIT = { done: 0, failed: 1, misuse: 2, findings: 3, refused: 4 } as const;
+
+/** The user asked for what cannot be asked: a wrong flag, an impossible date. Exit 2, with the usage. */
+export class Misuse extends Error {
+  override readonly name = "Misuse";
+}
+
+/** Something outside is not there or does not answer; worth trying again until a bound. Exit 1 when it outlives it. */
+export class Outage extends Error {
+  override readonly name = "Outage";
+}
+
+/** Going on would damage data: fenced, data loss, a foreign log, a newer format. Exit 4; never retried. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+}
+
+/** The message of anything thrown, on one line and without control characters that a terminal would obey. */
+export function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  return printable(text.replace(/\s*\n\s*/g, "; "));
+}
+
+/** `text` with control, format and bidi characters shown as escapes, so that it may reach a terminal or a log. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  );
+}

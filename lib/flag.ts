@@ -1,0 +1,163 @@
+/**
+ * Flags, environment and help of a command. A flag overrides `TAPEDECK_*`, which overrides the default.
+ *
+ * **In** declarations and the words of the user, **Out** typed values, or a `Misuse` with a suggestion.
+ * **Knows** `failure`.
+ */
+import { parseArgs } from "node:util";
+import leven from "leven";
+import { Misuse } from "./failure.ts";
+
+interface Described {
+  /** What it does, in a few words; the help shows it. */
+  readonly does: string;
+}
+/** `count` is a whole number ≥ 0 (`5_000_000` is legal), `amount` a number ≥ 0. Without a default the value is undefined. */
+export type Flag =
+  | Described & { readonly kind: "switch" }
+  | Described & {
+    readonly kind: "count" | "amount";
+    readonly default?: number;
+    readonly unit?: string;
+    readonly max?: number;
+  }
+  | Described & { readonly kind: "text"; readonly default?: string; readonly value: string; readonly pattern?: RegExp }
+  | Described & { readonly kind: "choice"; readonly of: readonly string[]; readonly default: string };
+export type Flags = Readonly<Record<string, Flag>>;
+
+/** The values of declared flags: a switch is a boolean, a number or text is undefined when it has no default. */
+export type Values<F extends Flags> = {
+  readonly [Name in keyof F]: F[Name] extends { kind: "switch" } ? boolean
+    : F[Name] extends { kind: "choice" } ? string
+    : F[Name] extends { kind: "count" | "amount"; default: number } ? number
+    : F[Name] extends { kind: "count" | "amount" } ? number | undefined
+    : F[Name] extends { default: string } ? string
+    : string | undefined;
+};
+
+/** The flags that every command takes. */
+export const COMMON = {
+  data: { kind: "text", default: "data", value: "DIR", does: "embedded log, state, hot store and lake together" },
+  transport: { kind: "text", value: "URL", does: "log:DIR/log or kafka://host:port (default log in --data)" },
+  hot: { kind: "text", value: "URL", does: "sqlite:FILE or postgres://user@host/db (default SQLite in --data)" },
+  lake: { kind: "text", value: "URL", does: "file:DIR (default lake in --data)" },
+  fsync: {
+    kind: "choice",
+    of: ["batch", "interval", "never"],
+    default: "batch",
+    does: "when the embedded log's appends are durable",
+  },
+  partitions: { kind: "count", default: 4, max: 1000, does: "partitions of topics that are created" },
+  create: { kind: "switch", does: "create absent topics on Kafka too" },
+  "retry-for": { kind: "amount", default: 30, unit: "s", does: "how long an outage may last" },
+  once: { kind: "switch", does: "stop when caught up with the ends as they were at the start" },
+  json: { kind: "switch", does: "one summary object as the last line of stdout" },
+  "metrics-port": { kind: "count", max: 65535, does: "serve /metrics on 127.0.0.1 (off by default)" },
+} as const satisfies Flags;
+
+const variable = (name: string): string => `TAPEDECK_${name.replaceAll("-", "_").toUpperCase()}`;
+
+/**
+ * Reads the user's words and environment.
+ * @throws {Misuse} for an unknown flag (with a suggestion), a value out of range, a stray word
+ */
+export function readFlags<F extends Flags>(
+  flags: F,
+  args: readonly string[],
+  env: (name: string) => string | undefined,
+): Values<F> {
+  for (const word of args) {
+    const name = /^--([^=]+)/.exec(word)?.[1];
+    if (name === undefined || name in flags) continue;
+    const near = Object.keys(flags).toSorted((a, b) => leven(a, name) - leven(b, name))[0];
+    const hint = near !== undefined && leven(near, name) <= 3 ? `; did you mean --${near}?` : "";
+    throw new Misuse(`Cannot read flag "--${name}": it is unknown, must be one of --help's${hint}`);
+  }
+  const options = Object.fromEntries(
+    Object.entries(flags).map((
+      [name, flag],
+    ) => [name, { type: flag.kind === "switch" ? "boolean" as const : "string" as const }]),
+  );
+  let given: Record<string, string | boolean | undefined>;
+  try {
+    given = parseArgs({ args: [...args], options, allowPositionals: false }).values;
+  } catch (error) {
+    throw new Misuse(
+      `Cannot read flags: ${error instanceof Error ? error.message.split(". ")[0] : error}, must be as --help shows`,
+    );
+  }
+  const values: Record<string, unknown> = {};
+  for (const [name, flag] of Object.entries(flags)) {
+    values[name] = valueOf(name, flag, given[name] ?? env(variable(name)));
+  }
+  return values as Values<F>;
+}
+
+function valueOf(name: string, flag: Flag, given: string | boolean | undefined): unknown {
+  if (flag.kind === "switch") return given === true || given === "1" || given === "true";
+  if (given === undefined) return flag.default;
+  const text = String(given);
+  switch (flag.kind) {
+    case "choice":
+      if (!flag.of.includes(text)) {
+        throw new Misuse(`Cannot use --${name} "${text}": it is unknown, must be one of ${flag.of.join(", ")}`);
+      }
+      return text;
+    case "text":
+      if (text === "") throw new Misuse(`Cannot use --${name} "": it is empty, must be ${flag.value}`);
+      if (flag.pattern && !flag.pattern.test(text)) {
+        throw new Misuse(`Cannot use --${name} "${text}": it has another form, must be ${flag.value}`);
+      }
+      return text;
+    default: {
+      const number = /^\d[\d_]*(\.\d+)?$/.test(text) ? Number(text.replaceAll("_", "")) : NaN;
+      const max = flag.max ?? Number.MAX_SAFE_INTEGER;
+      if (!(number <= max) || (flag.kind === "count" && !Number.isInteger(number))) {
+        throw new Misuse(
+          `Cannot use --${name} "${text}": it is no ${
+            flag.kind === "count" ? "whole number" : "number"
+          } in range, must be 0 to ${max}`,
+        );
+      }
+      return number;
+    }
+  }
+}
+
+/** The help page: purpose, flow line, flags with defaults and units, examples. */
+export function helpOf(
+  command: {
+    readonly name: string;
+    readonly does: string;
+    readonly flow: string;
+    readonly flags: Flags;
+    readonly examples: readonly string[];
+  },
+): string {
+  const line = ([name, flag]: [string, Flag]): string => {
+    const value = flag.kind === "switch"
+      ? ""
+      : flag.kind === "text"
+      ? ` ${flag.value}`
+      : flag.kind === "choice"
+      ? ` ${flag.of.join("|")}`
+      : " N";
+    const fallback = "default" in flag && flag.default !== undefined
+      ? ` (default ${flag.default}${"unit" in flag && flag.unit ? ` ${flag.unit}` : ""})`
+      : "";
+    return `  ${`--${name}${value}`.padEnd(34)} ${flag.does}${fallback}`;
+  };
+  const common = Object.entries(command.flags).filter(([name]) => name in COMMON);
+  const own = Object.entries(command.flags).filter(([name]) => !(name in COMMON));
+  return [
+    `${command.name}: ${command.does}`,
+    "",
+    `  ${command.flow}`,
+    "",
+    ...own.map(line),
+    ...(own.length > 0 ? [""] : []),
+    ...common.map(line),
+    "",
+    ...command.examples.map((example) => `  ${example}`),
+  ].join("\n");
+}

@@ -1,0 +1,49 @@
+import assert from "@std/assert";
+import { Misuse } from "./failure.ts";
+import { COMMON, type Flags, helpOf, readFlags } from "./flag.ts";
+
+const flags = {
+  ticks: { kind: "count", default: 10, max: 1_000_000, does: "how many" },
+  rate: { kind: "amount", does: "pace" },
+  mode: { kind: "choice", of: ["a", "b"], default: "a", does: "which" },
+  yes: { kind: "switch", does: "does not ask" },
+} as const satisfies Flags;
+const none = () => undefined;
+
+Deno.test("a flag overrides the environment, which overrides the default", () => {
+  assert.equal(readFlags(flags, [], none).ticks, 10);
+  assert.equal(readFlags(flags, [], (name) => name === "TAPEDECK_TICKS" ? "20" : undefined).ticks, 20);
+  assert.equal(
+    readFlags(flags, ["--ticks", "5_000"], (name) => name === "TAPEDECK_TICKS" ? "20" : undefined).ticks,
+    5000,
+  );
+  assert.equal(readFlags(flags, [], none).rate, undefined);
+});
+
+Deno.test("an unknown flag is a misuse with a suggestion", () => {
+  assert.throws(
+    () => readFlags(flags, ["--tick=3"], none),
+    (error: Error) => error instanceof Misuse && /did you mean --ticks\?/.test(error.message),
+  );
+});
+
+Deno.test("a value out of range or of another kind is a misuse that names it", () => {
+  for (const value of ["-1", "x", "1.5", "2000000", "1e3", ""]) {
+    assert.throws(() => readFlags(flags, [`--ticks=${value}`], none), /Cannot (use --ticks|read flags)/);
+  }
+  assert.throws(() => readFlags(flags, ["--mode", "c"], none), /must be one of a, b/);
+  assert.throws(() => readFlags(flags, ["stray"], none), /Cannot read flags/);
+});
+
+Deno.test("the help shows purpose, flow, every flag with its default, and examples", () => {
+  const help = helpOf({
+    name: "n",
+    does: "does it",
+    flow: "a ─▶ n",
+    flags: { ...flags, ...COMMON },
+    examples: ["n --yes"],
+  });
+  for (const part of ["n: does it", "a ─▶ n", "--ticks N", "(default 10)", "--mode a|b", "--data DIR", "n --yes"]) {
+    assert.ok(help.includes(part), part);
+  }
+});

@@ -1,0 +1,67 @@
+/**
+ * The door to the hot store: the tables of `lib/table.ts` and `rejected`, ready for "this symbol, this time range".
+ * Residents: `hot/memory`, `sqlite`, `postgres`; the URL's scheme is the file's name.
+ *
+ * Promise: rows and the place's offset change in one transaction, guarded by the epoch; decimals come back exact.
+ * **Knows** `fence`, `table`, `failure`.
+ */
+import { Misuse, Refusal } from "./failure.ts";
+import type { Holding, Store } from "./fence.ts";
+import type { Row, TableName } from "./table.ts";
+import type { World } from "./world.ts";
+
+export type HotTable = TableName | "rejected";
+
+/** One transaction: the rows of the records from offset `from` up to `next`. */
+export interface Commit {
+  /** What `acquire` or the last `apply` gave: place, epoch, and the offset that the store must stand at. */
+  readonly held: Holding;
+  /** Offset to stand at afterwards. */
+  readonly next: number;
+  /** Last origin applied afterwards. */
+  readonly origin: number;
+  readonly rows: Readonly<Partial<Record<HotTable, readonly Row[]>>>;
+}
+
+export interface Hot extends Store {
+  /**
+   * Applies rows and moves the offset, both or neither, and gives the new holding. An outcome lost with its connection
+   * is looked up, never assumed.
+   * @throws {Refusal} when another owner has raised the epoch or the offset is not where it was
+   */
+  apply(commit: Commit): Promise<Holding>;
+  /** Rows of a table and partition with `from <= origin < to`, in the order of their origin, a chunk at a time. */
+  rows(table: HotTable, partition: number, from: number, to: number): AsyncIterable<readonly Row[]>;
+  /** A query that the user can paste to look at the data. */
+  readonly tryThis: string;
+}
+
+/**
+ * What every resident asks inside its transaction, before it changes anything.
+ * @throws {Refusal} unless `stands`, what the store holds now, is what the commit was made for
+ */
+export function assertStands({ held, next }: Commit, stands: Holding | null): asserts stands is Holding {
+  const what = `Cannot apply offsets ${held.next} to ${next - 1} of "${held.topic}/${held.partition}"`;
+  if (stands === null) throw new Refusal(`${what}: the store knows nothing of the place, must have been begun`);
+  if (stands.epoch !== held.epoch) {
+    throw new Refusal(
+      `${what}: ${held.sink} with epoch ${stands.epoch} holds it since ${
+        new Date(stands.since).toISOString()
+      } and this one has epoch ${held.epoch}, must hold the newest`,
+    );
+  }
+  if (stands.next !== held.next) {
+    throw new Refusal(`${what}: the store stands at ${stands.next}, must stand at ${held.next}`);
+  }
+}
+
+/** Opens the resident that the URL's scheme names and brings its schema up to date. @throws {Misuse} unknown scheme */
+export async function openHot(url: string, world: World): Promise<Hot> {
+  const scheme = url.slice(0, url.indexOf(":"));
+  if (!SCHEMES.includes(scheme)) {
+    throw new Misuse(`Cannot open hot store "${scheme}:": scheme is unknown, must be one of ${SCHEMES.join(", ")}`);
+  }
+  const resident: { open(url: string, world: World): Promise<Hot> } = await import(`./hot/${scheme}.ts`);
+  return await resident.open(url, world);
+}
+const SCHEMES = ["sqlite", "postgres", "memory"];

@@ -1,0 +1,298 @@
+/**
+ * The hot store on a Postgres server: `postgres://user@host:port/database?schema=…&sslmode=…`.
+ *
+ * This file is the way in: the URL, one connection that is never silently replaced, and a session that connects again
+ * until an outage lasts too long. What is stored, and how, is in `postgres/store.ts`.
+ * **Knows** `hot`, `failure`.
+ */
+import { once } from "node:events";
+import { connect as openSocket, isIP, type Socket } from "node:net";
+import postgres from "postgres";
+import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
+import type { Hot } from "../hot.ts";
+import type { World } from "../world.ts";
+import { microsOf } from "./postgres/copy.ts";
+import { openStore } from "./postgres/store.ts";
+
+const CONNECT_MS = 10_000;
+const PAUSE_MS = 50;
+const PAUSE_MS_MAX = 5_000;
+const SSL_MODES = ["disable", "prefer", "require", "verify-full"];
+
+/** What the URL says. */
+interface Server {
+  readonly user: string;
+  readonly password: string;
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly schema: string;
+  readonly sslmode: string;
+}
+
+/** Connects, and creates the tables in the schema. @throws {Misuse} on a URL or password that cannot work */
+export async function open(url: string, world: World): Promise<Hot> {
+  const server = serverOf(url, world);
+  const { user, host, port, database, schema } = server;
+  const authority = isIP(host) === 6 ? `[${host}]` : host;
+  const path = schema === "public" ? "" : `?options=-csearch_path%3D${schema}`;
+  const tryThis = `psql "postgres://${encodeURIComponent(user)}@${authority}:${port}/${database}${path}" -c "select` +
+    ` event_time, symbol, price, size, side from trades where symbol = 'BTCUSDT' order by event_time desc limit 5"`;
+  const session = new Session(server, world);
+  try {
+    return await openStore(session, schema, world, tryThis);
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+/** One connection to the server. It fails for good when its socket closes: nothing outlives a lost transaction. */
+export interface Link {
+  readonly sql: postgres.Sql;
+  /** Runs `COPY … FROM STDIN` and resolves when the server has taken every line. */
+  copy(statement: string, pieces: Iterable<string>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Hands out links: one for writing, kept and replaced when lost, and any number for reading. */
+export class Session {
+  /** `host:port/database`, for messages. */
+  readonly name: string;
+  readonly #server: Server;
+  readonly #world: World;
+  readonly #closing = new AbortController();
+  #link: Link | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(server: Server, world: World) {
+    this.#server = server;
+    this.#world = world;
+    this.name = `${server.host}:${server.port}/${server.database}`;
+  }
+
+  /**
+   * Runs `work` on the writing link, after what was asked before. When the link is lost on the way, `work` runs again
+   * on a new one, with `again` set: it must look up what the first attempt achieved.
+   * @throws {Outage} when the server stays away for longer than the world allows
+   */
+  write<T>(work: (link: Link, again: boolean) => Promise<T>): Promise<T> {
+    let again = false;
+    const turn = this.#turn.then(() =>
+      this.#persist(async () => {
+        this.#link ??= await connect(this.#server);
+        try {
+          return await work(this.#link, again);
+        } catch (error) {
+          again ||= isLost(error);
+          const link = this.#link;
+          this.#link = null;
+          // Whatever went wrong: closing rolls back, and a new link starts clean.
+          await link.close();
+          throw error;
+        }
+      })
+    );
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** A link of the caller's own, to be closed by the caller. @throws {Outage} as for {@linkcode write} */
+  read(): Promise<Link> {
+    return this.#persist(() => connect(this.#server));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#turn;
+    await this.#link?.close();
+    this.#link = null;
+  }
+
+  /** Tries until it works, with growing pauses of random length, so that many clients do not come back at once. */
+  async #persist<T>(work: () => Promise<T>): Promise<T> {
+    const { now, report, retryForMs } = this.#world;
+    const since = now();
+    for (let attempt = 0;; attempt++) {
+      if (this.#closing.signal.aborted) throw new Outage(`Cannot use Postgres "${this.name}": the store was closed`);
+      try {
+        return await work();
+      } catch (error) {
+        if (!isLost(error)) throw this.#explained(error);
+        // The clock's last digits are chance enough to spread clients that lost the same server.
+        const pause = (Math.imul(now() | 0, 0x9e3779b1) >>> 0) % Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** attempt);
+        if (now() - since + pause >= retryForMs) {
+          throw new Outage(`Cannot reach Postgres "${this.name}": ${reasonOf(error)}, must answer`, { cause: error });
+        }
+        if (attempt === 0) report(`postgres ${this.name}: ${reasonOf(error)}; trying again for ${retryForMs / 1000} s`);
+        await sleep(pause, this.#closing.signal);
+      }
+    }
+  }
+
+  /** What the server objects to, in one line; everything else as it is. */
+  #explained(error: unknown): unknown {
+    if (!(error instanceof postgres.PostgresError)) return error;
+    const reason = reasonOf(error);
+    if (/^28/.test(error.code)) {
+      return new Misuse(
+        `Cannot log in to Postgres "${this.name}" as "${this.#server.user}": ${reason}, must be a role and password that it knows (TAPEDECK_POSTGRES_PASSWORD)`,
+      );
+    }
+    if (/^(3D|42501|3F)/.test(error.code)) {
+      return new Misuse(`Cannot use Postgres "${this.name}": ${reason}, must be a database and schema of the role`);
+    }
+    const where = error.where === undefined ? "" : ` (${reasonOf(error.where)})`;
+    return new Refusal(`Cannot use Postgres "${this.name}": ${reason}${where}, must accept what is sound`, {
+      cause: error,
+    });
+  }
+}
+
+/** Whether the connection is gone, or the server is not ready: what another connection may mend. */
+export function isLost(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  if (typeof code !== "string") return false;
+  // Class 08 connection, 53 resources, 57P shutdown, 40 deadlock, 25006 a standby, 25P03 idle for too long.
+  if (error instanceof postgres.PostgresError) return /^(08|53|57P|40|25006|25P03)/.test(code);
+  return /^(CONNECTION_|CONNECT_|E[A-Z_]+$)/.test(code) && !code.startsWith("ERR_");
+}
+
+async function connect(server: Server): Promise<Link> {
+  let given = false;
+  const settings = {
+    host: server.host,
+    port: server.port,
+    user: server.user,
+    password: server.password,
+    database: server.database,
+    ssl: server.sslmode === "disable" ? false : server.sslmode as "prefer",
+    // One socket for one link. The client would replace a lost socket by itself and send the rest of a transaction
+    // through the new one, where every statement would commit on its own.
+    socket: () => {
+      if (given) throw lost("connection was closed");
+      given = true;
+      return socketTo(server);
+    },
+    max: 1,
+    prepare: true,
+    fetch_types: false,
+    // The URL is the configuration: every setting is given, or the client would look into PG* variables.
+    idle_timeout: 0,
+    max_lifetime: null,
+    connect_timeout: CONNECT_MS / 1000,
+    max_pipeline: 100,
+    backoff: () => 0,
+    keep_alive: 60,
+    debug: false,
+    publications: "",
+    sslnegotiation: null,
+    target_session_attrs: "read-write" as const,
+    onnotice: () => {},
+    connection: {
+      application_name: "tapedeck",
+      search_path: server.schema,
+      TimeZone: "UTC",
+      DateStyle: "ISO",
+      synchronous_commit: "on",
+      // A writer that was paused in a transaction must not hold the place for ever.
+      idle_in_transaction_session_timeout: 60_000,
+    },
+    types: {
+      bigint: { to: 20, from: [20], parse: Number, serialize: String },
+      time: { to: 1184, from: [1184], parse: microsOf, serialize: String },
+    },
+  };
+  const sql: postgres.Sql = postgres(settings);
+  const close = () => sql.end({ timeout: 1 });
+  try {
+    await sql`select 1`;
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { sql, close, copy: (statement, pieces) => copyIn(sql, statement, pieces) };
+}
+
+/** The client leaves Nagle's delay on, which costs 40 ms and more at every COPY. */
+async function socketTo({ host, port }: Server): Promise<Socket> {
+  const socket = openSocket({ host, port });
+  socket.setNoDelay(true);
+  const late = setTimeout(() => socket.destroy(lost(`no connection after ${CONNECT_MS / 1000} s`)), CONNECT_MS);
+  try {
+    await once(socket, "connect");
+  } finally {
+    clearTimeout(late);
+  }
+  // The client reads the name for the certificate here.
+  return Object.assign(socket, { host, port });
+}
+
+function lost(reason: string): Error {
+  return Object.assign(new Error(reason), { code: "CONNECTION_CLOSED" });
+}
+
+/**
+ * The client settles a COPY when it begins, with the stream, and loses what the server says at its end. It settles the
+ * same query a second time then, so the query is given new ears in between.
+ */
+async function copyIn(sql: postgres.Sql, statement: string, pieces: Iterable<string>): Promise<void> {
+  const query = sql.unsafe(statement);
+  const stream = await query.writable();
+  const done = new Promise<void>((resolve, reject) => {
+    Object.assign(query, { resolve: () => resolve(), reject });
+    stream.on("error", reject);
+  });
+  done.catch(() => stream.destroy());
+  for (const piece of pieces) {
+    if (!stream.write(piece)) await Promise.race([once(stream, "drain"), done]);
+  }
+  stream.end();
+  await done;
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    signal.addEventListener("abort", wake, { once: true });
+  });
+}
+
+/** Reads the URL; never repeats it in a message, since it may hold a password. */
+function serverOf(url: string, world: World): Server {
+  const wrong = (state: string, wanted: string) =>
+    new Misuse(`Cannot open hot store "postgres:": ${state}, must be ${wanted}`);
+  const shape = "postgres://user@host:port/database?schema=public&sslmode=prefer";
+  const parsed = URL.parse(url);
+  if (parsed === null) throw wrong("URL cannot be read", shape);
+  const { username, password, hostname, port, pathname, searchParams } = parsed;
+  const database = decoded(pathname.slice(1));
+  if (username === "" || hostname === "" || !/^[\w.-]{1,63}$/.test(database)) {
+    throw wrong("URL lacks a user, a host or a plain database name", shape);
+  }
+  for (const name of searchParams.keys()) {
+    if (name !== "schema" && name !== "sslmode") throw wrong(`parameter "${name}" is unknown`, "schema or sslmode");
+  }
+  const schema = searchParams.get("schema") ?? "public";
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) throw wrong(`schema is "${schema}"`, "a-z, 0-9 and _, at most 63");
+  const sslmode = searchParams.get("sslmode") ?? "prefer";
+  if (!SSL_MODES.includes(sslmode)) throw wrong(`sslmode is "${sslmode}"`, `one of ${SSL_MODES.join(", ")}`);
+  return {
+    user: decoded(username),
+    password: decoded(password) || (world.env("TAPEDECK_POSTGRES_PASSWORD") ?? ""),
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: port === "" ? 5432 : Number(port),
+    database,
+    schema,
+    sslmode,
+  };
+}
+
+function decoded(text: string): string {
+  return /%(?![0-9a-f]{2})/i.test(text) ? text : decodeURIComponent(text);
+}

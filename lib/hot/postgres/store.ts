@@ -1,0 +1,223 @@
+/**
+ * The tables on a Postgres server: rows by COPY, partitioned by day of event time, in one transaction with the offset.
+ *
+ * A transaction holds the row lock of its place from before the first COPY to the commit, so no committed row can exist
+ * beyond the offset that it read; that is why tick tables need no primary key.
+ * **In** rows, **Out** rows, in the order of their origin.
+ * **Knows** `hot`, `schema`, `table`, `fence`, `failure`.
+ */
+import { Refusal } from "../../failure.ts";
+import type { Holding, Place } from "../../fence.ts";
+import { assertStands, type Commit, type Hot, type HotTable } from "../../hot.ts";
+import {
+  ADVISORY_LOCK,
+  assertKnown,
+  columnList,
+  dayOf,
+  HOT_TABLE_NAMES,
+  HOT_TABLES,
+  migrationsOf,
+} from "../../schema.ts";
+import type { Row } from "../../table.ts";
+import type { World } from "../../world.ts";
+import type { Link, Session } from "../postgres.ts";
+import { dayNumber, lineOf, timeText } from "./copy.ts";
+
+/** Characters of a piece of COPY: large enough to be cheap, small enough for the server to work while we encode. */
+const PIECE_CHARS = 65_536;
+const CHUNK_ROWS = 5_000;
+
+/** Brings the schema up to date and opens the store. */
+export async function openStore(session: Session, schema: string, world: World, tryThis: string): Promise<Hot> {
+  await session.write((link) => migrate(link, schema, session.name));
+  return new PostgresHot(session, world, tryThis);
+}
+
+class PostgresHot implements Hot {
+  readonly tryThis: string;
+  readonly #session: Session;
+  readonly #world: World;
+  /** `table/day` of the partitions that are known to exist. */
+  readonly #days = new Set<string>();
+  readonly #readers: Link[] = [];
+  readonly #summarized = new Set<HotTable>();
+
+  constructor(session: Session, world: World, tryThis: string) {
+    this.#session = session;
+    this.#world = world;
+    this.tryThis = tryThis;
+  }
+
+  acquire({ sink, topic, partition }: Place): Promise<Holding | null> {
+    const since = timeText(this.#world.now() * 1000);
+    return this.#session.write(async ({ sql }) => {
+      const [row] = await sql`update sink_offsets set epoch = epoch + 1, since = ${since}
+        where (sink, topic, partition) = (${sink}, ${topic}, ${partition}) returning *`;
+      return row === undefined ? null : holdingOf(row);
+    });
+  }
+
+  begin({ sink, topic, partition }: Place, identity: string, next: number): Promise<Holding> {
+    const since = this.#world.now();
+    return this.#session.write(async ({ sql }, again) => {
+      const [row] =
+        await sql`insert into sink_offsets (sink, topic, partition, identity, epoch, next_off, origin, since)
+        values (${sink}, ${topic}, ${partition}, ${identity}, 1, ${next}, -1, ${timeText(since * 1000)})
+        on conflict (sink, topic, partition) do nothing returning *`;
+      if (row !== undefined) return holdingOf(row);
+      const stands = await standing(sql, { sink, topic, partition });
+      if (again && stands?.epoch === 1 && stands.identity === identity && stands.since === since) return stands;
+      throw new Refusal(`Cannot begin place "${sink}/${topic}/${partition}": it was begun already, must be acquired`);
+    });
+  }
+
+  holdings(): Promise<readonly Holding[]> {
+    return this.#session.write(async ({ sql }) =>
+      (await sql`select * from sink_offsets order by sink, topic, partition`).map(holdingOf)
+    );
+  }
+
+  apply(commit: Commit): Promise<Holding> {
+    const { held, next, origin } = commit;
+    const tables = (Object.entries(commit.rows) as [HotTable, readonly Row[]][]).filter(([, rows]) => rows.length > 0);
+    for (const [table, rows] of tables) assertWidth(table, rows);
+    return this.#session.write(async (link, again) => {
+      for (const [table, rows] of tables) if (table !== "rejected") await this.#createDays(link, table, rows);
+      const { sql } = link;
+      const [, stands] = await Promise.all([sql.unsafe("begin"), standing(sql, held, true)]);
+      // The outcome of a lost COMMIT is looked up: the epoch is ours and the offset is there, so it got through.
+      if (again && stands?.epoch === held.epoch && stands.next === next && stands.origin === origin) {
+        await sql.unsafe("rollback");
+        return stands;
+      }
+      assertStands(commit, stands);
+      for (const [table, rows] of tables) {
+        await link.copy(`copy ${table} (${columnList(HOT_TABLES[table])}) from stdin`, piecesOf(table, rows));
+      }
+      const [, done] = await Promise.all([
+        sql`update sink_offsets set next_off = ${next}, origin = ${origin}
+          where (sink, topic, partition) = (${held.sink}, ${held.topic}, ${held.partition})`,
+        sql.unsafe("commit"),
+      ]);
+      if (done.command !== "COMMIT") {
+        throw new Refusal(`Cannot commit to Postgres "${this.#session.name}": it rolled back`);
+      }
+      return { ...stands, next, origin };
+    }).catch((error) => {
+      // A day that somebody dropped is created again by the next attempt.
+      this.#days.clear();
+      throw error;
+    });
+  }
+
+  async *rows(table: HotTable, partition: number, from: number, to: number): AsyncGenerator<readonly Row[]> {
+    const link = this.#readers.pop() ?? await this.#session.read();
+    let ended = false;
+    try {
+      await this.#summarize(link, table);
+      const columns = columnList(HOT_TABLES[table]);
+      const query = link.sql.unsafe(
+        `select ${columns} from ${table} where "partition" = $1 and origin >= $2 and origin < $3 order by origin`,
+        [partition, from, to],
+      );
+      for await (const chunk of query.values().cursor(CHUNK_ROWS)) yield chunk as unknown as readonly Row[];
+      ended = true;
+    } finally {
+      // A reader that stopped half way leaves a query behind, and perhaps a broken link.
+      if (ended) this.#readers.push(link);
+      else await link.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#readers.splice(0).map((link) => link.close()));
+    await this.#session.close();
+  }
+
+  /** Creates the missing partitions of the rows' days, each in a transaction of its own, before the rows'. */
+  async #createDays({ sql }: Link, table: HotTable, rows: readonly Row[]): Promise<void> {
+    const at = HOT_TABLES[table].findIndex(({ name }) => name === "event_time");
+    let last = NaN;
+    for (const row of rows) {
+      const day = dayNumber(row[at] as number);
+      if (day === last) continue;
+      last = day;
+      const key = `${table}/${day}`;
+      if (!(day >= 0) || this.#days.has(key)) continue;
+      await sql.unsafe(dayOf(table, new Date(day * 86_400_000).toISOString().slice(0, 10)));
+      this.#days.add(key);
+    }
+  }
+
+  /** Lets the index of origins learn the newest blocks, which it otherwise learns at the next vacuum. */
+  async #summarize({ sql }: Link, table: HotTable): Promise<void> {
+    if (this.#summarized.has(table)) return;
+    this.#summarized.add(table);
+    await sql`select brin_summarize_new_values(i.indexrelid) from pg_index i
+      join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
+      where a.amname = 'brin' and c.relkind = 'i' and i.indrelid in (select relid from pg_partition_tree(${table}::regclass))
+        and pg_has_role(c.relowner, 'usage')`;
+  }
+}
+
+/** Runs the migrations that are missing, one process at a time. */
+async function migrate({ sql }: Link, schema: string, name: string): Promise<void> {
+  await sql.unsafe("begin");
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}, hashtext(${schema}))`;
+  const [known] = await sql`select 1 from pg_namespace where nspname = ${schema}`;
+  if (known === undefined) await sql.unsafe(`create schema ${schema}`);
+  const [{ exists }] = await sql`select to_regclass('tapedeck_schema') is not null as exists` as unknown as [
+    { exists: boolean },
+  ];
+  if (!exists) {
+    const taken = await sql`select relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where nspname = ${schema} and relname in ${sql(HOT_TABLE_NAMES)}`;
+    if (taken.length > 0) {
+      throw new Refusal(
+        `Cannot open hot store "${name}": schema "${schema}" has a table "${
+          taken[0]!.relname
+        }" of another program, must be free of it (or another one with ?schema=)`,
+      );
+    }
+    await sql.unsafe("create table tapedeck_schema (version bigint not null)");
+    await sql`insert into tapedeck_schema values (0)`;
+  }
+  const [row] = await sql`select version from tapedeck_schema`;
+  const version = row!.version as number;
+  assertKnown(name, version, "postgres");
+  const migrations = migrationsOf("postgres");
+  for (const migration of migrations.slice(version)) await sql.unsafe(migration);
+  if (version < migrations.length) await sql`update tapedeck_schema set version = ${migrations.length}`;
+  await sql.unsafe("commit");
+}
+
+async function standing(sql: Link["sql"], { sink, topic, partition }: Place, lock = false): Promise<Holding | null> {
+  const [row] = await sql`select * from sink_offsets
+    where (sink, topic, partition) = (${sink}, ${topic}, ${partition}) ${lock ? sql`for update` : sql``}`;
+  return row === undefined ? null : holdingOf(row);
+}
+
+function holdingOf(row: Record<string, unknown>): Holding {
+  const { next_off: next, since, ...rest } = row;
+  return { ...rest, next, since: since as number / 1000 } as Holding;
+}
+
+/** @throws {Refusal} when a row does not have the table's width */
+function assertWidth(table: HotTable, rows: readonly Row[]): void {
+  const width = HOT_TABLES[table].length;
+  const odd = rows.find((row) => row.length !== width);
+  if (odd === undefined) return;
+  throw new Refusal(`Cannot store row of "${table}", origin ${odd[1]}: has ${odd.length} cells, must have ${width}`);
+}
+
+function* piecesOf(table: HotTable, rows: readonly Row[]): Generator<string> {
+  const encode = lineOf(HOT_TABLES[table]);
+  let piece = "";
+  for (const row of rows) {
+    piece += encode(row);
+    if (piece.length < PIECE_CHARS) continue;
+    yield piece;
+    piece = "";
+  }
+  if (piece !== "") yield piece;
+}

@@ -1,0 +1,295 @@
+/**
+ * Judges a partition's messages one after another: sound ticks, rejected messages, control records. Its verdicts are a
+ * function of the log alone: no clock, no chance, and all that it remembers is in its state, which is bounded.
+ *
+ * **In** records of `ticks.raw` in the order of their offset, **Out** the texts for `ticks.valid` and `ticks.rejected`.
+ * **Knows** `rule`, `sequence`, `register`, `reading`, `tick`, `transport`, `failure`.
+ */
+import { z } from "@zod/zod";
+import { printable, reasonOf, Refusal } from "./failure.ts";
+import { bytesOf, DEPTH_MAX, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
+import { Register, SavedRegister } from "./register.ts";
+import {
+  Control,
+  type Draft,
+  type Evidence,
+  FLAG_RULES,
+  isLive,
+  LIMITS,
+  MESSAGE_RULES,
+  RULES,
+  RULES_VERSION,
+  SEQUENCE_RULES,
+  TICK_RULES,
+  type TickRule,
+  weigh,
+} from "./rule.ts";
+import { DISCIPLINES, type Disciplines } from "./sequence.ts";
+import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
+import { type LogRecord, TOPICS } from "./transport.ts";
+
+/** What becomes of a message. `text` is one JSON line for the output's topic; `reasons` are in table order. */
+export type Verdict =
+  | { readonly to: "valid"; readonly text: string }
+  | { readonly to: "rejected"; readonly text: string; readonly reason: string; readonly reasons: readonly string[] }
+  | { readonly to: "control" };
+
+export interface JudgeOptions {
+  readonly partition: number;
+  /** The topic that is judged; `ticks.raw` without it. */
+  readonly topic?: string;
+  readonly disciplines?: Disciplines;
+  /** What {@linkcode Judge.state} gave; without it the partition is judged from its first record. */
+  readonly state?: string;
+  /** Both outputs hold the verdicts on everything before: then rules of another version may go on from the state. */
+  readonly drained?: boolean;
+}
+
+/** What a judge has counted since it was made. It is no part of its state. */
+export interface Counts {
+  valid: number;
+  rejected: number;
+  control: number;
+  /** Accepted ticks whose amounts were not held against a grid, because their instrument is unknown. */
+  ungridded: number;
+  /** Accepted ticks whose instrument or series finds no room in the state. */
+  untracked: number;
+  /** Rejected messages by their first reason, valid ticks by each of their flags; every rule is there. */
+  readonly rules: Record<string, number>;
+}
+
+const Saved = z.strictObject({
+  version: z.string(),
+  topic: z.string(),
+  partition: z.int(),
+  control: z.int().min(-1),
+  lastValid: z.int().min(-1),
+  lastRejected: z.int().min(-1),
+  register: SavedRegister,
+});
+
+const MALFORMED = [MESSAGE_RULES.malformed.name], SHAPE = [MESSAGE_RULES.shape.name];
+
+/** The judge of one partition. */
+export class Judge {
+  readonly counts: Counts = {
+    ...{ valid: 0, rejected: 0, control: 0, ungridded: 0, untracked: 0 },
+    rules: Object.fromEntries(RULES.map(({ name }) => [name, 0])),
+  };
+  /** Event and received time of the last valid tick, µs, for lags; -1 before the first. */
+  lastEventTime = -1;
+  lastReceivedTime = -1;
+  /** How far the event of a valid tick lay ahead of its receipt at most, µs; below zero where none did. */
+  skewMax = -Infinity;
+
+  readonly #topic: string;
+  readonly #partition: number;
+  readonly #register: Register;
+  /** Offset of the control record in force; -1 before the first. */
+  #control = -1;
+  #lastValid = -1;
+  #lastRejected = -1;
+  /** One for all ticks: it is filled anew for each. */
+  readonly #evidence: Draft = {
+    ...{ tick: undefined as unknown as Tick, terms: null, limits: LIMITS, prices: 0, sizes: 0, spread: 1 },
+    ...{ watermark: -1, place: "none", gap: false },
+  };
+
+  /** @throws {Refusal} when the state is another partition's, another version's without `drained`, or none */
+  constructor({ partition, topic = TOPICS.raw, disciplines = DISCIPLINES, state, drained = false }: JudgeOptions) {
+    this.#topic = topic;
+    this.#partition = partition;
+    this.#register = new Register(disciplines);
+    if (state !== undefined) this.#restore(state, drained);
+  }
+
+  /** Names the rules in force: version of their code, `@`, offset of the last control record. */
+  get rules(): string {
+    return this.#control < 0 ? RULES_VERSION : `${RULES_VERSION}@${this.#control}`;
+  }
+  /** Sequence numbers that were missing when the window closed over them, since the partition's first record. */
+  get missing(): number {
+    return this.#register.missing;
+  }
+
+  /** Everything that the next verdicts depend on, as JSON text. At most `CHECKPOINT_BYTES_MAX`. */
+  state(): string {
+    const state: z.infer<typeof Saved> = {
+      ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition, control: this.#control },
+      ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
+    };
+    return JSON.stringify(state);
+  }
+
+  /** The verdict on the next record. @throws {Refusal} when it is a control record that cannot be applied */
+  judge(record: LogRecord): Verdict {
+    if (record.control === true) return this.#apply(record);
+    const text = textOf(record.value);
+    if (text === null) return this.#reject(record, MALFORMED, text, undefined);
+    const reading = read(text);
+    if (reading.tick !== null) return this.#judgeTick(record, text, reading.tick, reading.plain);
+    const { value } = reading;
+    // A text with half a surrogate pair has no bytes, and cannot have come from a log; no tick holds one.
+    if (value === undefined || !text.isWellFormed() || outlineOf(text).depth > DEPTH_MAX) {
+      return this.#reject(record, MALFORMED, text, value);
+    }
+    this.#noteSequence(record, value);
+    return this.#reject(record, SHAPE, text, value);
+  }
+
+  #judgeTick(record: LogRecord, text: string, tick: Tick, plain: string): Verdict {
+    const { sequence } = tick;
+    const subject = this.#register.of(record.key, tick);
+    const series = sequence === null ? null : subject.series[tick.type];
+    const at = tick.timeSource === undefined ? tick.eventTime : tick.receivedTime;
+    const evidence = this.#evidence;
+    evidence.tick = tick;
+    evidence.terms = subject.terms;
+    evidence.limits = this.#register.limits;
+    evidence.watermark = subject.watermark;
+    weigh(evidence);
+
+    let reasons = broken(TICK_RULES, evidence, null);
+    evidence.place = series === null ? "none" : series.place(sequence!, at, reasons !== null, evidence.limits);
+    if (evidence.place === "duplicate" || evidence.place === "backwards") {
+      reasons = broken(SEQUENCE_RULES, evidence, reasons);
+    }
+    if (reasons !== null) return this.#reject(record, reasons, text, tick);
+
+    evidence.gap = series !== null && series.owesGap && isLive(tick);
+    const flags = broken(FLAG_RULES, evidence, null);
+    if (evidence.gap) series!.settleGap();
+    if (tick.timeSource === undefined && tick.eventTime > subject.watermark) subject.watermark = tick.eventTime;
+    if (!subject.tracked || sequence !== null && series === null) {
+      if (!this.#register.track(subject)) this.counts.untracked++;
+      else if (sequence !== null && !this.#register.start(subject, tick, sequence, at)) this.counts.untracked++;
+    }
+    return this.#accept(record, tick, plain, flags);
+  }
+
+  #accept({ offset }: LogRecord, tick: Tick, plain: string, flags: readonly string[] | null): Verdict {
+    const { counts } = this;
+    counts.valid++;
+    if (this.#evidence.terms === null && tick.type !== "status") counts.ungridded++;
+    if (tick.timeSource === undefined) {
+      const skew = tick.eventTime - tick.receivedTime;
+      if (skew > this.skewMax) this.skewMax = skew;
+    }
+    this.lastEventTime = tick.eventTime;
+    this.lastReceivedTime = tick.receivedTime;
+    let tail = ',"origin":' + offset + ',"previous":' + this.#lastValid;
+    if (flags !== null) {
+      for (const name of flags) counts.rules[name]!++;
+      tail += ',"flags":' + JSON.stringify(flags);
+    }
+    this.#lastValid = offset;
+    return { to: "valid", text: plain.slice(0, -1) + tail + "}" };
+  }
+
+  #reject(record: LogRecord, reasons: readonly string[], text: string | null, value: unknown): Verdict {
+    const { key, offset } = record;
+    const reason = reasons[0]!;
+    this.counts.rejected++;
+    this.counts.rules[reason]!++;
+    const rejected: Rejected = {
+      ...{ topic: this.#topic, partition: this.#partition, origin: offset, previous: this.#lastRejected, key },
+      ...{ reason, reasons: [...reasons], rules: this.rules },
+      replays: isObject(value) && value.source === "redrive" ? 1 : 0,
+      ...rawOf(text, record.value),
+    };
+    this.#lastRejected = offset;
+    return { to: "rejected", text: JSON.stringify(rejected), reason, reasons };
+  }
+
+  /** A message that is no tick has a place in its series all the same, where it says which. */
+  #noteSequence({ key }: LogRecord, value: unknown): void {
+    if (!isObject(value)) return;
+    const { type, venue, symbol, sequence } = value;
+    if (!isVenue(venue) || !isSymbol(symbol) || !Number.isSafeInteger(sequence) || sequence as number < 0) return;
+    const known = TYPES.find((name) => name === type);
+    if (known === undefined) return;
+    this.#register.of(key, { venue, symbol }).series[known]?.place(sequence as number, -1, true, this.#register.limits);
+  }
+
+  #apply({ offset, value }: LogRecord): Verdict {
+    const text = textOf(value);
+    const result = Control.safeParse(text === null ? undefined : parse(text));
+    try {
+      if (!result.success) {
+        const issue = result.error.issues[0]!;
+        throw new RangeError(`${issue.path.join(".") || "its value"} is not as described: ${issue.message}`);
+      }
+      this.#register.apply(result.data);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const place = `${this.#topic}/${this.#partition}/${offset}`;
+      throw new Refusal(
+        `Cannot apply control record "${place}": ${reasonOf(error)}, must be limits or a venue's instruments`,
+      );
+    }
+    this.#control = offset;
+    this.counts.control++;
+    return { to: "control" };
+  }
+
+  #restore(state: string, drained: boolean): void {
+    const place = `${this.#topic}/${this.#partition}`;
+    let saved;
+    try {
+      saved = Saved.parse(JSON.parse(state));
+      this.#register.restore(saved.register);
+    } catch (error) {
+      throw new Refusal(`Cannot resume judge "${place}": its state is damaged, must be what a judge has saved`, {
+        cause: error,
+      });
+    }
+    if (saved.topic !== this.#topic || saved.partition !== this.#partition) {
+      const owner = printable(`${saved.topic}/${saved.partition}`);
+      throw new Refusal(`Cannot resume judge "${place}": its state is that of "${owner}", must be its own`);
+    }
+    if (saved.version !== RULES_VERSION && !drained) {
+      throw new Refusal(
+        `Cannot resume judge "${place}": its state is of rules "${
+          printable(saved.version)
+        }", must be of rules "${RULES_VERSION}" or drained with the program that wrote it`,
+      );
+    }
+    this.#control = saved.control;
+    this.#lastValid = saved.lastValid;
+    this.#lastRejected = saved.lastRejected;
+  }
+}
+
+/** The names of the rules that break, behind those that broke before; null where none does. */
+function broken(rules: readonly TickRule[], evidence: Evidence, before: string[] | null): string[] | null {
+  let names = before;
+  for (const rule of rules) if (rule.test(evidence)) (names ??= []).push(rule.name);
+  return names;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+/**
+ * The verdicts on the lines of a file as the first records of a partition, one JSON line each: what golden files hold.
+ * A line that begins with `{"control":` is a control record; no record has a key.
+ */
+export function verdictsOf(file: Uint8Array): string {
+  const judge = new Judge({ partition: 0 });
+  const verdicts: string[] = [];
+  const bytes = bytesOf(file);
+  for (let from = 0, offset = 0; from < bytes.length; offset++) {
+    const end = bytes.indexOf(10, from);
+    const value = bytes.subarray(from, end < 0 ? bytes.length : end);
+    const isControl = value.toString("latin1").startsWith('{"control":');
+    const verdict = judge.judge({ offset, key: null, value, ...(isControl ? { control: true } : {}) });
+    verdicts.push(
+      verdict.to === "control"
+        ? JSON.stringify({ to: "control", rules: judge.rules })
+        : `{"to":"${verdict.to}","message":${verdict.text}}`,
+    );
+    from += value.length + 1;
+  }
+  return verdicts.join("\n") + "\n";
+}

@@ -1,0 +1,392 @@
+/** The judge as a whole: golden verdicts, planted faults, and that what it says depends on the log and nothing else. */
+import assert from "@std/assert";
+import fc from "fast-check";
+import { Refusal } from "./failure.ts";
+import { Judge, type Verdict, verdictsOf } from "./judge.ts";
+import { Market } from "./market.ts";
+import { TRACKED_BYTES_MAX } from "./register.ts";
+import { FLAG_RULES, INSTRUMENTS_MAX, RULES_VERSION } from "./rule.ts";
+import { isTick, Rejected, type ValidTick } from "./tick.ts";
+import { CHECKPOINT_BYTES_MAX, type LogRecord, type Value } from "./transport.ts";
+
+const options = { sanitizeOps: true, sanitizeResources: true };
+const NOW = 1_763_690_000_000_000, SECOND = 1_000_000;
+const VERDICTS = new URL("../testdata/verdicts/", import.meta.url);
+
+type Fields = Record<string, unknown>;
+const trade = (sequence: number | null, fields: Fields = {}): string =>
+  JSON.stringify({
+    ...{ type: "trade", venue: "sim", symbol: "A", eventTime: NOW, receivedTime: NOW, sequence, id: null },
+    ...{ price: "1.00", size: "1", side: "buy", ...fields },
+  });
+const record = (offset: number, value: Value, key: string | null = "sim:A"): LogRecord => ({ offset, key, value });
+const control = (offset: number, value: unknown): LogRecord => ({
+  ...{ offset, key: null, value: typeof value === "string" ? value : JSON.stringify(value), control: true },
+});
+const judgeAll = (judge: Judge, records: readonly LogRecord[]): Verdict[] => records.map((r) => judge.judge(r));
+const flagsOf = (verdict: Verdict): readonly string[] => {
+  assert.equal(verdict.to, "valid", JSON.stringify(verdict));
+  return (JSON.parse((verdict as { text: string }).text) as ValidTick).flags ?? [];
+};
+const reasonsOf = (verdict: Verdict): readonly string[] => verdict.to === "rejected" ? verdict.reasons : [];
+
+for (const { name } of [...Deno.readDirSync(VERDICTS)].sort((a, b) => a.name < b.name ? -1 : 1)) {
+  if (!name.endsWith(".jsonl") || name.endsWith(".verdicts.jsonl")) continue;
+  const expected = new URL(name.replace(/\.jsonl$/, ".verdicts.jsonl"), VERDICTS);
+  Deno.test(`golden: ${name} is judged as its verdicts say`, options, async () => {
+    const given = await Deno.readFile(new URL(name, VERDICTS));
+    assert.equal(verdictsOf(given), await Deno.readTextFile(expected));
+  });
+}
+
+Deno.test("a valid tick keeps its text and gains origin, previous and flags", options, () => {
+  const judge = new Judge({ partition: 3 });
+  const text = trade(1);
+  assert.deepEqual(judge.judge(record(5, text)), {
+    ...{ to: "valid", text: `${text.slice(0, -1)},"origin":5,"previous":-1}` },
+  });
+  judge.judge(record(6, "noise"));
+  const late = trade(2, { eventTime: NOW - 2 * SECOND });
+  assert.deepEqual(judge.judge(record(9, new TextEncoder().encode(late))), {
+    ...{ to: "valid", text: `${late.slice(0, -1)},"origin":9,"previous":5,"flags":["late"]}` },
+  });
+});
+Deno.test("a rejected message keeps its bytes, its place and every reason", options, () => {
+  const judge = new Judge({ partition: 3, topic: "elsewhere" });
+  judge.judge(record(0, trade(1)));
+  const text = ` ${trade(1, { price: "0", size: "-1", source: "redrive" })}`;
+  const verdicts = judgeAll(judge, [record(7, text), record(9, Uint8Array.of(0xff, 0), null), record(12, "a\u0000")]);
+  const messages = verdicts.map((verdict) => Rejected.parse(JSON.parse((verdict as { text: string }).text)));
+  const place = { topic: "elsewhere", partition: 3, rules: RULES_VERSION };
+  assert.deepEqual(messages, [
+    {
+      ...{ ...place, origin: 7, previous: -1, key: "sim:A", reason: "price", reasons: ["price", "size", "duplicate"] },
+      ...{ replays: 1, raw: text, rawBase64: null },
+    },
+    {
+      ...{ ...place, origin: 9, previous: 7, key: null, reason: "malformed", reasons: ["malformed"] },
+      ...{ replays: 0, raw: null, rawBase64: "/wA=" },
+    },
+    {
+      ...{ ...place, origin: 12, previous: 9, key: "sim:A", reason: "malformed", reasons: ["malformed"] },
+      ...{ replays: 0, raw: null, rawBase64: "YQA=" },
+    },
+  ]);
+  assert.deepEqual(verdicts.map(reasonsOf), messages.map(({ reasons }) => reasons));
+});
+Deno.test("a rejected message does not grow sixfold, whatever it is made of", options, () => {
+  const value = "\u0001".repeat(1 << 20);
+  const verdict = new Judge({ partition: 0 }).judge(record(0, value));
+  if (verdict.to !== "rejected") throw new Error(verdict.to);
+  assert(verdict.text.length < 1.5 * value.length);
+  assert.equal(atob(Rejected.parse(JSON.parse(verdict.text)).rawBase64!), value);
+});
+Deno.test("the series is that of the tick, whatever the key says", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const verdicts = judgeAll(judge, [
+    ...[record(0, trade(1)), record(1, trade(1, { symbol: "B" }), "sim:A"), record(2, trade(1, { symbol: "B" }), null)],
+    ...[record(3, trade(1), "sim:B"), record(4, trade(2), "sim:B")],
+  ]);
+  assert.deepEqual(verdicts.map(({ to }) => to), ["valid", "valid", "rejected", "rejected", "valid"]);
+});
+Deno.test("types of one instrument have sequences of their own and one watermark", options, () => {
+  const quote = (sequence: number, eventTime: number) =>
+    JSON.stringify({
+      ...{ type: "quote", venue: "sim", symbol: "A", eventTime, receivedTime: NOW, sequence, id: null },
+      ...{ bidPrice: null, bidSize: null, askPrice: "1", askSize: "1" },
+    });
+  const judge = new Judge({ partition: 0 });
+  assert.deepEqual(flagsOf(judge.judge(record(0, trade(1)))), []);
+  assert.deepEqual(flagsOf(judge.judge(record(1, quote(1, NOW - SECOND - 1)))), ["late"]);
+});
+Deno.test("no rejected tick, and none with our own time, moves the watermark", options, () => {
+  const ahead = { eventTime: NOW + 4 * SECOND };
+  const judge = new Judge({ partition: 0 });
+  const verdicts = judgeAll(judge, [
+    ...[record(0, trade(1)), record(1, trade(2, { ...ahead, price: "0" })), record(2, trade(1, ahead))],
+    record(3, trade(3, { eventTime: NOW + 9 * SECOND })),
+    record(4, trade(4, { ...ahead, receivedTime: NOW + 4 * SECOND, timeSource: "received" })),
+  ]);
+  assert.deepEqual(verdicts.map(reasonsOf), [[], ["price"], ["duplicate"], ["future"], []]);
+  assert.deepEqual(flagsOf(judge.judge(record(5, trade(5)))), []);
+  judge.judge(record(6, trade(6, ahead)));
+  assert.deepEqual(flagsOf(judge.judge(record(7, trade(7)))), ["late"]);
+  assert.deepEqual([judge.skewMax, judge.lastEventTime, judge.lastReceivedTime], [4 * SECOND, NOW, NOW]);
+});
+Deno.test("an event time that is not the venue's closes no window", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const own = { eventTime: NOW + 9 * SECOND, timeSource: "received" };
+  const verdicts = judgeAll(judge, [record(0, trade(1)), record(1, trade(3, own)), record(2, trade(2))]);
+  assert.deepEqual(verdicts.map(flagsOf), [[], [], ["reordered"]]);
+});
+Deno.test("a window that control records close and open again does not take for seen what it forgot", options, () => {
+  const judge = new Judge({ partition: 0 });
+  judgeAll(judge, [record(0, trade(1)), record(1, trade(9)), control(2, { control: "limits", windowMax: 2 })]);
+  judge.judge(control(3, { control: "limits", windowMax: 100 }));
+  assert.deepEqual(reasonsOf(judge.judge(record(4, trade(6)))), ["backwards"]);
+  assert.deepEqual(flagsOf(judge.judge(record(5, trade(7)))), ["reordered"]);
+});
+Deno.test("a message that is no tick has its number seen, where it says which", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const verdicts = judgeAll(judge, [
+    ...[record(0, trade(1)), record(1, trade(2, { price: 5 })), record(2, trade(2)), record(3, trade(3))],
+    ...[record(4, trade(10 ** 12, { price: 5 })), record(5, trade(4)), record(6, trade(5, { type: "toString" }))],
+    ...[record(7, trade(5)), record(8, trade(10 ** 12, { price: "0" })), record(9, trade(6))],
+    ...[record(10, trade(7, { symbol: "B", price: 5 })), record(11, trade(7, { symbol: "B" }))],
+  ]);
+  assert.deepEqual(verdicts.map((verdict) => reasonsOf(verdict).join()), [
+    ...["", "shape", "duplicate", "", "shape", "", "shape", "", "price", "", "shape", ""],
+  ]);
+});
+
+Deno.test("rules change at the offset of their control record and are named after it", options, () => {
+  const instruments = [{ symbol: "A", tickSize: "0.5", lot: "1", negative: false }];
+  const judge = new Judge({ partition: 0 });
+  const say = (offset: number, sequence: number) =>
+    reasonsOf(judge.judge(record(offset, trade(sequence, { price: "1.25" })))).join();
+  assert.equal(judge.rules, RULES_VERSION);
+  assert.equal(say(0, 1), "");
+  assert.deepEqual(judge.judge(control(1, { control: "instruments", venue: "sim", instruments })), { to: "control" });
+  assert.equal(judge.rules, `${RULES_VERSION}@1`);
+  assert.equal(say(2, 2), "grid");
+  judge.judge(control(3, { control: "instruments", venue: "other", instruments: [] }));
+  assert.equal(say(4, 3), "grid");
+  judge.judge(control(5, { control: "instruments", venue: "sim", instruments: [] }));
+  assert.equal(say(6, 4), "");
+  assert.deepEqual([judge.counts.control, judge.counts.ungridded, judge.rules], [3, 2, `${RULES_VERSION}@5`]);
+});
+Deno.test("a control record that says nothing known is refused with its place", options, () => {
+  const many = (venue: string, length: number) => ({
+    ...{ control: "instruments", venue },
+    instruments: Array.from({ length }, (_, i) => ({ symbol: `S${i}`, tickSize: "1", lot: "1", negative: false })),
+  });
+  const judge = new Judge({ partition: 4 });
+  const wrong = { symbol: "A", tickSize: "0", lot: "1", negative: false };
+  for (
+    const [value, message] of [
+      ["{", /"ticks.raw\/4\/17": its value is not as described/],
+      [{ control: "limits", windowMax: 0 }, /"ticks.raw\/4\/17": windowMax is not as described/],
+      [{ control: "instruments", venue: "sim", instruments: [wrong] }, /: instruments.0.tickSize is not/],
+    ] as const
+  ) {
+    assert.throws(
+      () => judge.judge(control(17, value)),
+      (e: unknown) => e instanceof Refusal && message.test(e.message),
+    );
+  }
+  const small = INSTRUMENTS_MAX / 4 - 1;
+  for (const venue of ["a", "b", "c", "d"]) judge.judge(control(1, many(venue, small)));
+  assert.throws(
+    () => judge.judge(control(2, many("e", 5))),
+    /20001 instruments would be in force, must be at most 20000/,
+  );
+  judge.judge(control(3, many("e", 4)));
+  assert.equal(judge.rules, `${RULES_VERSION}@3`);
+});
+
+/** Every message of a market with faults, and a control record in front. */
+function records(market: Market, count: number): { readonly all: LogRecord[]; readonly truths: Map<number, string> } {
+  const instruments = market.instruments.map(({ symbol, tickSize, lot, negative }) => ({
+    symbol,
+    tickSize,
+    lot,
+    negative,
+  }));
+  const all = [control(0, { control: "instruments", venue: "sim", instruments })];
+  const truths = new Map<number, string>();
+  for (const { key, value, truth } of market.fill(count)) {
+    if (truth !== undefined) truths.set(all.length, truth.fault);
+    all.push(record(all.length, value, key));
+  }
+  return { all, truths };
+}
+
+Deno.test("every planted fault is found by its rule, nothing clean is touched, and nothing is lost", options, () => {
+  const [seed, symbols] = [11, 4];
+  const market = new Market({ seed, symbols, faults: 0.05 });
+  const instruments = market.instruments.map(({ symbol, tickSize, lot, negative }) => ({
+    symbol,
+    tickSize,
+    lot,
+    negative,
+  }));
+  const judge = new Judge({ partition: 0 });
+  judge.judge(control(0, { control: "instruments", venue: "sim", instruments }));
+  const faulty = market.fill(30_000);
+  // Time enough for every window to close over its holes.
+  const calm = new Market({ seed, symbols, state: market.state() }).fill(30_000);
+  const found: Record<string, number> = {};
+  let gaps = 0, planted = 0, rejected = 0;
+  [...faulty, ...calm].forEach(({ key, value, truth }, i) => {
+    const verdict = judge.judge(record(i + 1, value, key));
+    const place = `${i} ${truth?.fault} ${JSON.stringify(verdict)}`;
+    if (verdict.to === "rejected") {
+      if (truth?.outcome !== "rejected") throw new Error(place);
+      assert.equal(verdict.reason, truth.reason, place);
+      for (const reason of verdict.reasons) {
+        assert([truth.reason as string, ...truth.also].includes(reason), place);
+      }
+      rejected++;
+    } else {
+      const flags = flagsOf(verdict);
+      if (flags.includes("gap")) gaps++;
+      const others = flags.filter((name) => name !== "gap");
+      assert(truth === undefined || truth.outcome === "flagged", place);
+      assert.deepEqual(others, truth?.fault === "late" ? ["late"] : [], place);
+      if (truth?.fault === "gap") planted++;
+    }
+    if (truth !== undefined) found[truth.fault] = (found[truth.fault] ?? 0) + 1;
+  });
+  assert.equal(Object.keys(found).length, 13);
+  for (const [fault, count] of Object.entries(found)) assert(count > 50, `${fault}: ${count}`);
+  assert.equal(judge.missing, planted, "every missing number is declared once");
+  assert(gaps > planted / 2 && gaps <= planted);
+  const { counts } = judge;
+  assert.equal(counts.valid + counts.rejected, faulty.length + calm.length);
+  assert.equal(counts.rejected, rejected);
+  const flags = FLAG_RULES.map(({ name }) => name);
+  const reasons = Object.entries(counts.rules).filter(([name]) => !flags.includes(name));
+  assert.equal(reasons.reduce((sum, [, count]) => sum + count, 0), rejected);
+  assert.equal(counts.rules.gap, gaps);
+});
+
+/** Messages that do everything badly: few numbers, few symbols, all sources, broken in every way, and control records. */
+const wild = fc.record({
+  kind: fc.constantFrom("trade", "trade", "trade", "quote", "quote", "broken", "control"),
+  symbol: fc.constantFrom("A", "B"),
+  venue: fc.constantFrom("sim", "sim", "sim", "binance"),
+  ahead: fc.oneof({ weight: 40, arbitrary: fc.integer({ min: -6, max: 6 }) }, fc.constantFrom(null, 10 ** 6)),
+  after: fc.integer({ min: -SECOND, max: SECOND / 2 }),
+  price: fc.constantFrom("1", "1", "1", "1.05", "0", "-1", "0.0000000000001"),
+  source: fc.constantFrom(undefined, undefined, undefined, "backfill", "redrive", "conflated"),
+  change: fc.constantFrom(
+    ...[{ control: "limits", windowMax: 4 }, { control: "limits", windowMax: 50, lateMsMax: 500 }],
+    { control: "instruments", venue: "sim", instruments: [{ symbol: "A", tickSize: "1", lot: "1", negative: true }] },
+    { control: "instruments", venue: "sim", instruments: [] },
+  ),
+}).map(({ kind, symbol, venue, ahead, after, price, source, change }) => (offset: number): LogRecord => {
+  if (kind === "control") return control(offset, change);
+  const sequence = ahead === null ? null : Math.max(0, (offset >> 1) + ahead);
+  const eventTime = NOW + after + offset * 50_000;
+  const fields = { symbol, venue, eventTime, receivedTime: NOW + offset * 50_000, source };
+  if (kind === "broken") return record(offset, trade(sequence, { ...fields, side: 1 }), `${venue}:${symbol}`);
+  const { price: _, size: __, side: ___, ...head } = JSON.parse(trade(sequence, fields)) as Fields;
+  const quote = { ...head, type: "quote", bidPrice: price, bidSize: "1", askPrice: "1", askSize: "1" };
+  return record(
+    offset,
+    kind === "trade" ? trade(sequence, { ...fields, price }) : JSON.stringify(quote),
+    `${venue}:${symbol}`,
+  );
+});
+
+Deno.test("a judge that is stopped and resumed anywhere says what one says that never stopped", options, () => {
+  const seen = new Set<string>();
+  fc.assert(
+    fc.property(fc.array(wild, { minLength: 1, maxLength: 120 }), fc.nat(120), (makers, cut) => {
+      const all = makers.map((make, i) => make(i));
+      const whole = new Judge({ partition: 1 });
+      const expected = judgeAll(whole, all);
+      const half = new Judge({ partition: 1 });
+      const first = judgeAll(half, all.slice(0, cut));
+      const rest = new Judge({ partition: 1, state: half.state() });
+      assert.equal(rest.state(), half.state());
+      assert.deepEqual([...first, ...judgeAll(rest, all.slice(cut))], expected);
+      assert.equal(rest.state(), whole.state());
+      assert.deepEqual([rest.rules, rest.missing], [whole.rules, whole.missing]);
+      for (const verdict of expected) {
+        for (const name of verdict.to === "valid" ? flagsOf(verdict) : reasonsOf(verdict)) seen.add(name);
+      }
+    }),
+    { numRuns: 300, seed: 7 },
+  );
+  for (
+    const name of [
+      "shape",
+      "precision",
+      "price",
+      "grid",
+      "crossed",
+      "duplicate",
+      "backwards",
+      "locked",
+      "gap",
+      "late",
+      "reordered",
+    ]
+  ) {
+    assert(seen.has(name), `${name} was never said, so that little was tried`);
+  }
+});
+Deno.test("a market is judged the same in one go and with a restart every thousand messages", options, () => {
+  const { all, truths } = records(new Market({ seed: 3, symbols: 8, faults: 0.02 }), 6_000);
+  assert(truths.size > 50);
+  const expected = judgeAll(new Judge({ partition: 0 }), all);
+  let state: string | undefined;
+  for (let from = 0; from < all.length; from += 1_000) {
+    const judge = new Judge({ partition: 0, state });
+    assert.deepEqual(judgeAll(judge, all.slice(from, from + 1_000)), expected.slice(from, from + 1_000));
+    state = judge.state();
+  }
+});
+Deno.test(
+  "whatever arrives, each message has one verdict, and each output names its messages one after another",
+  options,
+  () => {
+    const { all } = records(new Market({ seed: 5, symbols: 3, faults: 0.3 }), 3_000);
+    const judge = new Judge({ partition: 0 });
+    const last = { valid: -1, rejected: -1 };
+    for (const message of all) {
+      const verdict = judge.judge(message);
+      if (verdict.to === "control") continue;
+      assert(!/[\n\r]/.test(verdict.text));
+      const { origin, previous, flags: _, ...tick } = JSON.parse(verdict.text) as ValidTick;
+      assert.deepEqual([origin, previous], [message.offset, last[verdict.to]]);
+      assert.equal(verdict.to === "valid", isTick(tick));
+      last[verdict.to] = origin;
+    }
+  },
+);
+
+Deno.test(
+  "a state is refused that is damaged, another's, or of other rules unless both outputs are drained",
+  options,
+  () => {
+    const judge = new Judge({ partition: 2 });
+    judge.judge(record(0, trade(1)));
+    const state = judge.state();
+    const refuses = (changed: string, message: RegExp, partition = 2) =>
+      assert.throws(
+        () => new Judge({ partition, state: changed }),
+        (e: unknown) => e instanceof Refusal && message.test(e.message),
+      );
+    refuses(state.slice(1), /state is damaged/);
+    refuses(state.replace('"windowMax":1024', '"windowMax":0'), /state is damaged/);
+    refuses(state, /its state is that of "ticks.raw\/2", must be its own/, 3);
+    const old = state.replace(`"version":"${RULES_VERSION}"`, '"version":"0"');
+    refuses(old, /its state is of rules "0", must be of rules "1" or drained/);
+    const resumed = new Judge({ partition: 2, state: old, drained: true });
+    assert.equal(resumed.judge(record(1, trade(1))).to, "rejected");
+  },
+);
+Deno.test(
+  "a flood of instruments is judged without memory where the state is full, and the state stays bounded",
+  options,
+  () => {
+    const judge = new Judge({ partition: 0 });
+    const name = "漢".repeat(58);
+    const count = Math.ceil(TRACKED_BYTES_MAX / 200);
+    for (let i = 0; i < count; i++) judge.judge(record(i, trade(9_000_000_000, { symbol: `${name}${i}` }), null));
+    assert(judge.counts.untracked > 0 && judge.counts.untracked < count);
+    assert.equal(judge.counts.valid, count);
+    const state = judge.state();
+    assert(new TextEncoder().encode(state).length < CHECKPOINT_BYTES_MAX - (6 << 20));
+    const again = new Judge({ partition: 0, state });
+    again.judge(record(count, trade(1, { symbol: "A" })));
+    assert.deepEqual([again.counts.valid, again.counts.untracked], [1, 1]);
+    // The last is not remembered, so that it may come twice; the first is.
+    const [first, last] = [0, count - 1].map((i) =>
+      record(count, trade(9_000_000_000, { symbol: `${name}${i}` }), null)
+    );
+    assert.deepEqual([judge.judge(first!).to, judge.judge(last!).to], ["rejected", "valid"]);
+  },
+);

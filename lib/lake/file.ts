@@ -1,0 +1,314 @@
+/**
+ * The lake in a folder: `<table>/date=<day>/<topic>-<partition>-<first>-<last>.parquet`, ledgers and locks in `_ledger/`,
+ * files in the making in `_tmp/`.
+ *
+ * One host: an advisory lock per partition keeps a second owner out for as long as the first lives. A unit's files are
+ * linked, and all is synced, before the one ledger line that makes them exist. Acquiring removes what a crash left:
+ * temporary files, and the one unit that was linked and not committed; anything else unnamed is damage.
+ * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `failure`, `world`.
+ */
+import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
+import type { Holding, Place } from "../fence.ts";
+import type { Damage, Lake, LakeFile, Sheet, Unit } from "../lake.ts";
+import { ENGINE, read, write } from "../parquet.ts";
+import { type Row, TABLE_NAMES, TABLES } from "../table.ts";
+import type { World } from "../world.ts";
+import { faultOf, FORMAT, type UnitLine } from "./file/account.ts";
+import {
+  entriesOf,
+  filesBelow,
+  isOfDisk,
+  makeFolder,
+  nameOf,
+  parse,
+  pathOf,
+  place,
+  syncAbove,
+  syncFolder,
+  unlessMissing,
+} from "./file/disk.ts";
+import { Ledger, type Reading, readLedger, sha256 } from "./file/ledger.ts";
+import { UnitSheet } from "./file/sheet.ts";
+
+const LEDGER = ".ledger";
+
+/** Opens the lake in the URL's folder, which need not exist yet. @throws {Misuse} when the URL names none */
+export function open(url: string, world: World): Promise<Lake> {
+  const root = url.replace(/^file:(\/\/)?/, "").replace(/\/+$/, "");
+  if (root === "") throw new Misuse(`Cannot open lake "${url}": names no folder, must be file:<folder>`);
+  return Promise.resolve(new FileLake(root, world));
+}
+
+/** A place in hand. The ledger is opened anew by every acquire, the lock is kept until the lake closes. */
+interface Seat {
+  readonly name: string;
+  readonly lock: Deno.FsFile;
+  readonly ledger: Ledger;
+}
+
+class FileLake implements Lake {
+  readonly root: string;
+  readonly tryThis: string;
+  readonly #world: World;
+  readonly #seats = new Map<string, Seat>();
+  #temporaries = 0;
+
+  constructor(root: string, world: World) {
+    this.root = root;
+    this.#world = world;
+    const glob = `'${root.replaceAll("'", "''")}/trades/*/*.parquet'`;
+    this.tryThis = `SELECT date, symbol, count(*) AS trades, sum(size) AS size FROM read_parquet(${glob}, ` +
+      `hive_partitioning=true) GROUP BY ALL ORDER BY ALL`;
+  }
+
+  async acquire(place: Place): Promise<Holding | null> {
+    const { name, ledger } = await this.#take(place);
+    const { holding, units } = ledger.account;
+    if (holding === null) return null;
+    if (holding.sink !== place.sink) {
+      throw new Refusal(
+        `Cannot acquire "${name}" for ${place.sink}: the lake has it from ${holding.sink}, must be that`,
+      );
+    }
+    const last = units.at(-1);
+    for (const damage of last === undefined ? [] : await this.#damagesOf(last)) {
+      throw new Refusal(
+        `Cannot acquire "${name}": file "${damage.path}" is ${damage.kind}, must be as it was committed`,
+      );
+    }
+    await this.#clear(name, holding);
+    return await this.#own(ledger, { ...holding, epoch: holding.epoch + 1 });
+  }
+
+  async begin(place: Place, identity: string, next: number): Promise<Holding> {
+    const { name, ledger } = await this.#take(place);
+    if (ledger.account.holding !== null) {
+      throw new Refusal(`Cannot begin "${name}": the lake holds it already, must be acquired`);
+    }
+    for (const path of await this.#lying()) {
+      if (parse(path)?.name === name) {
+        throw new Refusal(
+          `Cannot begin "${name}": file "${path}" lies there without a ledger, must be removed by hand`,
+        );
+      }
+    }
+    return await this.#own(ledger, { ...place, identity, next, epoch: 1, origin: -1, since: 0 });
+  }
+
+  async #own(ledger: Ledger, holding: Holding): Promise<Holding> {
+    const { sink, topic, partition, identity, epoch, next, origin } = holding;
+    const since = this.#world.now();
+    const owner = { sink, topic, partition, identity, epoch, next, origin, since, pid: Deno.pid };
+    await ledger.append({ kind: "owner", format: FORMAT, ...owner });
+    return ledger.account.holding!;
+  }
+
+  /** Takes the partition's lock, unless it is ours already, and opens its ledger. */
+  async #take(place: Place): Promise<Seat> {
+    const name = nameOf(place);
+    for (const folder of ["_tmp", "_ledger"]) await makeFolder(this.root, folder);
+    await syncFolder(this.root);
+    const path = this.#ledgerPath(name);
+    const lock = this.#seats.get(name)?.lock ?? await Deno.open(`${path}.lock`, { create: true, write: true });
+    try {
+      if (!this.#seats.has(name) && !await lock.tryLock(true)) {
+        const { holding, pid } = await readLedger(path);
+        const since = holding === null ? "" : ` since ${new Date(holding.since).toISOString()}`;
+        throw new Refusal(`Cannot acquire "${name}": process ${pid || "unknown"} holds it${since}, must be free`);
+      }
+      const seat = { name, lock, ledger: await Ledger.open(path, this.#world.report) };
+      this.#seats.set(name, seat);
+      return seat;
+    } catch (error) {
+      if (!this.#seats.has(name)) lock.close();
+      throw error;
+    }
+  }
+
+  /** Removes what a crash left of a partition. @throws {Refusal} when it is more than one crash can leave */
+  async #clear(name: string, { origin }: Holding): Promise<void> {
+    for await (const entry of entriesOf(`${this.root}/_tmp`)) {
+      if (entry.isFile && entry.name.replace(/-\d+-\d+\.tmp$/, "") === name) {
+        await Deno.remove(`${this.root}/_tmp/${entry.name}`);
+      }
+    }
+    const left = (await this.#lying()).filter((path) => {
+      const file = parse(path);
+      return file?.name === name && file.first > origin;
+    });
+    const ranges = new Set(left.map((path) => path.replace(/^.*\//, "")));
+    if (ranges.size > 1) {
+      throw new Refusal(
+        `Cannot acquire "${name}": ${ranges.size} units lie beyond origin ${origin}, the last one of the ledger, must be at most one`,
+      );
+    }
+    for (const path of left) await Deno.remove(`${this.root}/${path}`);
+    if (left.length > 0) this.#world.report(`removed ${left.length} files of a unit of ${name} that was not committed`);
+  }
+
+  async intend(held: Holding, first: number, last: number): Promise<void> {
+    const { ledger } = this.#seat(held);
+    const { intent } = ledger.account;
+    if (intent?.first === first && intent.last === last) return;
+    await ledger.append({ kind: "intent", epoch: held.epoch, first, last });
+  }
+
+  intended(held: Holding): { readonly first: number; readonly last: number } | null {
+    return this.#seat(held).ledger.account.intent;
+  }
+
+  sheet(held: Holding): UnitSheet {
+    return new UnitSheet(held);
+  }
+
+  async publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+    const { name, ledger } = this.#seat(held);
+    if (!(sheet instanceof UnitSheet) || sheet.place !== name) {
+      throw new Misuse(`Cannot publish "${name}": the sheet is of another place, must be one that it gave`);
+    }
+    if (sheet.rows === 0 && next === held.next) return held;
+    const { epoch } = held;
+    const { first, last } = sheet;
+    const unit = { kind: "unit", epoch, first, last, next, engine: ENGINE } as const;
+    // Judged before a file is written; a range that follows cannot have names that the ledger has already.
+    const fault = faultOf(ledger.account, { ...unit, files: [] });
+    if (fault !== null) {
+      throw new Refusal(`Cannot publish "${name}": ${fault.detail}, must be a range that follows`);
+    }
+    const files: LakeFile[] = [];
+    try {
+      for (const { table, date, draft } of sheet.drafts()) {
+        const bytes = await write(TABLES[table], held.partition, draft);
+        const path = pathOf(table, date, name, first, last);
+        await place(this.root, path, bytes, `_tmp/${name}-${epoch}-${++this.#temporaries}.tmp`);
+        files.push({ table, date, path, rows: draft.rows, bytes: bytes.length, sha256: sha256(bytes) });
+      }
+      await syncAbove(this.root, files.map((file) => file.path));
+    } catch (error) {
+      if (!isOfDisk(error)) throw error;
+      throw new Outage(`Cannot publish "${name}": ${reasonOf(error)}, must be a folder with room`, { cause: error });
+    }
+    await ledger.append({ ...unit, files });
+    return ledger.account.holding!;
+  }
+
+  /** The seat of a place in hand. @throws {Refusal} when the holding is not what the ledger says */
+  #seat(held: Holding): Seat {
+    const seat = this.#seats.get(nameOf(held));
+    const now = seat?.ledger.account.holding;
+    if (seat !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
+      return seat;
+    }
+    const state = !now ? "it is not in hand" : `epoch ${now.epoch} stands at ${now.next}`;
+    throw new Refusal(
+      `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
+    );
+  }
+
+  async holdings(): Promise<readonly Holding[]> {
+    const readings = await this.#readings();
+    return readings.flatMap(({ holding }) => holding === null ? [] : [holding]);
+  }
+
+  async units(): Promise<readonly Unit[]> {
+    return (await this.#readings()).flatMap(({ holding, units }) =>
+      units.filter((unit) => unit.first >= 0).map(({ first, last, files }) => {
+        const { topic, partition } = holding!;
+        return { topic, partition, first, last, files };
+      })
+    );
+  }
+
+  /** What the sound part of every ledger says; `damages` tells of the rest. */
+  async #readings(): Promise<(Reading & { readonly name: string })[]> {
+    const names: string[] = [];
+    for await (const entry of entriesOf(`${this.root}/_ledger`)) {
+      if (entry.name.endsWith(LEDGER)) names.push(entry.name.slice(0, -LEDGER.length));
+    }
+    return await Promise.all(
+      names.sort().map(async (name) => ({ ...await readLedger(this.#ledgerPath(name)), name })),
+    );
+  }
+
+  async rows(file: LakeFile): Promise<readonly Row[]> {
+    const bytes = await Deno.readFile(`${this.root}/${file.path}`);
+    if (sha256(bytes) !== file.sha256) {
+      throw new Refusal(`Cannot read file "${file.path}": its bytes are not those of the ledger, must be unchanged`);
+    }
+    return await read(TABLES[file.table], bytes);
+  }
+
+  async damages(): Promise<readonly Damage[]> {
+    const found = await this.#survey();
+    // What an owner is writing at this moment looks like damage, so it counts only once nobody owns the partition.
+    const owned = new Set<string>();
+    for (const { owner } of found) if (owner !== null && await this.#isOwned(owner)) owned.add(owner);
+    const again = found.some(({ owner }) => owner !== null && !owned.has(owner)) ? await this.#survey() : found;
+    return again.filter(({ owner }) => owner === null || !owned.has(owner)).map(({ damage }) => damage);
+  }
+
+  /** Everything that looks wrong; with the partition whose owner may be at work on it. */
+  async #survey(): Promise<{ readonly damage: Damage; readonly owner: string | null }[]> {
+    const found: { damage: Damage; owner: string | null }[] = [];
+    const lying = new Set(await this.#lying());
+    const origins = new Map<string, number>();
+    for (const { name, holding, units, fault, torn } of await this.#readings()) {
+      const path = `_ledger/${name}${LEDGER}`;
+      origins.set(name, holding?.origin ?? -1);
+      if (fault !== null) found.push({ damage: { ...fault, path }, owner: null });
+      if (torn > 0) {
+        const detail = `${torn} bytes of an unfinished line, which the next owner cuts off`;
+        found.push({ damage: { kind: "ledger", path, detail }, owner: name });
+      }
+      for (const unit of units) {
+        for (const damage of await this.#damagesOf(unit)) found.push({ damage, owner: null });
+        for (const file of unit.files) lying.delete(file.path);
+      }
+    }
+    for (const path of lying) {
+      const file = parse(path);
+      const beyond = file !== null && file.first > (origins.get(file.name) ?? Infinity);
+      const detail = beyond ? "a unit that was not committed, which the next owner removes" : "no ledger names it";
+      found.push({ damage: { kind: "orphan", path, detail }, owner: beyond ? file.name : null });
+    }
+    return found;
+  }
+
+  async #damagesOf(unit: UnitLine): Promise<Damage[]> {
+    const found: Damage[] = [];
+    for (const { path, bytes, sha256: wanted } of unit.files) {
+      const content = await Deno.readFile(`${this.root}/${path}`).catch(unlessMissing);
+      if (content === undefined) found.push({ kind: "missing", path, detail: `had ${bytes} bytes` });
+      else if (sha256(content) !== wanted) {
+        found.push({
+          kind: "changed",
+          path,
+          detail: `has ${content.length} bytes and another hash, had ${bytes} bytes`,
+        });
+      }
+    }
+    return found;
+  }
+
+  async #isOwned(name: string): Promise<boolean> {
+    if (this.#seats.has(name)) return true;
+    using lock = await Deno.open(`${this.#ledgerPath(name)}.lock`);
+    return !await lock.tryLock(false);
+  }
+
+  async #lying(): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (const table of TABLE_NAMES) for await (const path of filesBelow(this.root, table)) found.push(path);
+    return found.sort();
+  }
+
+  #ledgerPath(name: string): string {
+    return `${this.root}/_ledger/${name}${LEDGER}`;
+  }
+
+  close(): Promise<void> {
+    for (const { lock } of this.#seats.values()) lock.close();
+    this.#seats.clear();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * The ledger of one partition in the lake: an append-only file that alone says which files exist. Each line is its JSON's
+ * length, CRC and text, and each entry names the SHA-256 of the one before it. One synced line is a commit.
+ *
+ * **In** entries, **Out** what they come to; an entry that cannot follow the ones before it is never written.
+ * **Knows** `account`, `failure`.
+ */
+import { createHash } from "node:crypto";
+import { dirname } from "node:path";
+import { crc32 } from "node:zlib";
+import { Refusal } from "../../failure.ts";
+import { type Account, EMPTY, Entry, type Fault, faultOf, follow, FORMAT, type Line } from "./account.ts";
+import { syncFolder } from "./disk.ts";
+
+const HEADER = /^(\d{8}) ([0-9a-f]{8}) $/;
+const HEADER_BYTES = 18;
+const LINE_BYTES_MAX = 1 << 20;
+const NEWLINE = 10;
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+const checksum = (bytes: Uint8Array): string => crc32(bytes).toString(16).padStart(8, "0");
+
+/** SHA-256 of bytes, in hexadecimal digits. */
+export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** A ledger as it lies there. */
+export interface Reading extends Account {
+  /** Bytes of the sound lines. */
+  readonly end: number;
+  /** SHA-256 of the last sound entry; zeros before the first. */
+  readonly head: string;
+  /** Bytes of a line that was never finished. */
+  readonly torn: number;
+  /** Why the lines after the sound ones are not; null when there are none. */
+  readonly fault: Fault | null;
+}
+
+/** Reads a ledger without owning it; one that does not exist is empty. */
+export async function readLedger(path: string): Promise<Reading> {
+  try {
+    return judge(await Deno.readFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return judge(new Uint8Array(0));
+    throw error;
+  }
+}
+
+function judge(bytes: Uint8Array): Reading {
+  let account: Account = { ...EMPTY, units: [] };
+  let end = 0;
+  let head = "0".repeat(64);
+  const stop = (fault: Fault | null): Reading => ({
+    ...account,
+    end,
+    head,
+    torn: fault ? 0 : bytes.length - end,
+    fault,
+  });
+  const fault = (kind: Fault["kind"], detail: string) => stop({ kind, detail: `${detail} at byte ${end}` });
+  while (end < bytes.length && !isTorn(bytes.subarray(end))) {
+    const start = end + HEADER_BYTES;
+    const [, length, crc] = HEADER.exec(decoder.decode(bytes.subarray(end, start))) ?? [];
+    const body = bytes.subarray(start, start + Number(length));
+    if (length === undefined || bytes[start + body.length] !== NEWLINE || crc !== checksum(body)) {
+      return fault("ledger", "a line is changed");
+    }
+    const entry = Entry.safeParse(parsed(body));
+    if (!entry.success) return fault("ledger", `a line is not of format ${FORMAT}`);
+    const { prev, ...line } = entry.data;
+    if (prev !== head) return fault("ledger", "the chain is broken");
+    const why = faultOf(account, line);
+    if (why !== null) return fault(why.kind, why.detail);
+    account = follow(account, line);
+    head = sha256(body);
+    end = start + body.length + 1;
+  }
+  return stop(null);
+}
+
+/** Whether a crash left this rest: one line without its end, or with a hole of zeros. Anything else was changed later. */
+function isTorn(rest: Uint8Array): boolean {
+  const newline = rest.indexOf(NEWLINE);
+  return newline < 0 || (newline === rest.length - 1 && rest.includes(0));
+}
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A ledger in the hands of its one owner, who holds the partition's lock. */
+export class Ledger {
+  account: Account;
+  readonly #path: string;
+  #end: number;
+  #head: string;
+  #usable = true;
+
+  private constructor(path: string, { end, head, torn: _torn, fault: _fault, ...account }: Reading) {
+    this.#path = path;
+    this.#end = end;
+    this.#head = head;
+    this.account = account;
+  }
+
+  /**
+   * Opens or creates a ledger, and cuts a line that a crash left unfinished.
+   * @throws {Refusal} when a finished line is not sound
+   */
+  static async open(path: string, report: (line: string) => void): Promise<Ledger> {
+    const reading = await readLedger(path);
+    if (reading.fault !== null) {
+      throw new Refusal(`Cannot own ledger "${path}": ${reading.fault.detail}, must be as it was written`);
+    }
+    using file = await Deno.open(path, { create: true, write: true });
+    if (reading.torn > 0) {
+      await file.truncate(reading.end);
+      report(`cut ${reading.torn} bytes of an unfinished line off ledger ${path}`);
+    }
+    await file.sync();
+    await syncFolder(dirname(path));
+    return new Ledger(path, reading);
+  }
+
+  /**
+   * Appends an entry durably: the commit.
+   * @throws {Refusal} when it may not follow, or when another writer has been here
+   */
+  async append(line: Line): Promise<void> {
+    if (!this.#usable) throw this.#refusal("the outcome of an append is not known", "acquired again");
+    const fault = faultOf(this.account, line);
+    if (fault !== null) throw this.#refusal(fault.detail, "a range and epoch that follow");
+    const body = encoder.encode(JSON.stringify({ ...line, prev: this.#head }));
+    if (body.length > LINE_BYTES_MAX) {
+      throw this.#refusal(`a line has ${body.length} bytes`, `at most ${LINE_BYTES_MAX}`);
+    }
+    this.#usable = false;
+    const { size } = await Deno.stat(this.#path).catch(() => ({ size: -1 }));
+    if (size !== this.#end) {
+      throw this.#refusal(`it has ${size} bytes and was left with ${this.#end}`, "written by its owner alone");
+    }
+    using file = await Deno.open(this.#path, { append: true });
+    const header = encoder.encode(`${String(body.length).padStart(8, "0")} ${checksum(body)} `);
+    const whole = new Uint8Array([...header, ...body, NEWLINE]);
+    for (let done = 0; done < whole.length;) done += await file.write(whole.subarray(done));
+    await file.sync();
+    this.account = follow(this.account, line);
+    this.#end += whole.length;
+    this.#head = sha256(body);
+    this.#usable = true;
+  }
+
+  #refusal(state: string, wanted: string): Refusal {
+    return new Refusal(`Cannot append to ledger "${this.#path}": ${state}, must be ${wanted}`);
+  }
+}

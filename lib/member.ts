@@ -1,0 +1,101 @@
+/**
+ * One reader among those of a group on this machine: who is there, which partitions are mine, and a lock on each, so
+ * that no partition is read twice at once. Presence and ownership are advisory file locks, which the system releases
+ * when a process dies, however it dies.
+ *
+ * **In** a group's folder, **Out** the partitions that this member owns now.
+ * **Knows** nothing.
+ */
+
+/** A partition of a topic, as `topic/partition`. */
+export type Seat = string;
+
+export class Member {
+  readonly #folder: string;
+  readonly #number: number;
+  readonly #presence: Deno.FsFile;
+  readonly #owned = new Map<Seat, Deno.FsFile>();
+
+  private constructor(folder: string, number: number, presence: Deno.FsFile) {
+    this.#folder = folder;
+    this.#number = number;
+    this.#presence = presence;
+  }
+
+  /** Joins the group: takes the lowest free number and makes itself seen. */
+  static join(folder: string): Member {
+    Deno.mkdirSync(folder, { recursive: true });
+    for (let number = 0;; number++) {
+      const presence = Deno.openSync(`${folder}/member-${number}`, { create: true, write: true });
+      if (presence.tryLockSync(true)) {
+        const member = new Member(folder, number, presence);
+        member.#ring();
+        return member;
+      }
+      presence.close();
+    }
+  }
+
+  get owned(): ReadonlyMap<Seat, unknown> {
+    return this.#owned;
+  }
+
+  /**
+   * Gives up the seats that are now another's and takes the free ones that are now its own. Seats go round the members
+   * in the order of their numbers. `settled` is false while another still holds a seat that is due to this member.
+   */
+  share(
+    seats: readonly Seat[],
+  ): { readonly taken: readonly Seat[]; readonly left: readonly Seat[]; readonly settled: boolean } {
+    const present = this.#present();
+    const mine = new Set(seats.filter((_, i) => present[i % present.length] === this.#number));
+    const left = [...this.#owned.keys()].filter((seat) => !mine.has(seat));
+    for (const seat of left) this.#release(seat);
+    if (left.length > 0) this.#ring();
+    const taken: Seat[] = [];
+    for (const seat of mine) {
+      if (this.#owned.has(seat)) continue;
+      const lock = Deno.openSync(`${this.#folder}/seat-${seat.replace("/", "-")}`, { create: true, write: true });
+      if (lock.tryLockSync(true)) {
+        this.#owned.set(seat, lock);
+        taken.push(seat);
+      } else lock.close();
+    }
+    return { taken, left, settled: this.#owned.size === mine.size };
+  }
+
+  leave(): void {
+    for (const seat of [...this.#owned.keys()]) this.#release(seat);
+    this.#presence.close();
+    this.#ring();
+  }
+
+  /** Numbers of the members whose presence is locked, this one included, rising. */
+  #present(): number[] {
+    const numbers: number[] = [];
+    for (const entry of Deno.readDirSync(this.#folder)) {
+      const found = /^member-(\d+)$/.exec(entry.name);
+      if (found === null) continue;
+      const number = Number(found[1]);
+      if (number === this.#number || this.#isPresent(entry.name)) numbers.push(number);
+    }
+    return numbers.sort((a, b) => a - b);
+  }
+
+  #isPresent(name: string): boolean {
+    const file = Deno.openSync(`${this.#folder}/${name}`, { write: true });
+    const free = file.tryLockSync(false);
+    file.close();
+    return !free;
+  }
+
+  #release(seat: Seat): void {
+    this.#owned.get(seat)?.close();
+    this.#owned.delete(seat);
+  }
+
+  /** Wakes the members that watch the folder. */
+  #ring(): void {
+    Deno.writeTextFileSync(`${this.#folder}/bell`, `${this.#number}\n`);
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The message as text: whether it can be read at all, which tick it is, and that tick's plain spelling: no spaces, no
+ * escapes or exponents that need not be, each field once. A trade or quote that is plain already, as nearly all are, is
+ * read by one regular expression, in a third of the time that `JSON.parse` and the checks take (390 of 980 ns).
+ *
+ * **In** a message's value, **Out** its text, its tick, its outline.
+ * **Knows** `tick`, `transport`.
+ */
+import { Buffer } from "node:buffer";
+import { isTick, type Quote, type Tick, type Trade } from "./tick.ts";
+import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
+
+/** How deep arrays and objects may be nested. */
+export const DEPTH_MAX = 16;
+
+/** Characters of a rejected text that travel as text; escapes could make a longer one several times as long. */
+const RAW_TEXT_MAX = 1 << 18;
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The text of a value; null where its bytes are not UTF-8. A byte order mark stays, and is no JSON. */
+export function textOf(value: Value): string | null {
+  if (typeof value === "string") return value;
+  try {
+    return decoder.decode(value);
+  } catch {
+    return null;
+  }
+}
+
+/** The bytes of a value, not copied where they are bytes already. */
+export function bytesOf(value: Value): Buffer {
+  return typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** How a rejected message carries the original: as text where that is text which every store can hold, else its bytes. */
+export function rawOf(
+  text: string | null,
+  value: Value,
+): { raw: string; rawBase64: null } | { raw: null; rawBase64: string } {
+  if (text !== null && text.length <= RAW_TEXT_MAX && !text.includes("\0") && text.isWellFormed()) {
+    return { raw: text, rawBase64: null };
+  }
+  return { raw: null, rawBase64: bytesOf(value).toString("base64") };
+}
+
+/** What the text says; undefined where it is not JSON or larger than a message may be. */
+export function parse(text: string): unknown {
+  if (text.length * 3 > MESSAGE_BYTES_MAX && Buffer.byteLength(text) > MESSAGE_BYTES_MAX) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How deep a JSON text is nested, and how many fields its outermost object names, counting each as often as it stands there. */
+export function outlineOf(text: string): { readonly depth: number; readonly fields: number } {
+  let level = 0, depth = 0, fields = 0;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22:
+        for (i++; text.charCodeAt(i) !== 0x22; i++) if (text.charCodeAt(i) === 0x5c) i++;
+        break;
+      case 0x7b:
+      case 0x5b:
+        if (++level > depth) depth = level;
+        break;
+      case 0x7d:
+      case 0x5d:
+        level--;
+        break;
+      case 0x3a:
+        if (level === 1) fields++;
+    }
+  }
+  return { depth, fields };
+}
+
+/** A tick and its plain spelling; `value` is whatever the text says where that is no tick, undefined where it is nothing. */
+export type Reading =
+  | { readonly tick: Tick; readonly plain: string }
+  | { readonly tick: null; readonly value: unknown };
+
+/** What the text says. A text that names a field twice is no tick, whatever the last of the two says. */
+export function read(text: string): Reading {
+  const tick = readPlain(text);
+  if (tick !== null) return { tick, plain: text };
+  const value = parse(text);
+  if (!isTick(value)) return { tick: null, value };
+  const plain = JSON.stringify(value);
+  if (plain !== text && outlineOf(text).fields !== Object.keys(value).length) return { tick: null, value };
+  return { tick: value, plain };
+}
+
+const DECIMAL = "(-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?)";
+const INTEGER = "(0|[1-9][0-9]{0,15})";
+const SIDE = (side: string) =>
+  `(?:"${side}Price":"${DECIMAL}","${side}Size":"${DECIMAL}"|"${side}Price":null,"${side}Size":null)`;
+const COMMON = '"venue":"([a-z][a-z0-9-]{0,31})","symbol":"([A-Za-z0-9][A-Za-z0-9 :|/_-]{0,63})",' +
+  `"eventTime":${INTEGER},"receivedTime":${INTEGER}(,"timeSource":"received")?,"sequence":(?:null|${INTEGER}),` +
+  '"id":(?:null|"([A-Za-z0-9._:-]{1,128})")(?:,"source":"(backfill|redrive|conflated)")?' +
+  '(?:,"frame":"([A-Za-z0-9_.-]{1,64}/[0-9]{1,15})")?';
+const TRADE = new RegExp(
+  `^\\{"type":"trade",${COMMON},"price":"${DECIMAL}","size":"${DECIMAL}","side":"(buy|sell|unknown)"\\}$`,
+);
+const QUOTE = new RegExp(`^\\{"type":"quote",${COMMON},${SIDE("bid")},${SIDE("ask")}\\}$`);
+/** Where the type's first letter stands in a plain text. */
+const LETTER_AT = '{"type":"'.length, LETTER_Q = 0x71;
+const TEXT_MAX = 4_096;
+
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
+type Side = Trade["side"];
+
+/** The trade or quote of a plain text with its fields in the order of the schema; null where another look is needed. */
+export function readPlain(text: string): Trade | Quote | null {
+  if (text.length > TEXT_MAX) return null;
+  const isQuote = text.charCodeAt(LETTER_AT) === LETTER_Q;
+  const found = (isQuote ? QUOTE : TRADE).exec(text);
+  if (found === null) return null;
+  const venue = found[1]!, symbol = found[2]!, eventTime = +found[3]!, receivedTime = +found[4]!;
+  const sequence = found[6] === undefined ? null : +found[6], id = found[7] ?? null;
+  if (eventTime > INTEGER_MAX || receivedTime > INTEGER_MAX || sequence !== null && sequence > INTEGER_MAX) return null;
+  const a = found[10] ?? null, b = found[11] ?? null, c = found[12] ?? null, d = found[13] ?? null;
+  const tick: Mutable<Trade> | Mutable<Quote> = isQuote
+    ? {
+      type: "quote",
+      venue,
+      symbol,
+      eventTime,
+      receivedTime,
+      sequence,
+      id,
+      bidPrice: a,
+      bidSize: b,
+      askPrice: c,
+      askSize: d,
+    }
+    : { type: "trade", venue, symbol, eventTime, receivedTime, sequence, id, price: a!, size: b!, side: c as Side };
+  if (found[5] !== undefined) tick.timeSource = "received";
+  if (found[8] !== undefined) tick.source = found[8] as Tick["source"];
+  if (found[9] !== undefined) tick.frame = found[9];
+  return tick;
+}
+const INTEGER_MAX = Number.MAX_SAFE_INTEGER;

@@ -1,0 +1,315 @@
+/**
+ * A stage: one step of the flow, declared with what it reads, writes and needs, and given nothing else. `defineStage`
+ * is the declaration; `work` is the stage's own side, in a Worker whose permissions its crew computed (`lib/crew.ts`).
+ *
+ * The frame counts received, sent and applied, lag and batch times for every stage, so that no stage holds telemetry.
+ * This and `crew` alone know the clock.
+ * **Knows** the doors, `flag`, `meter`, `failure`.
+ */
+import type { Flags, Values } from "./flag.ts";
+import { type Delta, Tally } from "./meter.ts";
+import type { Hot } from "./hot.ts";
+import { openHot } from "./hot.ts";
+import type { Lake } from "./lake.ts";
+import { openLake } from "./lake.ts";
+import type { Batch, Message, Range, ReceiveOptions, Transport } from "./transport.ts";
+import { openTransport, TOPICS } from "./transport.ts";
+import type { World } from "./world.ts";
+import { Misuse, Outage, reasonOf, Refusal } from "./failure.ts";
+
+type Need = "hot" | "lake";
+
+/** What a stage is, before it runs, with the types that its hands follow from. */
+export interface Declaration<Reads extends string, Writes extends string, Needs extends Need, F extends Flags> {
+  readonly name: string;
+  /** Its purpose on one line. */
+  readonly does: string;
+  readonly reads: readonly Reads[];
+  readonly writes: readonly Writes[];
+  readonly needs: readonly Needs[];
+  readonly flags: F;
+  readonly examples: readonly string[];
+  /** Files that the user names by flag and the stage reads or writes. */
+  files?(values: Values<F>): { readonly read?: readonly string[]; readonly write?: readonly string[] };
+  run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;
+}
+
+/** A declared stage, as its crew sees it: any topics, any stores, any flags. */
+export type Stage = Declaration<string, string, Need, Flags>;
+
+/** What a stage says at its end; `findings` are an audit's. The rest goes into the summary as it is. */
+export interface Outcome {
+  readonly findings?: readonly unknown[];
+  readonly [field: string]: unknown;
+}
+
+/** Everything that a running stage may touch. */
+export interface Hands<Reads extends string, Writes extends string, Needs extends Need, F extends Flags> {
+  readonly values: Values<F>;
+  readonly hot: "hot" extends Needs ? Hot : undefined;
+  readonly lake: "lake" extends Needs ? Lake : undefined;
+  /** The stream of the declared topics; its group is the stage's name. */
+  receive(options?: Pick<ReceiveOptions<Reads>, "start" | "batchMax">): AsyncIterable<Batch>;
+  /** Appends to a declared topic; `due` is when the oldest message became due, for latency (default: now). */
+  send(
+    topic: Writes,
+    partition: number,
+    messages: readonly Message[],
+    due?: number,
+  ): Promise<{ readonly first: number; readonly next: number }>;
+  /** What each partition of a declared topic holds. */
+  ranges(topic: Reads | Writes): Promise<readonly Range[]>;
+  /** The log, for declared topics: durable, claim, save, load, read, identity. */
+  readonly log: Pick<Transport, "sync" | "claim" | "save" | "load" | "read" | "identity">;
+  /** Says that origins up to `origin` are visible in a store, with the newest event's time for lag. */
+  applied(partition: number, origin: number, rows: number, eventTime: number): void;
+  readonly tally: Tally;
+  readonly world: World;
+  /** Waits until `now()` reaches `at`, or the stage is asked to stop. */
+  until(at: number): Promise<void>;
+  /** Fires when the stage must end after the batch in hand. */
+  readonly signal: AbortSignal;
+  /** Fires when the stage must end at the ends of its topics as they are then. */
+  readonly drain: AbortSignal;
+}
+
+/**
+ * Declares a stage; the types of its hands follow from the declaration. The cast forgets them again: the frame gives each
+ * stage exactly what its own declaration names, which the type of a list of stages cannot say.
+ */
+export function defineStage<
+  const Reads extends string,
+  const Writes extends string,
+  const Needs extends Need,
+  const F extends Flags,
+>(
+  declaration: Declaration<Reads, Writes, Needs, F>,
+): Stage {
+  return declaration as unknown as Stage;
+}
+
+/** Where a stage finds its doors: URLs and bounds, as the crew resolved them. */
+export interface Setting {
+  readonly transport: string;
+  /** Transport of the output, when it is another. */
+  readonly to: string | null;
+  readonly hot: string;
+  readonly lake: string;
+  readonly partitions: number;
+  readonly create: boolean;
+  readonly retryForMs: number;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What the crew tells a stage. */
+export type Order = { readonly order: "start"; readonly setting: Setting } | { readonly order: "drain" } | {
+  readonly order: "abort";
+};
+
+/** What a stage tells its crew. Times are ms since the epoch. */
+export type Word =
+  | { readonly word: "ready" }
+  | { readonly word: "report"; readonly line: string }
+  | { readonly word: "progress"; readonly progress: Progress; readonly delta: Delta; readonly marks: readonly Mark[] }
+  | { readonly word: "done"; readonly outcome: Outcome }
+  | {
+    readonly word: "failed";
+    readonly kind: "Misuse" | "Outage" | "Refusal" | "bug";
+    readonly message: string;
+    readonly stack: string;
+  };
+/** Counts since the start of the stage; `sent` by topic. */
+export interface Progress {
+  readonly received: number;
+  readonly sent: Readonly<Record<string, number>>;
+  readonly applied: number;
+  /** Records that the read topics hold beyond what was received. */
+  readonly behind: number;
+  /** When work began and was last seen to move, for rates. */
+  readonly began: number;
+  readonly moved: number;
+}
+/** `sent`: a message up to offset `upTo` was due at `at`; `applied`: origins up to `upTo` were visible at `at`. */
+export interface Mark {
+  readonly kind: "sent" | "applied";
+  readonly partition: number;
+  readonly upTo: number;
+  readonly at: number;
+}
+
+const PROGRESS_MS = 250;
+const now = (): number => performance.timeOrigin + performance.now();
+
+/** Whether this module runs inside a crew's Worker. */
+export const inWorker = "WorkerGlobalScope" in globalThis;
+
+/** The stage's side of the frame: waits for its order, opens the doors, runs, reports. */
+export function work(stage: Stage): void {
+  const scope = globalThis as unknown as {
+    postMessage(word: Word): void;
+    close(): void;
+    onmessage: (event: MessageEvent<Order>) => void;
+  };
+  const abort = new AbortController();
+  const drain = new AbortController();
+  scope.onmessage = async ({ data }) => {
+    if (data.order === "drain") return drain.abort();
+    if (data.order === "abort") return abort.abort();
+    try {
+      const outcome = await perform(stage, data.setting, (word) => scope.postMessage(word), abort.signal, drain.signal);
+      scope.postMessage({ word: "done", outcome });
+    } catch (error) {
+      const kind = error instanceof Misuse || error instanceof Outage || error instanceof Refusal ? error.name : "bug";
+      scope.postMessage({
+        word: "failed",
+        kind,
+        message: reasonOf(error),
+        stack: error instanceof Error ? error.stack ?? "" : "",
+      });
+    }
+    scope.close();
+  };
+  scope.postMessage({ word: "ready" });
+}
+
+/** Runs a stage in this thread: what its Worker does, and how tests and benches run it on memory. */
+export async function perform(
+  stage: Stage,
+  setting: Setting,
+  say: (word: Word) => void,
+  signal: AbortSignal,
+  drain: AbortSignal,
+): Promise<Outcome> {
+  const world: World = {
+    now: () => Math.floor(now()),
+    env: (name) => setting.env[name],
+    report: (line) => say({ word: "report", line }),
+    retryForMs: setting.retryForMs,
+  };
+  const tally = new Tally();
+  const count = {
+    received: 0,
+    sent: Object.fromEntries(stage.writes.map((topic) => [topic, 0])),
+    applied: 0,
+    began: 0,
+    moved: 0,
+  };
+  const lag = new Map<string, number>();
+  let marks: Mark[] = [];
+  const progress = (): void => {
+    const behind = [...lag.values()].reduce((sum, n) => sum + n, 0);
+    tally.set("stage_lag_records", behind, stage.name);
+    say({ word: "progress", progress: { ...count, sent: { ...count.sent }, behind }, delta: tally.take(), marks });
+    marks = [];
+  };
+  const move = (): void => {
+    count.moved = now();
+    count.began ||= count.moved;
+  };
+  const transport = stage.reads.length > 0 || setting.to === null
+    ? await openTransport(setting.transport, world)
+    : null;
+  const output = setting.to === null ? transport! : await openTransport(setting.to, world);
+  const input = transport ?? output;
+  world.report(input.describes);
+  const opened: { close(): Promise<void> }[] = output === input ? [input] : [output, input];
+  const timer = setInterval(progress, PROGRESS_MS);
+  try {
+    await ensureTopics(stage, input, output, setting);
+    const hot = stage.needs.includes("hot") ? await openHot(setting.hot, world) : undefined;
+    if (hot) opened.unshift(hot);
+    const lake = stage.needs.includes("lake") ? await openLake(setting.lake, world) : undefined;
+    if (lake) opened.unshift(lake);
+    const hands: Hands<string, string, Need, Flags> = {
+      values: setting.values as Values<Flags>,
+      hot: hot as Hot,
+      lake: lake as Lake,
+      async *receive(options = {}) {
+        for await (
+          const batch of input.receive({ topics: stage.reads, group: stage.name, signal, drain, ...options })
+        ) {
+          move();
+          const from = now();
+          count.received += batch.records.length;
+          lag.set(`${batch.topic}/${batch.partition}`, batch.high - batch.next);
+          yield batch;
+          tally.add("stage_received_total", batch.records.length, stage.name);
+          tally.observe("stage_batch_seconds", (now() - from) / 1000, stage.name);
+          move();
+        }
+      },
+      async send(topic, partition, messages, due = now()) {
+        const place = await output.append(topic, partition, messages);
+        count.sent[topic]! += messages.length;
+        tally.add("stage_sent_total", messages.length, topic, stage.name);
+        if (stage.reads.length === 0) marks.push({ kind: "sent", partition, upTo: place.next - 1, at: due });
+        move();
+        return place;
+      },
+      ranges: (topic) => (stage.reads.includes(topic) ? input : output).ranges(topic),
+      log: input,
+      applied(partition, origin, rows, eventTime) {
+        const at = now();
+        count.applied += rows;
+        marks.push({ kind: "applied", partition, upTo: origin, at });
+        if (rows > 0) tally.observe("ingestion_lag_seconds", Math.max(0, at / 1000 - eventTime / 1e6));
+      },
+      tally,
+      world,
+      async until(at) {
+        const ms = at - now();
+        if (ms <= 0 || signal.aborted) return;
+        await new Promise<void>((resolve) => {
+          const ring = (): void => {
+            clearTimeout(timeout);
+            signal.removeEventListener("abort", ring);
+            resolve();
+          };
+          const timeout = setTimeout(ring, ms);
+          signal.addEventListener("abort", ring);
+        });
+      },
+      signal,
+      drain,
+    };
+    return await stage.run(hands);
+  } finally {
+    clearInterval(timer);
+    for (const door of opened) await door.close();
+    progress();
+  }
+}
+
+/**
+ * Creates the declared topics where that is the embedded default or asked for; elsewhere a missing one is a misuse. All
+ * topics of the flow get as many partitions as the first one that exists, since `validate` keeps the partition.
+ */
+async function ensureTopics(stage: Stage, input: Transport, output: Transport, setting: Setting): Promise<void> {
+  const count = async (transport: Transport, topic: string): Promise<number | Misuse> => {
+    try {
+      return (await transport.ranges(topic)).length;
+    } catch (error) {
+      if (error instanceof Misuse) return error;
+      throw error;
+    }
+  };
+  const pairs = [
+    ...stage.reads.map((topic) => [input, setting.transport, topic] as const),
+    ...stage.writes.map((topic) => [output, setting.to ?? setting.transport, topic] as const),
+  ];
+  for (const [transport, url, topic] of pairs) {
+    const found = await count(transport, topic);
+    if (typeof found === "number") continue;
+    if (!setting.create && !/^(log|memory):/.test(url)) throw found;
+    let partitions = setting.partitions;
+    for (const known of Object.values(TOPICS)) {
+      const there = await count(transport, known);
+      if (typeof there === "number") {
+        partitions = there;
+        break;
+      }
+    }
+    await transport.create(topic, partitions);
+  }
+}

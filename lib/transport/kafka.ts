@@ -1,0 +1,238 @@
+/**
+ * Kafka, `kafka://host:port[,host2:port2][?tls=true&sasl=scram-sha-512|scram-sha-256|plain&producer=…&clientId=…]`.
+ *
+ * kafkajs reads, platformatic writes: the faster of the two each way. User and password come from the environment,
+ * `TAPEDECK_KAFKA_USER` and `TAPEDECK_KAFKA_PASSWORD`. What fails and may pass is tried again for `world.retryForMs`.
+ * An append whose outcome was lost for longer than the producer's own retries may be written twice: at least once.
+ * **In**, **Out** see the door. **Knows** `kafka/*`, `transport`, `codec`, `failure`, `world`.
+ */
+import { Base } from "@platformatic/kafka";
+import type kafkajs from "kafkajs";
+import { Misuse, Refusal } from "../failure.ts";
+import {
+  type Batch,
+  type Checkpoint,
+  type LogRecord,
+  type Message,
+  MESSAGE_BYTES_MAX,
+  type Range,
+  type ReceiveOptions,
+  type Transport,
+} from "../transport.ts";
+import { sizeOf } from "../codec.ts";
+import type { World } from "../world.ts";
+import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
+import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints } from "./kafka/checkpoints.ts";
+import { persist } from "./kafka/outage.ts";
+import { Reader, scan } from "./kafka/reader.ts";
+import { Source } from "./kafka/source.ts";
+import { closed, platformaticOf, type Writer, writerOf } from "./kafka/writer.ts";
+
+/** A batch stays below the `max.message.bytes` that every broker has by default; a larger message goes alone. */
+const WRITE_BYTES_MAX = 900_000;
+const WRITE_MESSAGES_MAX = 10_000;
+/** What a message costs besides key and value: lengths, offsets, headers. */
+const OVERHEAD_BYTES = 100;
+
+/** Connects to the brokers. @throws {Misuse} for a bad URL or a refused user, {Outage} when none answers */
+export async function open(url: string, world: World): Promise<Transport> {
+  const address = addressOf(url, world);
+  const log = new KafkaLog(address, world);
+  try {
+    await log.connect();
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+  return log;
+}
+
+class KafkaLog implements Transport {
+  readonly describes: string;
+  readonly #address: Address;
+  readonly #world: World;
+  readonly #control: Source;
+  readonly #scans: Source;
+  readonly #appends = new Map<string, Promise<unknown>>();
+  #writer: Writer | null = null;
+  #checkpointWriter: Writer | null = null;
+  #checkpoints: Promise<Checkpoints> | null = null;
+
+  constructor(address: Address, world: World) {
+    this.#address = address;
+    this.#world = world;
+    this.#control = new Source(address);
+    this.#scans = new Source(address);
+    this.describes = `Kafka at ${address.name}: appends are acknowledged by all in-sync replicas`;
+  }
+
+  connect(): Promise<void> {
+    return this.#persist("reach a broker", () => this.#control.connect());
+  }
+
+  create(topic: string, partitions: number): Promise<void> {
+    return this.#create(topic, partitions, { "max.message.bytes": String(MESSAGE_BYTES_MAX + (64 << 10)) });
+  }
+
+  async #create(topic: string, partitions: number, config: Readonly<Record<string, string>>): Promise<void> {
+    await this.#persist(`create topic "${topic}"`, async () => {
+      const admin: kafkajs.Admin = kafkaOf(this.#address).admin();
+      try {
+        await admin.connect();
+        const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+        await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
+      } finally {
+        await admin.disconnect();
+      }
+    });
+    const made = (await this.ranges(topic)).length;
+    if (made !== partitions) {
+      throw new Refusal(`Cannot create topic "${topic}": it has ${made} partitions, must have ${partitions}`);
+    }
+  }
+
+  ranges(topic: string): Promise<readonly Range[]> {
+    return this.#persist(`look at topic "${topic}"`, () => this.#control.ranges(topic));
+  }
+
+  identity(topic: string): Promise<string> {
+    return this.#persist(`identify topic "${topic}"`, async () => {
+      await this.#control.know(topic);
+      const client = new Base(platformaticOf(this.#address));
+      try {
+        const { id, topics } = await client.metadata({ topics: [topic] });
+        return `${id}/${topics.get(topic)!.id}`;
+      } finally {
+        await closed(client);
+      }
+    });
+  }
+
+  // deno-lint-ignore require-await -- a message that is too large rejects, it does not throw
+  async append(
+    topic: string,
+    partition: number,
+    messages: readonly Message[],
+  ): Promise<{ readonly first: number; readonly next: number }> {
+    this.#writer ??= writerOf(this.#address, true);
+    return this.#append(this.#writer, topic, partition, [...partsOf(messages, `${topic}/${partition}`)]);
+  }
+
+  /** One append in flight a partition: a retry must not overtake. */
+  #append(
+    writer: Writer,
+    topic: string,
+    partition: number,
+    parts: readonly (readonly Message[])[],
+  ): Promise<{ readonly first: number; readonly next: number }> {
+    const name = `${topic}/${partition}`;
+    const act = () => this.#write(writer, topic, partition, parts);
+    const appended = (this.#appends.get(name) ?? Promise.resolve()).then(act, act);
+    this.#appends.set(name, appended.catch(() => {}));
+    return appended;
+  }
+
+  async #write(
+    writer: Writer,
+    topic: string,
+    partition: number,
+    parts: readonly (readonly Message[])[],
+  ): Promise<{ readonly first: number; readonly next: number }> {
+    const what = `append to "${topic}/${partition}"`;
+    const known = await this.#persist(what, () => this.#control.know(topic));
+    if (!known.includes(partition)) {
+      throw new Misuse(`Cannot ${what}: the topic has ${known.length} partitions, must be below that`);
+    }
+    if (parts.length === 0) {
+      const { high } = (await this.ranges(topic))[partition]!;
+      return { first: high, next: high };
+    }
+    let first = -1;
+    let next = -1;
+    for (const part of parts) {
+      const at = await this.#persist(what, () => writer.write(topic, partition, part));
+      if (first < 0) first = at;
+      next = at + part.length;
+    }
+    return { first, next };
+  }
+
+  receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncIterable<Batch> {
+    return new Reader(options, this.#control, this.#address, this.#world).batches();
+  }
+
+  read(
+    topic: string,
+    partition: number,
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): AsyncIterable<readonly LogRecord[]> {
+    return scan(this.#scans, { topic, partition, offset: from }, to, this.#address, this.#world, signal);
+  }
+
+  /** Nothing to do: what can be read was acknowledged by all in-sync replicas. */
+  sync(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
+    return await (await this.#checkpointLog()).claim(stage, partition);
+  }
+
+  async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
+    await (await this.#checkpointLog()).save(stage, partition, checkpoint);
+  }
+
+  async load(stage: string, partition: number): Promise<Checkpoint | null> {
+    return await (await this.#checkpointLog()).load(stage, partition);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([
+      this.#control.close(),
+      this.#scans.close(),
+      this.#writer?.close(),
+      this.#checkpointWriter?.close(),
+    ]);
+  }
+
+  #checkpointLog(): Promise<Checkpoints> {
+    if (this.#checkpoints === null) {
+      this.#checkpoints = this.#openCheckpoints();
+      this.#checkpoints.catch(() => this.#checkpoints = null);
+    }
+    return this.#checkpoints;
+  }
+
+  async #openCheckpoints(): Promise<Checkpoints> {
+    await this.#create(CHECKPOINT_TOPIC, 1, CHECKPOINT_TOPIC_CONFIG);
+    const writer = this.#checkpointWriter ??= writerOf(this.#address, false);
+    return new Checkpoints({
+      append: (message) => this.#append(writer, CHECKPOINT_TOPIC, 0, [[message]]),
+      read: (from) => this.read(CHECKPOINT_TOPIC, 0, from, Infinity),
+      low: async () => (await this.ranges(CHECKPOINT_TOPIC))[0]!.low,
+    });
+  }
+
+  #persist<T>(what: string, act: () => Promise<T>): Promise<T> {
+    return persist(what, this.#address, this.#world, act);
+  }
+}
+
+/** The messages in batches that brokers take. @throws {Misuse} for a message that is too large */
+function* partsOf(messages: readonly Message[], place: string): Generator<readonly Message[]> {
+  let from = 0;
+  let bytes = 0;
+  for (let i = 0; i < messages.length; i++) {
+    const { key, value } = messages[i]!;
+    const size = OVERHEAD_BYTES + 3 * (key?.length ?? 0) + sizeOf(value, place);
+    if (i > from && (bytes + size > WRITE_BYTES_MAX || i - from >= WRITE_MESSAGES_MAX)) {
+      yield messages.slice(from, i);
+      from = i;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  if (messages.length > 0) yield from === 0 ? messages : messages.slice(from);
+}

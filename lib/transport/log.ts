@@ -1,0 +1,342 @@
+/**
+ * The embedded log, `log:<folder>[?fsync=batch|interval|never]`: topics of partitions of append-only segment files that
+ * several processes on one machine write and read at once.
+ *
+ * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
+ * system. Group offsets and epochs lie in a Deno KV per group, checkpoints in files (a KV value ends at 64 KiB).
+ * **In**, **Out** see the door. **Knows** `transport`, `segment`, `member`, `failure`, `world`.
+ */
+import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
+import { Member } from "../member.ts";
+import {
+  Cursor,
+  FSYNC_INTERVAL_MS,
+  type Policy,
+  rangeOf,
+  syncFolder,
+  syncPartition,
+  writeAll,
+  Writer,
+} from "../partition.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import { Waker } from "../waker.ts";
+import { CHECKPOINT_BYTES_MAX } from "../transport.ts";
+import type { World } from "../world.ts";
+
+const FORMAT = 1;
+const BATCH_MAX = 8192;
+const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
+
+/** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
+export function open(url: string, world: World): Promise<Transport> {
+  const [path, query] = url.slice("log:".length).split("?", 2);
+  const policy = (new URLSearchParams(query).get("fsync") ?? "batch") as Policy;
+  if (!path) throw new Misuse(`Cannot open log "${url}": names no folder, must be log:FOLDER`);
+  if (!POLICIES.includes(policy)) {
+    throw new Misuse(`Cannot open log "${url}": fsync is "${policy}", must be one of ${POLICIES.join(", ")}`);
+  }
+  try {
+    Deno.mkdirSync(path, { recursive: true });
+    return Promise.resolve(new Log(path, identify(`${path}/log.json`), policy, world));
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new Outage(`Cannot open log "${path}": ${reasonOf(error)}, must be a folder that can be written`);
+  }
+}
+
+/** The identity that the file holds; made by whoever comes first. */
+function identify(path: string, extra: Record<string, unknown> = {}): { id: string } & Record<string, unknown> {
+  try {
+    const identity = JSON.parse(Deno.readTextFileSync(path));
+    if (identity.format > FORMAT) {
+      throw new Refusal(`Cannot open log file "${path}": its format is ${identity.format}, must be at most ${FORMAT}`);
+    }
+    return identity;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const draft = `${path}.${crypto.randomUUID()}`;
+  const file = Deno.openSync(draft, { createNew: true, write: true });
+  writeAll(
+    file,
+    new TextEncoder().encode(JSON.stringify({ format: FORMAT, id: crypto.randomUUID(), ...extra }) + "\n"),
+  );
+  file.syncSync();
+  file.close();
+  try {
+    Deno.linkSync(draft, path);
+    syncFolder(path.slice(0, path.lastIndexOf("/")));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  } finally {
+    Deno.removeSync(draft);
+  }
+  return identify(path);
+}
+
+class Log implements Transport {
+  readonly describes: string;
+  readonly #path: string;
+  readonly #id: string;
+  readonly #policy: Policy;
+  readonly #world: World;
+  readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
+  readonly #writers = new Map<string, Writer>();
+  readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
+
+  constructor(path: string, identity: { id: string }, policy: Policy, world: World) {
+    this.#path = path;
+    this.#id = identity.id;
+    this.#policy = policy;
+    this.#world = world;
+    const durable = {
+      batch: "synced before",
+      interval: `synced within ${FSYNC_INTERVAL_MS} ms of`,
+      never: "left to the system at",
+    };
+    this.describes = `log in ${path}, fsync ${policy}: appends are ${durable[policy]} their acknowledgement`;
+  }
+
+  create(topic: string, partitions: number): Promise<void> {
+    Deno.mkdirSync(`${this.#path}/${topic}`, { recursive: true });
+    for (let p = 0; p < partitions; p++) Deno.mkdirSync(`${this.#path}/${topic}/${p}`, { recursive: true });
+    const made = identify(`${this.#path}/${topic}/topic.json`, { partitions });
+    if (made.partitions !== partitions) {
+      throw new Refusal(
+        `Cannot create topic "${topic}": it has ${made.partitions} partitions, must have ${partitions}`,
+      );
+    }
+    syncFolder(this.#path);
+    return Promise.resolve();
+  }
+
+  #topic(topic: string): { readonly id: string; readonly partitions: number } {
+    let found = this.#topics.get(topic);
+    if (found === undefined) {
+      try {
+        Deno.statSync(`${this.#path}/${topic}/topic.json`);
+      } catch {
+        throw new Misuse(
+          `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --topic ${topic} --partitions N`,
+        );
+      }
+      found = identify(`${this.#path}/${topic}/topic.json`) as unknown as { id: string; partitions: number };
+      this.#topics.set(topic, found);
+    }
+    return found;
+  }
+
+  // deno-lint-ignore require-await
+  async identity(topic: string): Promise<string> {
+    return `${this.#id}/${this.#topic(topic).id}`;
+  }
+
+  // deno-lint-ignore require-await
+  async ranges(topic: string): Promise<readonly Range[]> {
+    const { partitions } = this.#topic(topic);
+    return Array.from({ length: partitions }, (_, p) => rangeOf(this.#folder(topic, p)));
+  }
+
+  #folder(topic: string, partition: number): string {
+    return `${this.#path}/${topic}/${partition}`;
+  }
+
+  #writer(topic: string, partition: number): Writer {
+    const name = `${topic}/${partition}`;
+    let writer = this.#writers.get(name);
+    if (writer === undefined) {
+      this.#topic(topic);
+      writer = new Writer(this.#folder(topic, partition), name, this.#policy, this.#world);
+      this.#writers.set(name, writer);
+    }
+    return writer;
+  }
+
+  append(topic: string, partition: number, messages: readonly Message[]): Promise<{ first: number; next: number }> {
+    return this.#writer(topic, partition).append(messages);
+  }
+
+  sync(topic: string, partition: number): Promise<void> {
+    return syncPartition(this.#folder(topic, partition));
+  }
+
+  async *read(
+    topic: string,
+    partition: number,
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<LogRecord[]> {
+    this.#topic(topic);
+    const cursor = new Cursor(this.#folder(topic, partition), `${topic}/${partition}`, from);
+    try {
+      while (cursor.next < to && !signal?.aborted) {
+        const records = cursor.take(Math.min(BATCH_MAX, to - cursor.next));
+        if (records.length === 0) return;
+        yield records;
+        await Promise.resolve();
+      }
+    } finally {
+      cursor.close();
+    }
+  }
+
+  async *receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
+    const { topics, group, signal, drain } = options;
+    const seats = topics.flatMap((topic) =>
+      Array.from(
+        { length: this.#topic(topic).partitions },
+        (_, partition) => ({ topic, partition, name: `${topic}/${partition}` }),
+      )
+    );
+    const folder = `${this.#path}/_groups/${group}`;
+    const member = Member.join(folder);
+    const waker = new Waker([folder, ...topics.map((topic) => `${this.#path}/${topic}`)], [signal, drain]);
+    const cursors = new Map<string, Cursor & { readonly seat: typeof seats[number] }>();
+    const drained = new Map<string, number>();
+    const snapshot = (): void => {
+      for (const seat of seats) drained.set(seat.name, rangeOf(this.#folder(seat.topic, seat.partition)).high);
+    };
+    if (drain?.aborted) snapshot();
+    else drain?.addEventListener("abort", snapshot);
+    let turn = 0;
+    try {
+      while (!signal.aborted) {
+        const { taken, left, settled } = member.share(seats.map((seat) => seat.name));
+        for (const name of left) {
+          cursors.get(name)?.close();
+          cursors.delete(name);
+        }
+        for (const name of taken) {
+          const seat = seats.find((s) => s.name === name)!;
+          const range = rangeOf(this.#folder(seat.topic, seat.partition));
+          const next = options.start
+            ? await options.start(seat.topic, seat.partition, range)
+            : Math.max(range.low, await this.#offset(group, seat.topic, seat.partition) ?? range.low);
+          cursors.set(name, Object.assign(new Cursor(this.#folder(seat.topic, seat.partition), name, next), { seat }));
+        }
+        waker.membership = false;
+        const list = [...cursors.values()];
+        let idle = 0;
+        while (idle < list.length && !signal.aborted && !waker.membership) {
+          const cursor = list[turn++ % list.length]!;
+          const end = drained.get(cursor.seat.name) ?? Infinity;
+          const records = cursor.take(Math.min(options.batchMax ?? BATCH_MAX, end - cursor.next));
+          if (records.length === 0) {
+            idle++;
+            continue;
+          }
+          idle = 0;
+          const { topic, partition } = cursor.seat;
+          const next = cursor.next;
+          yield {
+            topic,
+            partition,
+            records,
+            next,
+            high: rangeOf(this.#folder(topic, partition)).high,
+            ack: () => this.#acknowledge(group, topic, partition, next),
+          };
+        }
+        if (signal.aborted || waker.membership) continue;
+        if (drained.size > 0 && settled && list.every((c) => c.next >= drained.get(c.seat.name)!)) return;
+        await waker.wait();
+      }
+    } finally {
+      drain?.removeEventListener("abort", snapshot);
+      waker.close();
+      for (const cursor of cursors.values()) cursor.close();
+      member.leave();
+    }
+  }
+
+  /** The group's KV. A file of its own a group: several groups in one file would meet its write lock. */
+  #kv(group: string): Promise<Deno.Kv> {
+    let kv = this.#ledgers.get(group);
+    if (kv === undefined) {
+      Deno.mkdirSync(`${this.#path}/_groups/${group}`, { recursive: true });
+      kv = Deno.openKv(`${this.#path}/_groups/${group}/offsets.kv`);
+      this.#ledgers.set(group, kv);
+    }
+    return kv;
+  }
+
+  async #offset(group: string, topic: string, partition: number): Promise<number | null> {
+    return (await (await this.#kv(group)).get<number>(["offset", topic, partition])).value;
+  }
+
+  async #acknowledge(group: string, topic: string, partition: number, next: number): Promise<void> {
+    const kv = await this.#kv(group);
+    await unlocked(() => kv.set(["offset", topic, partition], next));
+  }
+
+  async claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
+    const kv = await this.#kv(stage);
+    using _lock = await this.#checkpointLock(stage, partition);
+    const checkpoint = await this.load(stage, partition);
+    const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
+    const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
+    await unlocked(() => kv.set(["epoch", partition], epoch));
+    return { epoch, checkpoint };
+  }
+
+  async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
+    if (checkpoint.state.length > CHECKPOINT_BYTES_MAX) {
+      throw new Refusal(
+        `Cannot save checkpoint "${stage}/${partition}": its state has ${checkpoint.state.length} characters, must have at most ${CHECKPOINT_BYTES_MAX}`,
+      );
+    }
+    const kv = await this.#kv(stage);
+    using _lock = await this.#checkpointLock(stage, partition);
+    const epoch = (await kv.get<number>(["epoch", partition])).value;
+    if (epoch !== checkpoint.epoch) {
+      throw new Refusal(
+        `Cannot save checkpoint "${stage}/${partition}": epoch ${epoch} has taken it over, must be epoch ${checkpoint.epoch}`,
+      );
+    }
+    const path = this.#checkpointPath(stage, partition);
+    const file = await Deno.open(`${path}.new`, { create: true, write: true, truncate: true });
+    writeAll(file, new TextEncoder().encode(JSON.stringify(checkpoint)));
+    await file.sync();
+    file.close();
+    await Deno.rename(`${path}.new`, path);
+    syncFolder(`${this.#path}/checkpoint`);
+  }
+
+  async load(stage: string, partition: number): Promise<Checkpoint | null> {
+    try {
+      return JSON.parse(await Deno.readTextFile(this.#checkpointPath(stage, partition)));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    }
+  }
+
+  #checkpointPath(stage: string, partition: number): string {
+    return `${this.#path}/checkpoint/${stage}-${partition}.json`;
+  }
+
+  async #checkpointLock(stage: string, partition: number): Promise<Disposable> {
+    await Deno.mkdir(`${this.#path}/checkpoint`, { recursive: true });
+    const lock = await Deno.open(`${this.#path}/checkpoint/${stage}-${partition}.lock`, { create: true, write: true });
+    await lock.lock(true);
+    return { [Symbol.dispose]: () => lock.close() };
+  }
+
+  async close(): Promise<void> {
+    for (const writer of this.#writers.values()) await writer.close();
+    for (const kv of this.#ledgers.values()) (await kv).close();
+  }
+}
+
+/** Deno KV answers "database is locked" at once where SQLite would wait; nothing is lost by asking again. */
+async function unlocked<T>(commit: () => Promise<T>): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await commit();
+    } catch (error) {
+      if (attempt === 100 || !reasonOf(error).includes("locked")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, attempt));
+    }
+  }
+}

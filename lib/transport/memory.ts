@@ -1,0 +1,313 @@
+/**
+ * The log in this process's memory, `memory:<name>[?holes=N]`: whoever opens the same name sees the same log, for as long
+ * as the process lives.
+ *
+ * It keeps every promise of the door but durability, and nothing is ever deleted. `holes=N` leaves out every Nth offset,
+ * as compaction and transactions do on Kafka.
+ * **In**, **Out** see the door. **Knows** `transport`, `codec`, `failure`, `world`.
+ */
+import { Misuse, Refusal } from "../failure.ts";
+import { CHECKPOINT_BYTES_MAX } from "../transport.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import { sizeOf } from "../codec.ts";
+import type { World } from "../world.ts";
+
+const BATCH_MAX = 8192;
+
+interface Partition {
+  readonly records: LogRecord[];
+  high: number;
+}
+
+/** Readers of one group. A seat is taken by its owner until that one has put down the batch in hand. */
+interface Group {
+  readonly members: symbol[];
+  readonly owners: Map<string, symbol>;
+  readonly acknowledged: Map<string, number>;
+}
+
+/** What a name stands for. */
+interface Store {
+  readonly id: string;
+  readonly holes: number;
+  readonly topics: Map<string, { readonly id: string; readonly partitions: readonly Partition[] }>;
+  readonly groups: Map<string, Group>;
+  readonly checkpoints: Map<string, { epoch: number; best: Checkpoint | null }>;
+  /** Readers that wait for anything to change. */
+  readonly waiting: Set<() => void>;
+}
+const stores = new Map<string, Store>();
+
+/** Opens the log of a name, making it at first. @throws {Misuse} for holes that are no number */
+// deno-lint-ignore require-await -- a bad URL rejects, it does not throw
+export async function open(url: string, _world: World): Promise<Transport> {
+  const [name = "", query] = url.slice("memory:".length).split("?", 2);
+  const holes = new URLSearchParams(query).get("holes") ?? "0";
+  if (!/^\d{1,9}$/.test(holes) || holes === "1") {
+    throw new Misuse(`Cannot open memory "${url}": holes is "${holes}", must be a whole number above 1, or 0 for none`);
+  }
+  let store = stores.get(name);
+  if (store === undefined) {
+    store = {
+      id: crypto.randomUUID(),
+      holes: Number(holes),
+      topics: new Map(),
+      groups: new Map(),
+      checkpoints: new Map(),
+      waiting: new Set(),
+    };
+    stores.set(name, store);
+  }
+  return new MemoryLog(name, store);
+}
+
+/** The index of the first record at or beyond an offset. */
+function indexOf(records: readonly LogRecord[], offset: number): number {
+  let low = 0;
+  let high = records.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (records[middle]!.offset < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+class MemoryLog implements Transport {
+  readonly describes: string;
+  readonly #store: Store;
+
+  constructor(name: string, store: Store) {
+    this.describes = `memory "${name}": what is acknowledged lasts as long as this process`;
+    this.#store = store;
+  }
+
+  // deno-lint-ignore require-await -- a refusal rejects, it does not throw
+  async create(topic: string, partitions: number): Promise<void> {
+    const found = this.#store.topics.get(topic)?.partitions.length;
+    if (found === undefined) {
+      this.#store.topics.set(topic, {
+        id: crypto.randomUUID(),
+        partitions: Array.from({ length: partitions }, () => ({ records: [], high: 0 })),
+      });
+    } else if (found !== partitions) {
+      throw new Refusal(`Cannot create topic "${topic}": it has ${found} partitions, must have ${partitions}`);
+    }
+  }
+
+  // deno-lint-ignore require-await -- a misuse rejects, it does not throw
+  async ranges(topic: string): Promise<readonly Range[]> {
+    return this.#topic(topic).partitions.map(({ high }) => ({ low: 0, high }));
+  }
+
+  // deno-lint-ignore require-await -- a misuse rejects, it does not throw
+  async identity(topic: string): Promise<string> {
+    return `${this.#store.id}/${this.#topic(topic).id}`;
+  }
+
+  // deno-lint-ignore require-await -- a misuse rejects, it does not throw
+  async append(
+    topic: string,
+    partition: number,
+    messages: readonly Message[],
+  ): Promise<{ first: number; next: number }> {
+    const into = this.#partition(topic, partition);
+    for (const { value } of messages) sizeOf(value, `${topic}/${partition}`);
+    const { holes } = this.#store;
+    const first = into.high;
+    for (const message of messages) {
+      const { value } = message;
+      into.records.push({
+        ...message,
+        // The caller may use its bytes again.
+        value: typeof value === "string" ? value : Uint8Array.from(value),
+        offset: into.high++,
+      });
+      if (holes > 0 && into.high % holes === holes - 1) into.high++;
+    }
+    this.#ring();
+    return { first, next: into.high };
+  }
+
+  async *receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
+    const { topics, signal, drain, start, batchMax = BATCH_MAX } = options;
+    const seats = topics.flatMap((topic) =>
+      this.#topic(topic).partitions.map((from, partition) => ({
+        topic,
+        partition,
+        from,
+        name: `${topic}/${partition}`,
+      }))
+    );
+    const group = this.#group(options.group);
+    const me = Symbol();
+    const mine = new Map<string, { readonly seat: typeof seats[number]; next: number }>();
+    let ends: ReadonlyMap<string, number> | null = null;
+    let bell = Promise.withResolvers<void>();
+    // Bound to the bell as it is when it rings; one that rang before the wait counts.
+    const ring = (): void => bell.resolve();
+    const onDrain = (): void => {
+      ends = new Map(seats.map(({ name, from }) => [name, from.high]));
+      ring();
+    };
+    if (drain?.aborted) onDrain();
+    else drain?.addEventListener("abort", onDrain);
+    signal.addEventListener("abort", ring);
+    this.#store.waiting.add(ring);
+    group.members.push(me);
+    this.#ring();
+    let turn = 0;
+    try {
+      while (!signal.aborted) {
+        const { owners, members } = group;
+        for (const [i, seat] of seats.entries()) {
+          const isDue = members[i % members.length] === me;
+          if (!isDue && mine.delete(seat.name)) {
+            owners.delete(seat.name);
+            this.#ring();
+          }
+          if (!isDue || owners.has(seat.name)) continue;
+          owners.set(seat.name, me);
+          const next = start
+            ? await start(seat.topic, seat.partition, { low: 0, high: seat.from.high })
+            : group.acknowledged.get(seat.name) ?? 0;
+          mine.set(seat.name, { seat, next });
+        }
+        const places = [...mine.values()];
+        const limit = ({ seat }: typeof places[number]) => ends?.get(seat.name) ?? seat.from.high;
+        // Round the partitions, so that a full one does not starve the others.
+        const at = places.findIndex((_, i) => {
+          const place = places[(turn + i) % places.length]!;
+          return place.next < limit(place);
+        });
+        if (at >= 0) {
+          turn += at + 1;
+          const place = places[(turn - 1) % places.length]!;
+          yield this.#batch(group, place, limit(place), batchMax);
+        } else {
+          const settled = seats.every(({ name }, i) => members[i % members.length] !== me || mine.has(name));
+          if (ends !== null && settled) return;
+          await bell.promise;
+          bell = Promise.withResolvers();
+        }
+      }
+    } finally {
+      signal.removeEventListener("abort", ring);
+      drain?.removeEventListener("abort", onDrain);
+      this.#store.waiting.delete(ring);
+      group.members.splice(group.members.indexOf(me), 1);
+      for (const [name, owner] of group.owners) if (owner === me) group.owners.delete(name);
+      this.#ring();
+    }
+  }
+
+  /** The next records of a place, up to a limit; moves the place on. */
+  #batch(
+    group: Group,
+    place: { readonly seat: { topic: string; partition: number; from: Partition; name: string }; next: number },
+    limit: number,
+    batchMax: number,
+  ): Batch {
+    const { topic, partition, from, name } = place.seat;
+    const index = indexOf(from.records, place.next);
+    const end = Math.min(index + batchMax, indexOf(from.records, limit));
+    const next = Math.min(limit, from.records[end]?.offset ?? from.high);
+    place.next = next;
+    return {
+      topic,
+      partition,
+      records: from.records.slice(index, end),
+      next,
+      high: from.high,
+      ack: () => {
+        group.acknowledged.set(name, next);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  async *read(
+    topic: string,
+    partition: number,
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly LogRecord[]> {
+    const { records, high } = this.#partition(topic, partition);
+    const end = indexOf(records, Math.min(to, high));
+    for (let at = indexOf(records, from); at < end && !signal?.aborted; at += BATCH_MAX) {
+      yield records.slice(at, Math.min(end, at + BATCH_MAX));
+    }
+  }
+
+  /** Nothing to do: there is nothing that would outlive the process. */
+  sync(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
+    const claimed = this.#claimed(stage, partition);
+    return Promise.resolve({ epoch: ++claimed.epoch, checkpoint: claimed.best });
+  }
+
+  // deno-lint-ignore require-await -- a refusal rejects, it does not throw
+  async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
+    const claimed = this.#claimed(stage, partition);
+    sizeOf(checkpoint.state, `checkpoint ${stage}/${partition}`, CHECKPOINT_BYTES_MAX);
+    if (checkpoint.epoch < claimed.epoch) {
+      throw new Refusal(
+        `Cannot save checkpoint "${stage}/${partition}": epoch ${claimed.epoch} has taken it over, must be epoch ${checkpoint.epoch}`,
+      );
+    }
+    const { best } = claimed;
+    if (best === null || checkpoint.epoch > best.epoch || checkpoint.nextOffset >= best.nextOffset) {
+      claimed.best = checkpoint;
+    }
+  }
+
+  load(stage: string, partition: number): Promise<Checkpoint | null> {
+    return Promise.resolve(this.#claimed(stage, partition).best);
+  }
+
+  /** What was appended stays for the next one that opens the name. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #topic(topic: string): { readonly id: string; readonly partitions: readonly Partition[] } {
+    const found = this.#store.topics.get(topic);
+    if (found !== undefined) return found;
+    throw new Misuse(
+      `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --topic ${topic} --partitions N, or --create`,
+    );
+  }
+
+  #partition(topic: string, partition: number): Partition {
+    const { partitions } = this.#topic(topic);
+    const found = partitions[partition];
+    if (found !== undefined) return found;
+    throw new Misuse(
+      `Cannot use partition "${topic}/${partition}": the topic has ${partitions.length} partitions, must be below that`,
+    );
+  }
+
+  #group(name: string): Group {
+    let group = this.#store.groups.get(name);
+    if (group === undefined) {
+      group = { members: [], owners: new Map(), acknowledged: new Map() };
+      this.#store.groups.set(name, group);
+    }
+    return group;
+  }
+
+  #claimed(stage: string, partition: number): { epoch: number; best: Checkpoint | null } {
+    const name = JSON.stringify([stage, partition]);
+    let claimed = this.#store.checkpoints.get(name);
+    if (claimed === undefined) this.#store.checkpoints.set(name, claimed = { epoch: 0, best: null });
+    return claimed;
+  }
+
+  #ring(): void {
+    for (const ring of this.#store.waiting) ring();
+  }
+}

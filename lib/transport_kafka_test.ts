@@ -1,0 +1,350 @@
+import assert from "@std/assert";
+import { Buffer } from "node:buffer";
+import kafkajs from "kafkajs";
+import { Misuse, Outage, Refusal } from "./failure.ts";
+import { type Batch, type LogRecord, openTransport, type Transport } from "./transport.ts";
+import { addressOf, kafkaOf } from "./transport/kafka/address.ts";
+import { Checkpoints } from "./transport/kafka/checkpoints.ts";
+import { boundCodecs } from "./transport/kafka/compression.ts";
+import { Patience } from "./transport/kafka/outage.ts";
+import { recordOf } from "./transport/kafka/envelope.ts";
+
+const kafkaUrl = Deno.env.get("KAFKA_URL");
+if (kafkaUrl === undefined) console.log("transport on Kafka is skipped, KAFKA_URL is not set");
+const environment = { TAPEDECK_KAFKA_USER: "tape", TAPEDECK_KAFKA_PASSWORD: "open sesame" } as Record<string, string>;
+const world = { now: Date.now, env: (name: string) => environment[name], report: () => {}, retryForMs: 10_000 };
+const bare = { ...world, env: () => undefined };
+let names = 0;
+const unique = (name: string) => `${name}-${Deno.pid}-${Date.now()}-${names++}`;
+
+/** What a test on the real broker has at hand; `kafka` is a plain client of it. */
+interface Bench {
+  readonly log: Transport;
+  readonly kafka: kafkajs.Kafka;
+  readonly topic: string;
+}
+
+function onKafka(sentence: string, hold: (bench: Bench) => Promise<void>): void {
+  Deno.test({
+    name: `kafka: ${sentence}`,
+    ignore: kafkaUrl === undefined,
+    sanitizeOps: true,
+    sanitizeResources: true,
+    fn: async () => {
+      const log = await openTransport(kafkaUrl!, bare);
+      try {
+        const topic = unique("kafka");
+        await log.create(topic, 2);
+        await hold({ log, kafka: kafkaOf(addressOf(kafkaUrl!, bare)), topic });
+      } finally {
+        await log.close();
+      }
+    },
+  });
+}
+
+const once = (topic: string) => ({
+  topics: [topic],
+  group: unique("group"),
+  signal: new AbortController().signal,
+  drain: AbortSignal.abort(),
+});
+async function batches(log: Transport, topic: string): Promise<Batch[]> {
+  const found: Batch[] = [];
+  for await (const batch of log.receive(once(topic))) found.push(batch);
+  return found;
+}
+/** Batches up to an offset of partition 0; a broker writes a transaction's marker some time after its end. */
+async function reached(log: Transport, topic: string, offset: number): Promise<Batch[]> {
+  const found: Batch[] = [];
+  const { drain: _, ...live } = once(topic);
+  for await (const batch of log.receive(live)) {
+    found.push(batch);
+    if (batch.next >= offset) break;
+  }
+  return found;
+}
+async function scan(log: Transport, topic: string): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  for await (const part of log.read(topic, 0, 0, Infinity)) records.push(...part);
+  return records;
+}
+async function produce(
+  kafka: kafkajs.Kafka,
+  record: Omit<kafkajs.ProducerRecord, "acks">,
+  end: (producer: kafkajs.Producer) => Promise<void> = async (producer) => void await producer.send(record),
+  config: kafkajs.ProducerConfig = {},
+): Promise<void> {
+  const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, ...config });
+  await producer.connect();
+  try {
+    await end(producer);
+  } finally {
+    await producer.disconnect();
+  }
+}
+const transaction = (kafka: kafkajs.Kafka, topic: string, value: string, commit: boolean) =>
+  produce(kafka, { topic, messages: [] }, async (producer) => {
+    const open = await producer.transaction();
+    await open.send({ topic, messages: [{ partition: 0, value }, { partition: 0, value }] });
+    await (commit ? open.commit() : open.abort());
+  }, { transactionalId: unique("tx"), maxInFlightRequests: 1, idempotent: true });
+
+onKafka(
+  "transaction markers are holes, aborted records too, and next lies beyond them",
+  async ({ log, kafka, topic }) => {
+    await log.append(topic, 0, [{ key: null, value: "0" }]);
+    await transaction(kafka, topic, "1", true);
+    await reached(log, topic, 4);
+    await transaction(kafka, topic, "2", false);
+    await reached(log, topic, 7);
+    await log.append(topic, 0, [{ key: null, value: "3" }]);
+    await transaction(kafka, topic, "4", false);
+    const records = (await reached(log, topic, 11)).flatMap((batch) => batch.records);
+    assert.deepEqual(records.map(({ offset, value }) => [offset, value]), [[0, "0"], [1, "1"], [2, "1"], [7, "3"]]);
+    assert.deepEqual((await log.ranges(topic))[0], { low: 0, high: 11 });
+    assert.deepEqual((await batches(log, topic)).flatMap((batch) => batch.records), records);
+    assert.deepEqual(await scan(log, topic), records);
+    const rest: Batch[] = [];
+    for await (const batch of log.receive({ ...once(topic), start: (_, p) => Promise.resolve(p === 0 ? 8 : 0) })) {
+      rest.push(batch);
+    }
+    assert.deepEqual(rest.map(({ next, records }) => [next, records]), [[11, []]]);
+  },
+);
+
+onKafka("batches of gzip and of zstd are read", async ({ log, kafka, topic }) => {
+  for (const compression of [kafkajs.CompressionTypes.GZIP, kafkajs.CompressionTypes.ZSTD]) {
+    const messages = Array.from({ length: 50 }, (_, n) => ({ partition: 0, value: `${compression}/${n}` }));
+    await produce(kafka, { topic, compression, messages });
+  }
+  const values = (await scan(log, topic)).map(({ value }) => value);
+  assert.equal(values.length, 100);
+  assert.equal(values[99], `${kafkajs.CompressionTypes.ZSTD}/49`);
+});
+
+for (
+  const [name, compression] of [["gzip", kafkajs.CompressionTypes.GZIP], [
+    "zstd",
+    kafkajs.CompressionTypes.ZSTD,
+  ]] as const
+) {
+  onKafka(`a bomb of ${name} ends the stream with an error that names its partition`, async ({ log, kafka, topic }) => {
+    for (const p of [0, 1]) await log.append(topic, p, [{ key: null, value: "0" }]);
+    await produce(kafka, { topic, compression, messages: [{ partition: 1, value: Buffer.alloc(80 << 20) }] });
+    const named = (error: Error) => {
+      assert.ok(error instanceof Refusal, String(error));
+      assert.match(error.message, new RegExp(`"${topic}/1" at offset [01]: it unpacks to more than 67108864 bytes`));
+      return true;
+    };
+    await assert.rejects(batches(log, topic), named);
+    await assert.rejects(async () => {
+      for await (const _ of log.read(topic, 1, 0, Infinity)) assert.fail("it gave records");
+    }, named);
+  });
+}
+
+onKafka("records that were deleted are a refusal that names them, never a reset", async ({ log, kafka, topic }) => {
+  for (let n = 0; n < 5; n++) await log.append(topic, 0, [{ key: null, value: String(n) }]);
+  const admin = kafka.admin();
+  await admin.connect();
+  // It wants to have met the topic.
+  await admin.fetchTopicOffsets(topic);
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "3" }] });
+  await admin.disconnect();
+  assert.deepEqual((await log.ranges(topic))[0], { low: 3, high: 5 });
+  const deleted = (error: Error) => {
+    assert.ok(error instanceof Refusal, String(error));
+    assert.match(error.message, new RegExp(`"${topic}/0" at offset 1: it holds 3 up to 5`));
+    return true;
+  };
+  await assert.rejects(async () => {
+    for await (const _ of log.receive({ ...once(topic), start: (_, p) => Promise.resolve(p === 0 ? 1 : 0) }));
+  }, deleted);
+  await assert.rejects(async () => {
+    for await (const _ of log.read(topic, 0, 1, 5));
+  }, deleted);
+  assert.deepEqual((await batches(log, topic)).flatMap(({ records }) => records.map(({ value }) => value)), ["3", "4"]);
+});
+
+onKafka("a topic that is made again has another identity", async ({ log, kafka, topic }) => {
+  const before = await log.identity(topic);
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [topic] });
+  await admin.disconnect();
+  await log.create(topic, 2);
+  const after = await log.identity(topic);
+  assert.notEqual(after, before);
+  assert.equal(after.split("/")[0], before.split("/")[0]);
+});
+
+onKafka("a login that the broker does not know is one line", async () => {
+  await assert.rejects(openTransport(`${kafkaUrl}?sasl=plain&insecure=true`, world), (error: Error) => {
+    assert.ok(error instanceof Misuse, String(error));
+    assert.match(error.message, /^Cannot log in to Kafka "[^"]+": user "tape" is refused, must have/);
+    assert.ok(!error.message.includes("sesame"));
+    return true;
+  });
+});
+
+Deno.test("a broker that does not answer is an outage that names it, after the world's patience", async () => {
+  let now = 0;
+  const reports: string[] = [];
+  const impatient = {
+    ...bare,
+    now: () => now += 400,
+    report: (line: string) => void reports.push(line),
+    retryForMs: 900,
+  };
+  await assert.rejects(openTransport("kafka://127.0.0.1:1", impatient), (error: Error) => {
+    assert.ok(error instanceof Outage, String(error));
+    assert.match(error.message, /^Cannot reach a broker: Kafka at "127\.0\.0\.1:1" does not serve it/);
+    return true;
+  });
+  assert.equal(reports.length, 1);
+  assert.match(reports[0]!, /^Kafka at 127\.0\.0\.1:1: .*; trying again$/);
+});
+
+Deno.test("patience ends at once for what is not worth another try", async () => {
+  const patience = new Patience("append", addressOf("kafka://h", bare), { ...bare, now: () => 0 });
+  await assert.rejects(patience.after(new TypeError("a bug")), TypeError);
+  await assert.rejects(patience.after(new Refusal("fenced")), Refusal);
+  await assert.rejects(
+    patience.after(Object.assign(new Error("x"), { name: "KafkaJSProtocolError", type: "MESSAGE_TOO_LARGE" })),
+    Refusal,
+  );
+  await assert.rejects(
+    patience.after(Object.assign(new Error("x"), { name: "KafkaJSProtocolError", type: "TOPIC_AUTHORIZATION_FAILED" })),
+    /must be allowed/,
+  );
+  await patience.after(Object.assign(new Error("x"), { name: "KafkaJSConnectionError" }), AbortSignal.abort());
+});
+
+Deno.test("the address of Kafka is taken apart", () => {
+  assert.deepEqual(addressOf("kafka://a:1,b", bare), {
+    brokers: ["a:1", "b:9092"],
+    name: "a:1,b:9092",
+    clientId: "tapedeck",
+    tls: false,
+    sasl: null,
+    producer: "platformatic",
+  });
+  const secure = addressOf("kafka://[::1]:9/?tls=true&sasl=scram-sha-512&producer=kafkajs&clientId=c", world);
+  assert.deepEqual(secure.brokers, ["[::1]:9"]);
+  assert.deepEqual(secure.sasl, { mechanism: "scram-sha-512", username: "tape", password: "open sesame" });
+  assert.deepEqual([secure.tls, secure.producer, secure.clientId], [true, "kafkajs", "c"]);
+  const inline = addressOf("kafka://us%40er:pa:ss@h?sasl=plain&tls=true", bare);
+  assert.deepEqual([inline.sasl!.username, inline.sasl!.password, inline.name], ["us@er", "pa:ss", "h:9092"]);
+});
+
+Deno.test("an address that cannot be meant is a misuse, and shows no password", () => {
+  const wrong: Record<string, RegExp> = {
+    "kafka://": /names no broker/,
+    "kafka://a b": /is not HOST:PORT/,
+    "kafka://h?foo=1": /parameter "foo" is unknown, must be one of tls/,
+    "kafka://h?tls=maybe": /tls is "maybe"/,
+    "kafka://h?sasl=gssapi": /sasl is "gssapi", must be one of plain/,
+    "kafka://h?producer=x": /producer is "x"/,
+    "kafka://u:secret@h": /has a user but no sasl/,
+    "kafka://h?sasl=plain&tls=true": /TAPEDECK_KAFKA_USER and TAPEDECK_KAFKA_PASSWORD/,
+    "kafka://u:secret@h?sasl=plain": /without TLS/,
+  };
+  for (const [url, message] of Object.entries(wrong)) {
+    assert.throws(() => addressOf(url, bare), (error: Error) => {
+      assert.ok(error instanceof Misuse);
+      assert.match(error.message, message);
+      assert.ok(!error.message.includes("secret"), error.message);
+      return true;
+    });
+  }
+});
+
+Deno.test("what other producers write is read as far as it goes", () => {
+  const message = { timestamp: "0", attributes: 0, offset: "5", key: null, value: null };
+  const read = (headers: kafkajs.IHeaders) => recordOf({ ...message, headers } as kafkajs.KafkaMessage, 5);
+  assert.deepEqual(read({}), { key: null, value: "", offset: 5 });
+  for (const p of ["", "x", "a/b", "/1/2", "a/1/x", ["a/1/2", "a/1/3"], undefined]) {
+    assert.deepEqual(read({ p, c: "0" }), { key: null, value: "", offset: 5 }, String(p));
+  }
+  assert.deepEqual(read({ p: Buffer.from("a/1/2"), c: Buffer.from("1") }), {
+    key: null,
+    value: "",
+    offset: 5,
+    producer: { id: "a", epoch: 1, number: 2 },
+    control: true,
+  });
+});
+
+Deno.test("codecs that are not there say so", async () => {
+  boundCodecs();
+  for (const type of [kafkajs.CompressionTypes.Snappy, kafkajs.CompressionTypes.LZ4] as const) {
+    await assert.rejects(
+      async () => await kafkajs.CompressionCodecs[type]().decompress(Buffer.alloc(9)),
+      /must be plain, gzip or zstd/,
+    );
+  }
+  await assert.rejects(
+    kafkajs.CompressionCodecs[kafkajs.CompressionTypes.GZIP]().decompress(Buffer.alloc(9)),
+    /does not unpack/,
+  );
+});
+
+/** A compacted topic in memory. */
+function compacted() {
+  let records: LogRecord[] = [];
+  let high = 0;
+  return {
+    append: (message: { key: string | null; value: string | Uint8Array }) => {
+      records.push({ ...message, offset: high++ });
+      return Promise.resolve({ first: high - 1, next: high });
+    },
+    read: async function* (from: number) {
+      const found = records.filter(({ offset }) => offset >= from);
+      if (found.length > 0) yield await Promise.resolve(found);
+    },
+    low: () => Promise.resolve(0),
+    compact: () => {
+      const last = new Map(records.map((record) => [record.key, record]));
+      records = records.filter((record) => last.get(record.key) === record);
+    },
+    get size() {
+      return records.length;
+    },
+  };
+}
+
+Deno.test("a zombie's late checkpoint never stands for its successor's, compacted or not", async () => {
+  const topic = compacted();
+  const [old, owner] = [new Checkpoints(topic), new Checkpoints(topic)];
+  const zombie = await old.claim("s", 0);
+  await old.save("s", 0, { epoch: zombie.epoch, nextOffset: 1, state: "old" });
+  const { epoch, checkpoint } = await owner.claim("s", 0);
+  assert.deepEqual(checkpoint, { epoch: zombie.epoch, nextOffset: 1, state: "old" });
+  await owner.save("s", 0, { epoch, nextOffset: 2, state: "new" });
+  // It had looked before the claim, and its write arrives now.
+  await topic.append({ key: JSON.stringify(["s", 0, zombie.epoch]), value: "9\nlate" });
+  for (const compact of [() => {}, topic.compact]) {
+    compact();
+    const expected = { epoch, nextOffset: 2, state: "new" };
+    assert.deepEqual(await new Checkpoints(topic).load("s", 0), expected);
+    assert.deepEqual(await owner.load("s", 0), expected);
+    await assert.rejects(old.save("s", 0, { epoch: zombie.epoch, nextOffset: 10, state: "z" }), Refusal);
+  }
+});
+
+Deno.test("states that no longer count are emptied, so that compaction leaves one a partition", async () => {
+  const topic = compacted();
+  for (let run = 0; run < 10; run++) {
+    const checkpoints = new Checkpoints(topic);
+    const { epoch } = await checkpoints.claim("s", 0);
+    for (let n = 0; n < 3; n++) {
+      await checkpoints.save("s", 0, { epoch, nextOffset: run * 3 + n, state: "x".repeat(100) });
+    }
+  }
+  topic.compact();
+  let bytes = 0;
+  for await (const records of topic.read(0)) for (const { value } of records) bytes += value.length;
+  assert.ok(bytes < 200, `${bytes} bytes in ${topic.size} records`);
+  assert.equal((await new Checkpoints(topic).load("s", 0))!.nextOffset, 29);
+});

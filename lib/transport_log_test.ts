@@ -1,0 +1,133 @@
+import assert from "@std/assert";
+import { Refusal } from "./failure.ts";
+import { segmentName } from "./segment.ts";
+import { type LogRecord, openTransport, type Transport } from "./transport.ts";
+
+const world = (reports: string[] = []) => ({
+  now: () => 0,
+  env: () => undefined,
+  report: (line: string) => void reports.push(line),
+  retryForMs: 0,
+});
+const message = (n: number) => ({ key: "k", value: `{"n":${n}}` });
+const many = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => message(from + i));
+
+async function withLog(use: (log: Transport, folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const log = await openTransport(`log:${folder}`, world());
+  try {
+    await log.create("t", 1);
+    await use(log, folder);
+  } finally {
+    await log.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function all(log: Transport, to: number): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  for await (const chunk of log.read("t", 0, 0, to)) records.push(...chunk);
+  return records;
+}
+
+Deno.test("a torn tail is cut by the next writer, which says so, and its offsets are used again", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 3));
+    const path = `${folder}/t/0/${segmentName(0)}`;
+    await Deno.writeTextFile(path, '{"crc":"00000000","offset":3,"key":"k","val', { append: true });
+    assert.deepEqual(await log.ranges("t"), [{ low: 0, high: 3 }]);
+    const reports: string[] = [];
+    const other = await openTransport(`log:${folder}`, world(reports));
+    assert.deepEqual(await other.append("t", 0, many(3, 5)), { first: 3, next: 5 });
+    assert.match(reports.join(), /cut 43 bytes of an unfinished append after "t\/0\/2"/);
+    assert.deepEqual((await all(other, 5)).map((r) => r.value), many(0, 5).map((m) => m.value));
+    await other.close();
+  });
+});
+
+Deno.test("a last line whose bytes never reached the disk is cut too", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 3));
+    const path = `${folder}/t/0/${segmentName(0)}`;
+    const bytes = await Deno.readFile(path);
+    bytes.fill(0, bytes.length - 20, bytes.length - 1);
+    await Deno.writeFile(path, bytes);
+    const other = await openTransport(`log:${folder}`, world());
+    assert.deepEqual(await other.append("t", 0, [message(2)]), { first: 2, next: 3 });
+    await other.close();
+  });
+});
+
+Deno.test("a flipped bit is found and named by topic, partition and offset", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 100));
+    const path = `${folder}/t/0/${segmentName(0)}`;
+    const bytes = await Deno.readFile(path);
+    const at = new TextDecoder().decode(bytes).indexOf('{"n":41}');
+    bytes[at + 5]! ^= 1;
+    await Deno.writeFile(path, bytes);
+    await assert.rejects(
+      all(log, 100),
+      (error: Error) => error instanceof Refusal && error.message.includes('"t/0/41"'),
+    );
+  });
+});
+
+Deno.test("records that a cut segment lost are named, when another segment follows", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 10));
+    const path = `${folder}/t/0/${segmentName(0)}`;
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(`${folder}/t/0/${segmentName(6)}`, text.split("\n").slice(6).join("\n"));
+    await Deno.writeTextFile(path, text.split("\n").slice(0, 4).join("\n") + "\n");
+    await assert.rejects(all(log, 10), /Cannot read records "t\/0\/4" to 5/);
+  });
+});
+
+Deno.test("several processes append to one partition at once, and nothing is lost or torn", async () => {
+  await withLog(async (log, folder) => {
+    const program = `
+      import { openTransport } from "${import.meta.resolve("./transport.ts")}";
+      const log = await openTransport("log:${folder}?fsync=never", { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 });
+      for (let i = 0; i < 50; i++) await log.append("t", 0, Array.from({ length: 20 }, (_, k) => ({ key: Deno.args[0], value: String(i * 20 + k) })));
+      await log.close();
+    `;
+    const file = `${folder}/writer.ts`;
+    await Deno.writeTextFile(file, program);
+    const config = new URL("../deno.json", import.meta.url).pathname;
+    const runs = ["a", "b", "c"].map((name) =>
+      new Deno.Command(Deno.execPath(), { args: ["run", "-A", "--config", config, file, name], stderr: "inherit" })
+        .output()
+    );
+    for (const { code } of await Promise.all(runs)) assert.equal(code, 0);
+    const records = await all(log, 3000);
+    assert.equal(records.length, 3000);
+    for (const name of ["a", "b", "c"]) {
+      assert.deepEqual(
+        records.filter((r) => r.key === name).map((r) => Number(r.value)),
+        Array.from({ length: 1000 }, (_, i) => i),
+      );
+    }
+  });
+});
+
+Deno.test("segments roll, and a reader goes on from one to the next", async () => {
+  await withLog(async (log, folder) => {
+    const value = JSON.stringify("x".repeat(900_000));
+    for (let i = 0; i < 80; i++) await log.append("t", 0, [{ key: null, value }]);
+    const segments = [...Deno.readDirSync(`${folder}/t/0`)].filter((entry) => entry.name.endsWith(".jsonl"));
+    assert.equal(segments.length, 2);
+    let next = 0;
+    for await (const chunk of log.read("t", 0, 70, 80)) {
+      for (const record of chunk) assert.equal(record.offset, 70 + next++);
+    }
+    assert.equal(next, 10);
+  });
+});
+
+Deno.test("a folder that belongs to a newer format is refused", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/log.json`, '{"format":2,"id":"x"}');
+  await assert.rejects(async () => await openTransport(`log:${folder}`, world()), /its format is 2, must be at most 1/);
+  await Deno.remove(folder, { recursive: true });
+});

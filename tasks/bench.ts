@@ -1,0 +1,216 @@
+/**
+ * What each stage and the whole can do on this machine: ticks/s, processor seconds per million ticks, peak memory, bytes
+ * per tick in log, hot and cold, and latency under an open-loop rate. Machines are noisy: several runs, medians, ranges.
+ *
+ * On embedded files always; on Kafka and Postgres when `KAFKA_URL` and `POSTGRES_URL` are set.
+ * **Knows** everything.
+ */
+import { command } from "../lib/crew.ts";
+import type { Flags } from "../lib/flag.ts";
+
+const flags = {
+  ticks: { kind: "count", default: 1_000_000, does: "ticks of a run" },
+  symbols: { kind: "count", default: 50, does: "instruments" },
+  faults: { kind: "amount", default: 0.01, max: 1, does: "share of faults" },
+  runs: { kind: "count", default: 3, does: "runs of each, of which the median counts" },
+  rate: { kind: "amount", default: 5000, unit: "ticks/s", does: "offered rate of the latency runs" },
+  seconds: { kind: "amount", default: 10, unit: "s", does: "length of a latency run" },
+} as const satisfies Flags;
+
+/** One measured run of a command. */
+interface Run {
+  readonly rate: number;
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number } | null;
+}
+
+/** The median and range of the runs of one thing on one kind of store. */
+interface Line {
+  readonly what: string;
+  readonly on: string;
+  readonly rate: Spread;
+  readonly cpuPerMillion: Spread;
+  readonly memoryMiB: Spread;
+  readonly latencyMs?: { readonly p50: Spread; readonly p99: Spread; readonly p999: Spread };
+}
+interface Spread {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+function spread(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  return { median: sorted[Math.floor(sorted.length / 2)]!, low: sorted[0]!, high: sorted.at(-1)! };
+}
+
+/** Runs a command of the project and reads its summary. */
+async function measure(file: string, args: readonly string[], ticks: number): Promise<Run> {
+  const path = new URL(`../${file}`, import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", path, "--json", ...args],
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const text = new TextDecoder();
+  if (code !== 0) {
+    throw new Error(
+      `${file} ${args.join(" ")} ended with ${code}: ${text.decode(stderr).trimEnd().split("\n").slice(-3).join("; ")}`,
+    );
+  }
+  const summary = JSON.parse(text.decode(stdout).trimEnd().split("\n").at(-1)!);
+  return {
+    rate: ticks / summary.seconds,
+    cpuSeconds: summary.cpuSeconds,
+    memoryBytes: summary.memoryBytes,
+    latencyMs: summary.latencyMs ?? null,
+  };
+}
+
+function lineOf(what: string, on: string, runs: readonly Run[], ticks: number): Line {
+  const latencies = runs.map((run) => run.latencyMs).filter((latency) => latency !== null);
+  return {
+    what,
+    on,
+    rate: spread(runs.map((run) => Math.round(run.rate))),
+    cpuPerMillion: spread(runs.map((run) => run.cpuSeconds * 1e6 / ticks)),
+    memoryMiB: spread(runs.map((run) => Math.round(run.memoryBytes / 2 ** 20))),
+    ...(latencies.length > 0 && {
+      latencyMs: {
+        p50: spread(latencies.map((l) => l.p50)),
+        p99: spread(latencies.map((l) => l.p99)),
+        p999: spread(latencies.map((l) => l.p999)),
+      },
+    }),
+  };
+}
+
+/** Bytes of all files under a path; 0 when there is none. */
+function bytesOf(path: string): number {
+  try {
+    const { isDirectory, size } = Deno.statSync(path);
+    if (!isDirectory) return size;
+    return [...Deno.readDirSync(path)].reduce((sum, entry) => sum + bytesOf(`${path}/${entry.name}`), 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Flags that put a run on stores of its own, and how it is cleaned up. */
+interface Ground {
+  readonly name: string;
+  lay(run: number): Promise<readonly string[]>;
+}
+
+function grounds(folder: string): Ground[] {
+  const embedded: Ground = { name: "embedded", lay: (run) => Promise.resolve(["--data", `${folder}/${run}`]) };
+  const kafka = Deno.env.get("KAFKA_URL");
+  const postgres = Deno.env.get("POSTGRES_URL");
+  if (!kafka || !postgres) {
+    console.error("KAFKA_URL and POSTGRES_URL are not both set: Kafka + Postgres are not measured");
+    return [embedded];
+  }
+  const real: Ground = {
+    name: "kafka+postgres",
+    lay: (run) => {
+      const name = `bench_${Deno.pid}_${run}`;
+      const join = (url: string): string => url + (url.includes("?") ? "&" : "?");
+      return Promise.resolve([
+        "--data",
+        `${folder}/${run}`,
+        "--create",
+        "--transport",
+        `${join(kafka)}prefix=${name}.`,
+        "--hot",
+        `${join(postgres)}schema=${name}`,
+      ]);
+    },
+  };
+  return [embedded, real];
+}
+
+await command({
+  name: "bench",
+  does: "each stage and the whole: rates, processor time, memory, bytes, latency",
+  flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold, alone and together",
+  flags,
+  examples: ["deno task bench", "deno task bench --ticks 200_000 --runs 5 --json"],
+}, async ({ values, say }) => {
+  const { ticks, runs } = values;
+  const market = ["--ticks", String(ticks), "--symbols", String(values.symbols), "--faults", String(values.faults)];
+  const folder = await Deno.makeTempDir({ prefix: "tapedeck-bench-" });
+  const lines: Line[] = [];
+  const bytes: Record<string, number> = {};
+  let ground = 0;
+  try {
+    for (const { name, lay } of grounds(folder)) {
+      const measured = new Map<string, Run[]>();
+      const note = (what: string, run: Run): void => void measured.set(what, [...measured.get(what) ?? [], run]);
+      for (let i = 0; i < runs; i++) {
+        const alone = await lay(++ground);
+        say(`${name}, run ${i + 1} of ${runs}`);
+        note("simulate", await measure("cmd/simulate.ts", [...market, ...alone], ticks));
+        for (const stage of ["validate", "sink-hot", "sink-cold", "audit"]) {
+          note(stage, await measure(`cmd/${stage}.ts`, ["--once", ...alone], ticks));
+        }
+        const data = alone[alone.indexOf("--data") + 1]!;
+        if (name === "embedded") {
+          bytes["log ticks.raw"] = bytesOf(`${data}/log/ticks.raw`) / ticks;
+          bytes["log ticks.valid"] = bytesOf(`${data}/log/ticks.valid`) / ticks;
+          bytes["hot"] = bytesOf(`${data}/hot.db`) / ticks;
+        }
+        bytes["cold"] = bytesOf(`${data}/lake`) / ticks;
+        note("pipeline", await measure("tasks/pipeline.ts", ["--no-audit", ...market, ...await lay(++ground)], ticks));
+        const offered = [
+          "--rate",
+          String(values.rate),
+          "--ticks",
+          String(Math.round(values.rate * values.seconds)),
+          "--symbols",
+          String(values.symbols),
+        ];
+        note(
+          "latency",
+          await measure(
+            "tasks/pipeline.ts",
+            ["--no-audit", ...offered, ...await lay(++ground)],
+            values.rate * values.seconds,
+          ),
+        );
+      }
+      for (const [what, list] of measured) {
+        lines.push(lineOf(what, name, list, what === "latency" ? values.rate * values.seconds : ticks));
+      }
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  return { text: textOf(lines, bytes, runs), summary: { ticks, runs, lines, bytesPerTick: bytes }, findings: 0 };
+});
+
+function textOf(lines: readonly Line[], bytes: Readonly<Record<string, number>>, runs: number): string {
+  const whole = (n: number): string => Math.round(n).toLocaleString("en");
+  const range = ({ median, low, high }: Spread, show: (n: number) => string): string =>
+    `${show(median)} (${show(low)}–${show(high)})`;
+  const head = ["what", "on", "ticks/s", "CPU s per million", "peak MiB", "latency ms p50 / p99 / p99.9"];
+  const body = lines.map((line) => [
+    line.what,
+    line.on,
+    range(line.rate, whole),
+    range(line.cpuPerMillion, (n) => n.toFixed(1)),
+    range(line.memoryMiB, whole),
+    line.what === "latency" && line.latencyMs
+      ? [line.latencyMs.p50, line.latencyMs.p99, line.latencyMs.p999].map((s) => s.median.toFixed(1)).join(" / ")
+      : "",
+  ]);
+  const widths = head.map((name, i) => Math.max(name.length, ...body.map((row) => row[i]!.length)));
+  return [
+    ...[head, ...body].map((row) =>
+      row.map((cell, i) => i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ")
+    ),
+    "",
+    `bytes per tick: ${Object.entries(bytes).map(([what, n]) => `${what} ${n.toFixed(1)}`).join(", ")}`,
+    `medians and ranges of ${runs} runs`,
+  ].join("\n");
+}

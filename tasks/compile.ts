@@ -1,0 +1,23 @@
+/**
+ * Standalone binaries in `dist/`: one a command and one for the pipeline, each with the modules that its Workers load.
+ *
+ * **Knows** everything.
+ */
+const COMMANDS = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"];
+const jobs = [
+  ...COMMANDS.map((name) => ({ name: `tapedeck-${name}`, main: `cmd/${name}.ts`, workers: [`cmd/${name}.ts`] })),
+  { name: "tapedeck-pipeline", main: "tasks/pipeline.ts", workers: COMMANDS.map((name) => `cmd/${name}.ts`) },
+];
+
+for (const { name, main, workers } of jobs) {
+  const includes = [...new Set(workers)].flatMap((path) => ["--include", path]);
+  const args = ["compile", "-A", ...includes, "--output", `dist/${name}`, main];
+  const { code } = await new Deno.Command(Deno.execPath(), { args, stdout: "inherit", stderr: "inherit" }).output();
+  if (code !== 0) {
+    console.error(
+      `Cannot compile "${name}": deno compile ended with ${code}, must be 0; it fetches its base binary from the network`,
+    );
+    Deno.exit(1);
+  }
+  console.error(`dist/${name}`);
+}

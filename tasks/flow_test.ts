@@ -1,0 +1,154 @@
+/**
+ * The whole flow in this thread, stage after stage, on embedded files: what each stage promises the next.
+ */
+import assert from "@std/assert";
+import audit from "../cmd/audit.ts";
+import simulate from "../cmd/simulate.ts";
+import sinkCold from "../cmd/sink-cold.ts";
+import sinkHot from "../cmd/sink-hot.ts";
+import validate from "../cmd/validate.ts";
+import { COMMON, readFlags } from "../lib/flag.ts";
+import { type Outcome, perform, type Setting, type Stage } from "../lib/stage.ts";
+
+const never = new AbortController().signal;
+const at_once = AbortSignal.abort();
+
+async function run(stage: Stage, data: string, ...args: string[]): Promise<Outcome> {
+  const values = readFlags({ ...stage.flags, ...COMMON }, args, () => undefined);
+  const setting: Setting = {
+    transport: `log:${data}/log?fsync=never`,
+    to: null,
+    hot: `sqlite:${data}/hot.db`,
+    lake: `file:${data}/lake`,
+    partitions: 2,
+    create: false,
+    retryForMs: 0,
+    values,
+    env: {},
+  };
+  return await perform(stage, setting, () => {}, never, at_once);
+}
+
+async function flow(data: string): Promise<void> {
+  await run(validate, data);
+  await run(sinkHot, data);
+  await run(sinkCold, data, "--unit-rows", "1000");
+}
+
+async function withData(use: (data: string) => Promise<void>): Promise<void> {
+  const data = await Deno.makeTempDir();
+  try {
+    await use(data);
+  } finally {
+    await Deno.remove(data, { recursive: true });
+  }
+}
+
+const findingsOf = (outcome: Outcome) =>
+  (outcome.findings ?? []) as { finding: string; place: string; first: number; last: number; detail: string }[];
+
+Deno.test("every planted fault is caught, no clean tick is rejected, and the books balance", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "6000", "--symbols", "8", "--faults", "0.2", "--truth", `${data}/truth`);
+    await flow(data);
+    const outcome = await run(audit, data, "--truth", `${data}/truth`);
+    assert.deepEqual(findingsOf(outcome), []);
+    const truth = outcome.truth as {
+      planted: number;
+      caught: Record<string, number>;
+      open: number;
+      missed: unknown[];
+      wronglyRejected: unknown[];
+    };
+    assert.ok(truth.planted > 800, `${truth.planted} planted`);
+    assert.deepEqual([truth.missed, truth.wronglyRejected], [[], []]);
+    for (
+      const reason of [
+        "malformed",
+        "shape",
+        "precision",
+        "price",
+        "grid",
+        "crossed",
+        "future",
+        "duplicate",
+        "backwards",
+        "late",
+        "gap",
+      ]
+    ) {
+      assert.ok((truth.caught[reason] ?? 0) > 0, `nothing was caught as ${reason}`);
+    }
+  });
+});
+
+Deno.test("runs add up: two short runs leave what one long run leaves", async () => {
+  const rawOf = async (data: string): Promise<unknown[]> => {
+    const texts = await Promise.all(
+      [0, 1].map((p) => Deno.readTextFile(`${data}/log/ticks.raw/${p}/00000000000000000000.jsonl`)),
+    );
+    return texts.map((text) =>
+      text.trimEnd().split("\n").map((line) => JSON.parse(line).value ?? JSON.parse(line).base64)
+    );
+  };
+  await withData(async (one) => {
+    await withData(async (two) => {
+      await run(simulate, one, "--ticks", "3000");
+      await run(simulate, two, "--ticks", "1000");
+      await flow(two);
+      await run(simulate, two, "--ticks", "2000");
+      await flow(two);
+      assert.deepEqual(await rawOf(two), await rawOf(one));
+      assert.deepEqual(findingsOf(await run(audit, two)), []);
+    });
+  });
+});
+
+Deno.test("a run that adds nothing changes nothing", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "2000");
+    await flow(data);
+    const before = await run(audit, data);
+    await flow(data);
+    const after = await run(audit, data);
+    assert.deepEqual(after.books, before.books);
+  });
+});
+
+Deno.test("audit names a changed byte, a deleted row and a cut segment", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "4000", "--faults", "0");
+    await flow(data);
+    const { DatabaseSync } = await import("node:sqlite");
+    const db = new DatabaseSync(`${data}/hot.db`);
+    const { origin } = db.prepare("SELECT origin FROM quotes WHERE partition = 0 ORDER BY origin LIMIT 1 OFFSET 100")
+      .get() as { origin: number };
+    db.exec(`DELETE FROM quotes WHERE partition = 0 AND origin = ${origin}`);
+    db.close();
+    const missing = findingsOf(await run(audit, data));
+    assert.deepEqual(missing.map((f) => [f.finding, f.first, f.last]), [["missing in hot", origin, origin]]);
+
+    const parquet = firstFile(`${data}/lake/trades`, ".parquet");
+    const bytes = await Deno.readFile(parquet);
+    bytes[Math.floor(bytes.length / 2)]! ^= 1;
+    await Deno.chmod(parquet, 0o644);
+    await Deno.writeFile(parquet, bytes);
+    const changed = findingsOf(await run(audit, data));
+    assert.ok(changed.some((f) => f.finding === "lake changed" && parquet.endsWith(f.place)), JSON.stringify(changed));
+
+    const segment = `${data}/log/ticks.raw/1/00000000000000000000.jsonl`;
+    const { size } = await Deno.stat(segment);
+    await Deno.truncate(segment, size - 5000);
+    const cut = findingsOf(await run(audit, data));
+    assert.ok(cut.some((f) => f.finding === "log truncated" && f.place === "ticks.raw/1"), JSON.stringify(cut));
+  });
+});
+
+function firstFile(folder: string, end: string): string {
+  for (const entry of [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) return firstFile(path, end);
+    if (entry.name.endsWith(end)) return path;
+  }
+  throw new Error(`no file that ends in ${end} under ${folder}`);
+}
