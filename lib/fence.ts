@@ -3,9 +3,10 @@
  *
  * A store keeps, per sink and partition, how far it has applied and the epoch of the owner; both change in the same
  * commit as the data. `startOf` says where to read on, or refuses; `Fence` lets each origin pass once.
- * **Knows** `transport`, `tick`, `failure`.
+ * **Knows** `transport`, `reading`, `tick`, `failure`.
  */
 import { Refusal } from "./failure.ts";
+import { readValid } from "./reading.ts";
 import type { Rejected, ValidTick } from "./tick.ts";
 import type { Batch, LogRecord, Range } from "./transport.ts";
 
@@ -128,8 +129,9 @@ export function messageOf<T extends ValidTick | Rejected>(
   record: LogRecord,
   { topic, partition }: Pick<Batch, "topic" | "partition">,
 ): T {
+  const text = typeof record.value === "string" ? record.value : "";
   try {
-    const message = JSON.parse(typeof record.value === "string" ? record.value : "") as T;
+    const message = (readValid(text) ?? JSON.parse(text)) as T;
     if (Number.isSafeInteger(message.origin) && Number.isSafeInteger(message.previous)) return message;
   } catch {
     // Falls through to the refusal: what is no JSON has no origin either.

@@ -27,7 +27,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   transport: ["member", "partition", "segment", "waker", "codec", "failure", "world"],
   partition: ["segment", "transport", "failure", "world"],
   segment: ["transport", "failure"],
-  codec: ["failure"],
+  codec: ["transport", "failure"],
   member: ["failure"],
   waker: ["failure"],
   producer: ["transport", "failure"],
@@ -38,7 +38,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   register: ["rule", "sequence", "transport", "tick", "decimal", "failure"],
   judge: ["reading", "register", "rule", "listing", "sequence", "venue", "transport", "tick", "decimal", "failure"],
   // The stores.
-  fence: ["transport", "tick", "failure"],
+  fence: ["reading", "transport", "tick", "failure"],
   hot: ["schema", "fence", "table", "transport", "failure", "world"],
   schema: ["table", "failure"],
   lake: ["parquet", "ledger", "fence", "table", "transport", "failure", "world"],

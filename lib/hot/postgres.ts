@@ -204,7 +204,7 @@ async function connect(server: Server): Promise<Link> {
     },
   };
   const sql: postgres.Sql = postgres(settings);
-  const close = () => sql.end({ timeout: 1 });
+  const close = () => sql.end({ timeout: 0 });
   try {
     await sql`select 1`;
   } catch (error) {
@@ -272,7 +272,7 @@ function serverOf(url: string, world: World): Server {
   if (parsed === null) throw wrong("URL cannot be read", shape);
   const { username, password, hostname, port, pathname, searchParams } = parsed;
   const database = decoded(pathname.slice(1));
-  if (username === "" || hostname === "" || !/^[\w.-]{1,63}$/.test(database)) {
+  if (username === "" || !/^[\w.:[\]-]+$/.test(hostname) || !/^[\w.-]{1,63}$/.test(database)) {
     throw wrong("URL lacks a user, a host or a plain database name", shape);
   }
   for (const name of searchParams.keys()) {

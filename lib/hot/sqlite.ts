@@ -268,7 +268,7 @@ function guarded<T>(path: string, verb: string, work: () => T): T {
     const says = (state: string) => `Cannot ${verb} "${path}": ${state}`;
     if (/not a database|malformed/.test(reason)) throw new Refusal(says(`${reason}, must be a SQLite database`));
     if (/locked|busy/.test(reason)) throw new Outage(says(`another program keeps it locked, must be free to write`));
-    if (/readonly|unable to open|EACCES|EROFS|ENOTDIR|EEXIST|EISDIR|denied/i.test(reason)) {
+    if (/readonly|unable to open|EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EEXIST|EISDIR|denied/i.test(reason)) {
       throw new Misuse(says(`${reason}, must lie where it may be written`));
     }
     if (/full|disk I\/O|ENOSPC/.test(reason)) throw new Outage(says(`${reason}, must have room on a sound disk`));

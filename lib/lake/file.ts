@@ -11,26 +11,13 @@ import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Holding, Place } from "../fence.ts";
 import type { Damage, Lake, LakeFile, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
-import { type Row, TABLE_NAMES, TABLES } from "../table.ts";
+import { type Row, TABLES } from "../table.ts";
 import type { World } from "../world.ts";
-import { faultOf, FORMAT, type UnitLine } from "./file/account.ts";
-import {
-  entriesOf,
-  filesBelow,
-  isOfDisk,
-  makeFolder,
-  nameOf,
-  parse,
-  pathOf,
-  place,
-  syncAbove,
-  syncFolder,
-  unlessMissing,
-} from "./file/disk.ts";
-import { Ledger, type Reading, readLedger, sha256 } from "./file/ledger.ts";
+import { faultOf, FORMAT } from "./file/account.ts";
+import { entriesOf, isOfDisk, makeFolder, nameOf, parse, pathOf, place, syncAbove, syncFolder } from "./file/disk.ts";
+import { Ledger, readLedger, sha256 } from "./file/ledger.ts";
 import { UnitSheet } from "./file/sheet.ts";
-
-const LEDGER = ".ledger";
+import { damagesOf, filesOf, ledgerPath, readLedgers, survey } from "./file/survey.ts";
 
 /** Opens the lake in the URL's folder, which need not exist yet. @throws {Misuse} when the URL names none */
 export function open(url: string, world: World): Promise<Lake> {
@@ -61,8 +48,11 @@ class FileLake implements Lake {
       `hive_partitioning=true) GROUP BY ALL ORDER BY ALL`;
   }
 
-  async acquire(place: Place): Promise<Holding | null> {
-    const { name, ledger } = await this.#take(place);
+  acquire(place: Place): Promise<Holding | null> {
+    return this.#take(place, (seat) => this.#resume(place, seat));
+  }
+
+  async #resume(place: Place, { name, ledger }: Seat): Promise<Holding | null> {
     const { holding, units } = ledger.account;
     if (holding === null) return null;
     if (holding.sink !== place.sink) {
@@ -71,7 +61,7 @@ class FileLake implements Lake {
       );
     }
     const last = units.at(-1);
-    for (const damage of last === undefined ? [] : await this.#damagesOf(last)) {
+    for (const damage of last === undefined ? [] : await damagesOf(this.root, last)) {
       throw new Refusal(
         `Cannot acquire "${name}": file "${damage.path}" is ${damage.kind}, must be as it was committed`,
       );
@@ -80,12 +70,15 @@ class FileLake implements Lake {
     return await this.#own(ledger, { ...holding, epoch: holding.epoch + 1 });
   }
 
-  async begin(place: Place, identity: string, next: number): Promise<Holding> {
-    const { name, ledger } = await this.#take(place);
+  begin(place: Place, identity: string, next: number): Promise<Holding> {
+    return this.#take(place, (seat) => this.#create(place, seat, identity, next));
+  }
+
+  async #create(place: Place, { name, ledger }: Seat, identity: string, next: number): Promise<Holding> {
     if (ledger.account.holding !== null) {
       throw new Refusal(`Cannot begin "${name}": the lake holds it already, must be acquired`);
     }
-    for (const path of await this.#lying()) {
+    for (const path of await filesOf(this.root)) {
       if (parse(path)?.name === name) {
         throw new Refusal(
           `Cannot begin "${name}": file "${path}" lies there without a ledger, must be removed by hand`,
@@ -103,12 +96,12 @@ class FileLake implements Lake {
     return ledger.account.holding!;
   }
 
-  /** Takes the partition's lock, unless it is ours already, and opens its ledger. */
-  async #take(place: Place): Promise<Seat> {
+  /** Takes the partition's lock, unless it is ours already, and opens its ledger; gives the lock back where `use` fails. */
+  async #take<T>(place: Place, use: (seat: Seat) => Promise<T>): Promise<T> {
     const name = nameOf(place);
     for (const folder of ["_tmp", "_ledger"]) await makeFolder(this.root, folder);
     await syncFolder(this.root);
-    const path = this.#ledgerPath(name);
+    const path = ledgerPath(this.root, name);
     const lock = this.#seats.get(name)?.lock ?? await Deno.open(`${path}.lock`, { create: true, write: true });
     try {
       if (!this.#seats.has(name) && !await lock.tryLock(true)) {
@@ -118,9 +111,10 @@ class FileLake implements Lake {
       }
       const seat = { name, lock, ledger: await Ledger.open(path, this.#world.report) };
       this.#seats.set(name, seat);
-      return seat;
+      return await use(seat);
     } catch (error) {
-      if (!this.#seats.has(name)) lock.close();
+      this.#seats.delete(name);
+      lock.close();
       throw error;
     }
   }
@@ -132,7 +126,7 @@ class FileLake implements Lake {
         await Deno.remove(`${this.root}/_tmp/${entry.name}`);
       }
     }
-    const left = (await this.#lying()).filter((path) => {
+    const left = (await filesOf(this.root)).filter((path) => {
       const file = parse(path);
       return file?.name === name && file.first > origin;
     });
@@ -206,27 +200,16 @@ class FileLake implements Lake {
   }
 
   async holdings(): Promise<readonly Holding[]> {
-    const readings = await this.#readings();
+    const readings = await readLedgers(this.root);
     return readings.flatMap(({ holding }) => holding === null ? [] : [holding]);
   }
 
   async units(): Promise<readonly Unit[]> {
-    return (await this.#readings()).flatMap(({ holding, units }) =>
+    return (await readLedgers(this.root)).flatMap(({ holding, units }) =>
       units.filter((unit) => unit.first >= 0).map(({ first, last, files }) => {
         const { topic, partition } = holding!;
         return { topic, partition, first, last, files };
       })
-    );
-  }
-
-  /** What the sound part of every ledger says; `damages` tells of the rest. */
-  async #readings(): Promise<(Reading & { readonly name: string })[]> {
-    const names: string[] = [];
-    for await (const entry of entriesOf(`${this.root}/_ledger`)) {
-      if (entry.name.endsWith(LEDGER)) names.push(entry.name.slice(0, -LEDGER.length));
-    }
-    return await Promise.all(
-      names.sort().map(async (name) => ({ ...await readLedger(this.#ledgerPath(name)), name })),
     );
   }
 
@@ -239,71 +222,18 @@ class FileLake implements Lake {
   }
 
   async damages(): Promise<readonly Damage[]> {
-    const found = await this.#survey();
+    const found = await survey(this.root);
     // What an owner is writing at this moment looks like damage, so it counts only once nobody owns the partition.
     const owned = new Set<string>();
     for (const { owner } of found) if (owner !== null && await this.#isOwned(owner)) owned.add(owner);
-    const again = found.some(({ owner }) => owner !== null && !owned.has(owner)) ? await this.#survey() : found;
+    const again = found.some(({ owner }) => owner !== null && !owned.has(owner)) ? await survey(this.root) : found;
     return again.filter(({ owner }) => owner === null || !owned.has(owner)).map(({ damage }) => damage);
-  }
-
-  /** Everything that looks wrong; with the partition whose owner may be at work on it. */
-  async #survey(): Promise<{ readonly damage: Damage; readonly owner: string | null }[]> {
-    const found: { damage: Damage; owner: string | null }[] = [];
-    const lying = new Set(await this.#lying());
-    const origins = new Map<string, number>();
-    for (const { name, holding, units, fault, torn } of await this.#readings()) {
-      const path = `_ledger/${name}${LEDGER}`;
-      origins.set(name, holding?.origin ?? -1);
-      if (fault !== null) found.push({ damage: { ...fault, path }, owner: null });
-      if (torn > 0) {
-        const detail = `${torn} bytes of an unfinished line, which the next owner cuts off`;
-        found.push({ damage: { kind: "ledger", path, detail }, owner: name });
-      }
-      for (const unit of units) {
-        for (const damage of await this.#damagesOf(unit)) found.push({ damage, owner: null });
-        for (const file of unit.files) lying.delete(file.path);
-      }
-    }
-    for (const path of lying) {
-      const file = parse(path);
-      const beyond = file !== null && file.first > (origins.get(file.name) ?? Infinity);
-      const detail = beyond ? "a unit that was not committed, which the next owner removes" : "no ledger names it";
-      found.push({ damage: { kind: "orphan", path, detail }, owner: beyond ? file.name : null });
-    }
-    return found;
-  }
-
-  async #damagesOf(unit: UnitLine): Promise<Damage[]> {
-    const found: Damage[] = [];
-    for (const { path, bytes, sha256: wanted } of unit.files) {
-      const content = await Deno.readFile(`${this.root}/${path}`).catch(unlessMissing);
-      if (content === undefined) found.push({ kind: "missing", path, detail: `had ${bytes} bytes` });
-      else if (sha256(content) !== wanted) {
-        found.push({
-          kind: "changed",
-          path,
-          detail: `has ${content.length} bytes and another hash, had ${bytes} bytes`,
-        });
-      }
-    }
-    return found;
   }
 
   async #isOwned(name: string): Promise<boolean> {
     if (this.#seats.has(name)) return true;
-    using lock = await Deno.open(`${this.#ledgerPath(name)}.lock`);
+    using lock = await Deno.open(`${ledgerPath(this.root, name)}.lock`);
     return !await lock.tryLock(false);
-  }
-
-  async #lying(): Promise<readonly string[]> {
-    const found: string[] = [];
-    for (const table of TABLE_NAMES) for await (const path of filesBelow(this.root, table)) found.push(path);
-    return found.sort();
-  }
-
-  #ledgerPath(name: string): string {
-    return `${this.root}/_ledger/${name}${LEDGER}`;
   }
 
   close(): Promise<void> {

@@ -27,6 +27,9 @@ import { dayNumber, lineOf, timeText } from "./copy.ts";
 const PIECE_CHARS = 65_536;
 const CHUNK_ROWS = 5_000;
 
+/** The rows for one table. */
+type Load = [HotTable, readonly Row[]];
+
 /** Brings the schema up to date and opens the store. */
 export async function openStore(session: Session, schema: string, world: World, tryThis: string): Promise<Hot> {
   await session.write((link) => migrate(link, schema, session.name));
@@ -77,37 +80,41 @@ class PostgresHot implements Hot {
     );
   }
 
-  apply(commit: Commit): Promise<Holding> {
-    const { held, next, origin } = commit;
-    const tables = (Object.entries(commit.rows) as [HotTable, readonly Row[]][]).filter(([, rows]) => rows.length > 0);
+  async apply(commit: Commit): Promise<Holding> {
+    const tables = (Object.entries(commit.rows) as Load[]).filter(([, rows]) => rows.length > 0);
     for (const [table, rows] of tables) assertWidth(table, rows);
-    return this.#session.write(async (link, again) => {
-      for (const [table, rows] of tables) if (table !== "rejected") await this.#createDays(link, table, rows);
-      const { sql } = link;
-      const [, stands] = await Promise.all([sql.unsafe("begin"), standing(sql, held, true)]);
-      // The outcome of a lost COMMIT is looked up: the epoch is ours and the offset is there, so it got through.
-      if (again && stands?.epoch === held.epoch && stands.next === next && stands.origin === origin) {
-        await sql.unsafe("rollback");
-        return stands;
-      }
-      assertStands(commit, stands);
-      for (const [table, rows] of tables) {
-        await link.copy(`copy ${table} (${columnList(HOT_TABLES[table])}) from stdin`, piecesOf(table, rows));
-      }
-      const [, done] = await Promise.all([
-        sql`update sink_offsets set next_off = ${next}, origin = ${origin}
-          where (sink, topic, partition) = (${held.sink}, ${held.topic}, ${held.partition})`,
-        sql.unsafe("commit"),
-      ]);
-      if (done.command !== "COMMIT") {
-        throw new Refusal(`Cannot commit to Postgres "${this.#session.name}": it rolled back`);
-      }
-      return { ...stands, next, origin };
-    }).catch((error) => {
+    try {
+      return await this.#session.write((link, again) => this.#apply(link, again, commit, tables));
+    } catch (error) {
       // A day that somebody dropped is created again by the next attempt.
       this.#days.clear();
       throw error;
-    });
+    }
+  }
+
+  async #apply(link: Link, again: boolean, commit: Commit, tables: readonly Load[]): Promise<Holding> {
+    const { held, next, origin } = commit;
+    const { sql } = link;
+    for (const [table, rows] of tables) if (table !== "rejected") await this.#createDays(link, table, rows);
+    const [, stands] = await Promise.all([sql.unsafe("begin"), standing(sql, held, true)]);
+    // The outcome of a lost COMMIT is looked up: the epoch is ours and the offset is there, so it got through.
+    if (again && stands?.epoch === held.epoch && stands.next === next && stands.origin === origin) {
+      await sql.unsafe("rollback");
+      return stands;
+    }
+    assertStands(commit, stands);
+    for (const [table, rows] of tables) {
+      await link.copy(`copy ${table} (${columnList(HOT_TABLES[table])}) from stdin`, piecesOf(table, rows));
+    }
+    const [, done] = await Promise.all([
+      sql`update sink_offsets set next_off = ${next}, origin = ${origin}
+        where (sink, topic, partition) = (${held.sink}, ${held.topic}, ${held.partition})`,
+      sql.unsafe("commit"),
+    ]);
+    if (done.command !== "COMMIT") {
+      throw new Refusal(`Cannot commit to Postgres "${this.#session.name}": it rolled back, must accept every row`);
+    }
+    return { ...stands, next, origin };
   }
 
   async *rows(table: HotTable, partition: number, from: number, to: number): AsyncGenerator<readonly Row[]> {

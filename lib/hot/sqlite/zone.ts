@@ -51,7 +51,7 @@ export class ZoneMap {
       span.high = Math.max(span.high, low + ZONE_ROWS);
       span.last = Math.max(span.last, last);
     }
-    return spans;
+    return spans.map(({ low, high }) => ({ low, high }));
   }
 
   #grow(): void {

@@ -1,0 +1,352 @@
+/**
+ * What only Postgres can do to the hot store: lose the connection at any moment, refuse a password, belong to others.
+ * The connection is cut by a proxy that counts what passes, at every place once.
+ */
+import assert from "@std/assert";
+import postgres from "postgres";
+import { Outage } from "./failure.ts";
+import { openHot } from "./hot.ts";
+import { escapeField, lineOf, microsOf, timeText } from "./hot/postgres/copy.ts";
+import { HOT_TABLES, migrationsOf } from "./schema.ts";
+import type { Row } from "./table.ts";
+import type { World } from "./world.ts";
+
+const NOON = Date.UTC(2024, 7, 8, 12);
+const DAY_MICROS = 86_400_000_000;
+const world: World = { now: () => NOON, env: () => undefined, report: () => {}, retryForMs: 0 };
+const place = { sink: "sink-hot", topic: "ticks.valid", partition: 0 };
+const server = Deno.env.get("POSTGRES_URL");
+if (server === undefined) console.log("hot_postgres_test: most cases are skipped, POSTGRES_URL is not set");
+
+/** A case that needs the server; gets a URL with a schema of its own, dropped afterwards, and a client. */
+function real(name: string, test: (url: string, sql: postgres.Sql, schema: string) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore: server === undefined,
+    sanitizeOps: true,
+    sanitizeResources: true,
+    async fn() {
+      const schema = `tapedeck_own_${Deno.pid}`;
+      const sql = postgres(server!, {
+        max: 1,
+        onnotice: () => {},
+        fetch_types: false,
+        connection: { search_path: schema },
+      });
+      try {
+        await test(`${server}?schema=${schema}`, sql, schema);
+      } finally {
+        await sql.unsafe(`drop schema if exists ${schema} cascade`);
+        await sql.end();
+      }
+    },
+  });
+}
+
+const symbolsOf = (from: number, to: number, symbol = "BTCUSDT"): Row[] =>
+  Array.from({ length: to - from }, (_, i) => [
+    ...[0, from + i, "sim", symbol, NOON * 1000 + i, NOON * 1000 + i, null, null, null, null, null, null],
+    ...["1.5", "2", "buy", null],
+  ]);
+
+/** A proxy before the server that cuts one connection, once, when it is told to. */
+class Proxy {
+  /** Chunks from the client that still pass before the cut. */
+  left = Infinity;
+  /** Whether the chunk at the cut still reaches the server, and only the answer is lost. */
+  answerLost = false;
+  cuts = 0;
+  readonly url: string;
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #running: Promise<void>[] = [];
+
+  constructor(url: string) {
+    const to = new URL(url);
+    const { hostname, port } = to;
+    to.hostname = "127.0.0.1";
+    to.port = String((this.#listener.addr as Deno.NetAddr).port);
+    this.url = to.href;
+    this.#running.push(this.#accept(hostname, Number(port)));
+  }
+
+  async close(): Promise<void> {
+    this.#listener.close();
+    await Promise.all(this.#running);
+  }
+
+  async #accept(hostname: string, port: number): Promise<void> {
+    for await (const client of this.#listener) {
+      const upstream = await Deno.connect({ hostname, port });
+      let doomed = false;
+      let open = true;
+      const end = (): void => {
+        if (!open) return;
+        open = false;
+        client.close();
+        upstream.close();
+      };
+      const cut = (): void => {
+        this.cuts++;
+        end();
+      };
+      this.#running.push(pump(client, upstream, end, () => {
+        if (this.left-- > 0) return true;
+        this.left = Infinity;
+        if (this.answerLost) return doomed = true;
+        cut();
+        return false;
+      }));
+      this.#running.push(pump(upstream, client, end, () => {
+        if (doomed) cut();
+        return !doomed;
+      }));
+    }
+  }
+}
+
+/** Copies from one end to the other until either closes or `passes` says no. */
+async function pump(from: Deno.Conn, to: Deno.Conn, end: () => void, passes: () => boolean): Promise<void> {
+  const buffer = new Uint8Array(65_536);
+  try {
+    for (let n = await from.read(buffer); n !== null && passes(); n = await from.read(buffer)) {
+      for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
+    }
+  } catch (error) {
+    if (
+      !(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.ConnectionReset ||
+        error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.Interrupted)
+    ) throw error;
+  }
+  end();
+}
+
+for (const answerLost of [false, true]) {
+  const what = answerLost ? "the answer to it is lost" : "it is lost";
+  real(`every message of an apply in turn: ${what}, and the rows are there once`, async (url) => {
+    const proxy = new Proxy(url);
+    const hot = await openHot(proxy.url, { ...world, retryForMs: 60_000 });
+    try {
+      let held = await hot.begin(place, "log-a", 0);
+      proxy.answerLost = answerLost;
+      for (let n = 0, cuts = -1; proxy.cuts > cuts; n++) {
+        cuts = proxy.cuts;
+        proxy.left = n;
+        const from = held.next;
+        const [trades, more] = [symbolsOf(from, from + 1000), symbolsOf(from + 1000, from + 2000)];
+        const rejected = more.map(([, origin]) => [0, origin!, null, "stale", "[]", "1", 0, "x", null]);
+        held = await hot.apply({ held, next: from + 2000, origin: from + 1999, rows: { trades, rejected } });
+      }
+      assert.ok(proxy.cuts >= 6, `only ${proxy.cuts} places were cut`);
+      assert.deepEqual(await hot.holdings(), [held]);
+      const origins: unknown[] = [];
+      for await (const chunk of hot.rows("trades", 0, 0, 1e9)) origins.push(...chunk.map((row) => row[1]));
+      for await (const chunk of hot.rows("rejected", 0, 0, 1e9)) origins.push(...chunk.map((row) => row[1]));
+      assert.deepEqual(origins.sort((a, b) => Number(a) - Number(b)), Array.from({ length: held.next }, (_, i) => i));
+    } finally {
+      proxy.left = Infinity;
+      await hot.close();
+      await proxy.close();
+    }
+  });
+}
+
+real("an apply that was fenced while its connection was lost is refused, not repeated", async (url) => {
+  const proxy = new Proxy(url);
+  const other = await openHot(url, world);
+  const hot = await openHot(proxy.url, {
+    ...world,
+    retryForMs: 60_000,
+    // Reported between the loss and the second attempt, just when another owner comes.
+    report: () => fenced = other.acquire(place),
+  });
+  let fenced: Promise<unknown> = Promise.resolve();
+  try {
+    const held = await hot.begin(place, "log-a", 0);
+    proxy.left = 0;
+    await assert.rejects(hot.apply({ held, next: 5, origin: 4, rows: { trades: symbolsOf(0, 5) } }), {
+      name: "Refusal",
+    });
+    await fenced;
+    assert.equal((await other.holdings())[0]!.next, 0);
+  } finally {
+    await hot.close();
+    await other.close();
+    await proxy.close();
+  }
+});
+
+real("what the server says about a row that it does not take reaches the user", async (url) => {
+  const hot = await openHot(url, world);
+  try {
+    const held = await hot.begin(place, "log-a", 0);
+    for (const price of ["abc", "NaN", "Infinity", "-Infinity"]) {
+      const rows = symbolsOf(0, 3).map((row, i) => i === 1 ? row.with(12, price) : row);
+      await assert.rejects(hot.apply({ held, next: 3, origin: 2, rows: { trades: rows } }), {
+        name: "Refusal",
+        message: /(invalid input syntax for type numeric|trades_price_check).*COPY trades, line 2/,
+      });
+    }
+    const nul = symbolsOf(0, 1, "a\0b");
+    await assert.rejects(hot.apply({ held, next: 1, origin: 0, rows: { trades: nul } }), { name: "Refusal" });
+    assert.deepEqual(await hot.holdings(), [held]);
+  } finally {
+    await hot.close();
+  }
+});
+
+real("rows lie in a partition for each day, created once by however many writers", async (url, sql) => {
+  const hots = await Promise.all([openHot(url, world), openHot(url, world), openHot(url, world)]);
+  try {
+    await Promise.all(hots.map(async (hot, partition) => {
+      const held = await hot.begin({ ...place, partition }, "log-a", 0);
+      const rows = [-1, 0, 1, 0].map((day, i) =>
+        symbolsOf(i, i + 1)[0]!.with(0, partition).with(4, NOON * 1000 + day * DAY_MICROS)
+      );
+      await hot.apply({ held, next: 4, origin: 3, rows: { trades: rows } });
+    }));
+    const days =
+      await sql`select tableoid::regclass::text as day, count(*)::int as rows from trades group by 1 order by 1`;
+    assert.deepEqual(days.map(({ day, rows }) => [day, rows]), [
+      ["trades_20240807", 3],
+      ["trades_20240808", 6],
+      ["trades_20240809", 3],
+    ]);
+    // Retention drops a day under a writer's feet: the next apply fails or creates it, the one after it works.
+    await sql`drop table trades_20240808`;
+    const [held] = await hots[0]!.holdings();
+    const again = () => hots[0]!.apply({ held: held!, next: 5, origin: 4, rows: { trades: symbolsOf(4, 5) } });
+    await assert.rejects(again(), { name: "Refusal", message: /no partition of relation/ });
+    await again();
+  } finally {
+    for (const hot of hots) await hot.close();
+  }
+});
+
+real("a newer schema and somebody else's table are refused", async (url, sql, schema) => {
+  await sql.unsafe(`create schema ${schema}`);
+  await sql`create table trades (price float)`;
+  await assert.rejects(openHot(url, world), { name: "Refusal", message: /has a table "trades" of another program/ });
+  await sql`drop table trades`;
+  await (await openHot(url, world)).close();
+  await sql`update tapedeck_schema set version = ${migrationsOf("postgres").length + 1}`;
+  await assert.rejects(openHot(url, world), { name: "Refusal", message: /must be at most/ });
+});
+
+real("a wrong password is one line without a secret, and the right one may come from the environment", async (url) => {
+  const parsed = new URL(url);
+  const right = parsed.password;
+  parsed.password = "s3cr3t";
+  await assert.rejects(openHot(parsed.href, world), ({ name, message }: Error) => {
+    assert.equal(name, "Misuse");
+    assert.match(message, /^Cannot log in to Postgres ".*" as ".*": password authentication failed.*PASSWORD\)$/);
+    assert.doesNotMatch(message, /s3cr3t|\n/);
+    return true;
+  });
+  parsed.password = "";
+  const env = (name: string) => name === "TAPEDECK_POSTGRES_PASSWORD" ? right : undefined;
+  const hot = await openHot(parsed.href, { ...world, env });
+  assert.doesNotMatch(hot.tryThis, new RegExp(`:${right}@`));
+  await hot.close();
+  parsed.pathname = "/no_such_database";
+  await assert.rejects(openHot(parsed.href, { ...world, env }), { name: "Misuse", message: /does not exist/ });
+});
+
+Deno.test({
+  name: "a server that is not there, or hangs up at once, is an outage that names it",
+  sanitizeOps: true,
+  sanitizeResources: true,
+  async fn() {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const url = `postgres://u:s3cr3t@127.0.0.1:${port}/db`;
+    const hangUp = (async () => {
+      for await (const connection of listener) connection.close();
+    })();
+    const outage = (error: Error): boolean => {
+      assert.ok(error instanceof Outage);
+      assert.match(error.message, new RegExp(`^Cannot reach Postgres "127.0.0.1:${port}/db": .*must answer$`));
+      assert.doesNotMatch(error.message, /s3cr3t/);
+      return true;
+    };
+    await assert.rejects(openHot(url, world), outage);
+    listener.close();
+    await hangUp;
+    await assert.rejects(openHot("postgres://u@no-such-host.invalid/db", world), {
+      name: "Outage",
+      message: /ENOTFOUND/,
+    });
+    await assert.rejects(openHot(url, world), outage);
+    // The clock moves a second at every look, so that a bound of five is reached after a few attempts.
+    let now = 0;
+    const reports: string[] = [];
+    const patient = {
+      ...world,
+      now: () => now += 1000,
+      retryForMs: 5000,
+      report: (line: string) => reports.push(line),
+    };
+    await assert.rejects(openHot(url, patient), outage);
+    assert.equal(reports.length, 1);
+    assert.ok(now >= 4000);
+  },
+});
+
+Deno.test("a URL that cannot work is misuse, and never repeated", async () => {
+  for (
+    const url of [
+      "postgres://",
+      "postgres:nothing",
+      "postgres://host/db",
+      "postgres://u:s3cr3t@host",
+      "postgres://u:s3cr3t@host:99999/db",
+      "postgres://u:s3cr3t@host/db?sslmode=maybe",
+      "postgres://u:s3cr3t@host/db?schema=a;drop",
+      "postgres://u:s3cr3t@host/db?options=-c",
+      "postgres://u:s3cr3t@a,b/db",
+      "postgres://u:s3cr3t@host/d%zz",
+    ]
+  ) {
+    await assert.rejects(openHot(url, world), ({ name, message }: Error) => {
+      assert.equal(name, "Misuse", url);
+      assert.doesNotMatch(message, /s3cr3t/);
+      return true;
+    });
+  }
+});
+
+Deno.test("a field of COPY never ends early and is never taken for null or the end", () => {
+  assert.equal(escapeField("plain: 币 | 'x'"), "plain: 币 | 'x'");
+  assert.equal(escapeField("\\N"), "\\\\N");
+  assert.equal(escapeField("\\."), "\\\\.");
+  assert.equal(escapeField("a\tb\nc\rd\\"), "a\\tb\\nc\\rd\\\\");
+  const line = lineOf(HOT_TABLES.status)([
+    0,
+    1,
+    "sim",
+    "A\tB",
+    0,
+    1_500_000,
+    null,
+    7,
+    "",
+    null,
+    null,
+    null,
+    "gap",
+    1,
+    2,
+    null,
+  ]);
+  assert.equal(
+    line,
+    "0\t1\tsim\tA\\tB\t1970-01-01 00:00:00.000000+00\t1970-01-01 00:00:01.500000+00\t\\N\t7\t\t\\N\t\\N\t\\N\tgap\t1\t2\t\\N\n",
+  );
+});
+
+Deno.test("times are read as they are written, with any number of digits after the point", () => {
+  for (const micros of [0, 1, 1_723_118_400_123_456, 951_868_799_999_999, 9_007_199_254_740_991]) {
+    assert.equal(microsOf(timeText(micros)), micros);
+  }
+  assert.equal(microsOf("2024-08-08 12:00:00+00"), NOON * 1000);
+  assert.equal(microsOf("2024-08-08 12:00:00.5+00"), NOON * 1000 + 500_000);
+});
