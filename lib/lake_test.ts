@@ -478,9 +478,10 @@ Deno.test(
   "a lake works in a sandbox that knows its folder, the engine's module and two names",
   strict,
   inLake(async (lake, { root }) => {
-    const module = new URL("lake.ts", import.meta.url).href;
-    const code = `import { openLake } from ${JSON.stringify(module)};
-    onmessage = async ({ data: { root, place, row, wasm } }) => {
+    const urlOf = (module: string): string => JSON.stringify(new URL(module, import.meta.url).href);
+    const code = `import { openLake } from ${urlOf("lake.ts")};
+    import { query } from ${urlOf("parquet.ts")};
+    onmessage = async ({ data: { root, place, row } }) => {
       try {
         const world = { now: () => 5, env: () => undefined, report: () => {}, retryForMs: 0 };
         const lake = await openLake("file:" + root, world);
@@ -488,25 +489,28 @@ Deno.test(
         const sheet = lake.sheet(held);
         sheet.add("trades", row);
         await lake.publish(held, sheet, 1);
-        const rows = await lake.rows((await lake.units())[0].files[0]);
+        const file = (await lake.units())[0].files[0];
+        const rows = await lake.rows(file);
+        const answer = await query([root + "/" + file.path], "SELECT count(*) AS n FROM ticks");
         const damages = await lake.damages();
         await lake.close();
-        postMessage({ rows, damages });
+        postMessage({ rows, damages, answer });
       } catch (error) {
         postMessage(String(error?.stack ?? error));
       }
     };`;
-    const read = [root, wasmPath(), ":memory:", ":memory:.wal"];
+    const names = [root, ":memory:", ":memory:.wal"];
     const permissions = {
-      read,
-      write: [root, ":memory:", ":memory:.wal"],
-      sys: ["cpus"] as const,
+      read: [...names, wasmPath()],
+      write: names,
+      sys: ["cpus"],
       net: false,
       env: false,
+      run: false,
     };
     const worker = new Worker(`data:text/javascript,${encodeURIComponent(code)}`, {
       type: "module",
-      deno: { permissions: { ...permissions, run: false, ffi: false } },
+      deno: { permissions: { ...permissions, ffi: false } },
     });
     const answer = await new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => resolve(data);
@@ -514,7 +518,7 @@ Deno.test(
       worker.postMessage({ root, place: PLACE, row: trade(0) });
     });
     worker.terminate();
-    assert.deepEqual(answer, { rows: [trade(0)], damages: [] });
+    assert.deepEqual(answer, { rows: [trade(0)], damages: [], answer: [{ n: 1 }] });
     assert.equal((await lake.units()).length, 1);
   }),
 );

@@ -201,6 +201,91 @@ Deno.test("the engine's module is where a sandbox is told it is", strict, async 
   assert.ok((await Deno.stat(wasmPath())).isFile);
 });
 
+const python = await interpreterWithPyarrow();
+
+Deno.test({
+  name: "pyarrow reads a table as one data set: one schema, equal values, wide rows among narrow ones",
+  ...strict,
+  ignore: python === null,
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const batches: Partial<Record<TableName, Row[][]>> = {
+        quotes: [
+          [quote(1, ["1", "2.5"]), [...common(2), null, null, "0.1", "3"]],
+          [quote(3, ["1000000000000", "0.25"], "SHIBUSDT"), quote(4, ["-0.5", "0.000000000001"], "é😀\t")],
+        ],
+        trades: [[[...common(5), "0.000001", "0", "buy", null]], [[...common(6), "1", "3", "sell", '["I"]']]],
+        books: [[[...common(7), '[["1.5","2"]]', "[]"]]],
+        deltas: [[[...common(8), "[]", '[["1","0"]]', 12, 9_007_199_254_740_991, null]]],
+        status: [[[...common(9), "gap", null, null, "détail"]]],
+      };
+      const wanted: Record<string, Row[]> = {};
+      for (const [table, files] of Object.entries(batches)) {
+        await Deno.mkdir(`${folder}/${table}/date=2023-11-14`, { recursive: true });
+        for (const [i, rows] of files.entries()) {
+          await Deno.writeFile(
+            `${folder}/${table}/date=2023-11-14/${i}.parquet`,
+            await fileOf(table as TableName, rows),
+          );
+        }
+        wanted[table] = files.flat();
+      }
+      const { code, stdout, stderr } = await new Deno.Command(python!, { args: ["-c", READER, folder] }).output();
+      assert.equal(code, 0, new TextDecoder().decode(stderr));
+      const found: Record<string, { types: Record<string, string>; rows: Row[] }> = JSON.parse(
+        new TextDecoder().decode(stdout),
+      );
+      for (const [table, { types, rows }] of Object.entries(found)) {
+        for (const { name, kind } of TABLES[table as TableName]) {
+          const type = { decimal: "decimal128(38, 12)", time: "timestamp[us, tz=UTC]", int: "int64" }[kind as string];
+          assert.equal(types[name], name === "partition" ? "int32" : type ?? "string", `${table}.${name}`);
+        }
+        assert.deepEqual(rows, wanted[table], table);
+      }
+      assert.equal(Object.keys(found).length, 5);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+/** Prints types and rows of each table of a folder, decimals as canonical text and times in µs. */
+const READER = `
+import datetime, decimal, json, os, sys
+import pyarrow.dataset as ds
+epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+def plain(v):
+    if isinstance(v, decimal.Decimal):
+        text = format(v, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(v, datetime.datetime):
+        return (v - epoch) // datetime.timedelta(microseconds=1)
+    return v
+found = {}
+for table in os.listdir(sys.argv[1]):
+    data = ds.dataset(os.path.join(sys.argv[1], table), format="parquet", partitioning="hive").to_table()
+    data = data.drop_columns(["date"]).sort_by("origin")
+    rows = [[plain(v) for v in row.values()] for row in data.to_pylist()]
+    found[table] = {"types": {f.name: str(f.type) for f in data.schema}, "rows": rows}
+print(json.dumps(found))
+`;
+
+/** An interpreter that has pyarrow: the one that TAPEDECK_PYTHON names, else python3; null when it has not. */
+async function interpreterWithPyarrow(): Promise<string | null> {
+  const name = Deno.env.get("TAPEDECK_PYTHON") ?? "python3";
+  try {
+    const { success } = await new Deno.Command(name, { args: ["-c", "import pyarrow"], stderr: "null" }).output();
+    if (success) return name;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  console.log(
+    `pyarrow as a witness is skipped: ${name} has no pyarrow, TAPEDECK_PYTHON must name an interpreter that has`,
+  );
+  return null;
+}
+
 /** In a folder whose name an engine could take for a pattern. */
 async function inFile(bytes: Uint8Array, use: (path: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

@@ -12,7 +12,8 @@ interface Grant {
   readonly net: string[];
   readonly read: string[];
   readonly write: string[];
-  readonly env: string[];
+  /** True where a client library lists the whole environment when it loads. */
+  env: string[] | true;
   readonly sys: string[];
 }
 
@@ -30,7 +31,7 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
     net: unique(grant.net),
     read: unique(grant.read),
     write: unique(grant.write),
-    env: unique(grant.env),
+    env: grant.env,
     sys: unique(grant.sys),
     run: false,
     ffi: false,
@@ -56,7 +57,8 @@ function allow(url: string, grant: Grant): void {
       break;
     case "kafka":
       grant.net.push(...hostsOf(rest, 9092));
-      grant.env.push("KAFKAJS_NO_PARTITIONER_WARNING", "KAFKAJS_LOG_LEVEL", "NODE_DEBUG", "NODE_ENV");
+      grant.env = true;
+      grant.read.push(platformaticFolder());
       grant.sys.push("hostname", "uid");
       break;
     case "postgres":
@@ -74,4 +76,10 @@ function hostsOf(rest: string, port: number): string[] {
 
 function wasmFolder(): string {
   return dirname(fileURLToPath(import.meta.resolve("@duckdb/duckdb-wasm/dist/duckdb-eh.wasm")));
+}
+
+/** The producer's packages, one of which reads a module of its own. */
+function platformaticFolder(): string {
+  const path = fileURLToPath(import.meta.resolve("@platformatic/kafka"));
+  return path.slice(0, path.indexOf("@platformatic") + "@platformatic".length);
 }
