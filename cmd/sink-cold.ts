@@ -7,7 +7,7 @@
  */
 import { start } from "../lib/crew.ts";
 import { Fence, type Holding, messageOf, startOf } from "../lib/fence.ts";
-import { type Sheet, UNIT_ROWS } from "../lib/lake.ts";
+import { type Sheet, UNIT_ROWS, UNIT_SIZE } from "../lib/lake.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rowOf, TABLE_OF } from "../lib/table.ts";
 import type { ValidTick } from "../lib/tick.ts";
@@ -72,9 +72,15 @@ const stage = defineStage({
       for (const record of batch.records) {
         const tick = messageOf<ValidTick>(record, batch);
         if (!seat.fence.admits(tick.origin, tick.previous)) continue;
-        if (seat.sheet.rows > 0 && seat.sheet.overflows(tick.eventTime)) await publish(seat, record.offset);
+        if (seat.cut === null && seat.sheet.rows > 0 && seat.sheet.overflows(tick.eventTime)) {
+          await publish(seat, record.offset);
+        }
         seat.sheet.add(TABLE_OF[tick.type], rowOf(tick, batch.partition));
-        if (seat.sheet.rows >= values["unit-rows"] || tick.origin === seat.cut) await publish(seat, record.offset + 1);
+        // A cut that an earlier owner bound is the only one until it is made.
+        const full = seat.cut === null
+          ? seat.sheet.rows >= values["unit-rows"] || seat.sheet.size >= UNIT_SIZE
+          : tick.origin === seat.cut;
+        if (full) await publish(seat, record.offset + 1);
       }
       seat.next = batch.next;
       tally.add("stage_repeats_total", seat.fence.repeats - before, "sink-cold");

@@ -40,8 +40,9 @@ const stage = defineStage({
     for await (const batch of receive({ start: begin })) {
       const seat = seats.get(`${batch.topic}/${batch.partition}`)!;
       const before = seat.fence.repeats;
+      const durable = log.sync(batch.topic, batch.partition);
       const { rows, count, newest } = rowsOf(batch, seat.fence);
-      await log.sync(batch.topic, batch.partition);
+      await durable;
       seat.held = await hot.apply({ held: seat.held, next: batch.next, origin: seat.fence.last, rows });
       if (batch.topic === TOPICS.valid) applied(batch.partition, seat.fence.last, count, newest);
       for (const [table, list] of Object.entries(rows)) tally.add("db_inserts_total", list.length, table);

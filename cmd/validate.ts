@@ -69,9 +69,10 @@ const stage = defineStage({
     for await (const batch of receive({ start: begin })) {
       const { partition } = batch;
       const seat = seats.get(partition)!;
+      const durable = log.sync(TOPICS.raw, partition);
       const { valid, rejected, reasons } = judged(batch, seat.judge);
       await seat.sent;
-      await log.sync(TOPICS.raw, partition);
+      await durable;
       const sends = [
         ...(valid.length > 0 ? [send(TOPICS.valid, partition, valid)] : []),
         ...(rejected.length > 0 ? [send(TOPICS.rejected, partition, rejected)] : []),

@@ -51,8 +51,8 @@ const symbolsOf = (from: number, to: number, symbol = "BTCUSDT"): Row[] =>
 
 /** A proxy before the server that cuts one connection, once, when it is told to. */
 class Proxy {
-  /** Chunks from the client that still pass before the cut. */
-  left = Infinity;
+  /** Says of each chunk from the client whether the cut is here. */
+  here: (chunk: string) => boolean = () => false;
   /** Whether the chunk at the cut still reaches the server, and only the answer is lost. */
   answerLost = false;
   cuts = 0;
@@ -77,47 +77,49 @@ class Proxy {
   async #accept(hostname: string, port: number): Promise<void> {
     for await (const client of this.#listener) {
       const upstream = await Deno.connect({ hostname, port });
-      let doomed = false;
       let open = true;
-      const end = (): void => {
-        if (!open) return;
+      const hangUp = (): void => {
+        if (open) client.close();
         open = false;
-        client.close();
-        upstream.close();
       };
-      const cut = (): void => {
-        this.cuts++;
-        end();
-      };
-      this.#running.push(pump(client, upstream, end, () => {
-        if (this.left-- > 0) return true;
-        this.left = Infinity;
-        if (this.answerLost) return doomed = true;
-        cut();
-        return false;
-      }));
-      this.#running.push(pump(upstream, client, end, () => {
-        if (doomed) cut();
-        return !doomed;
-      }));
+      this.#running.push(
+        eachChunk(client, async (chunk) => {
+          if (!this.here(new TextDecoder().decode(chunk))) return await writeAll(upstream, chunk);
+          this.here = () => false;
+          this.cuts++;
+          if (this.answerLost) await writeAll(upstream, chunk);
+          hangUp();
+          // The server works off what it has before it sees the end, and nobody hears what it answers.
+        }).finally(() => upstream.closeWrite().catch(() => {})),
+        eachChunk(upstream, async (chunk) => {
+          if (open) await writeAll(client, chunk);
+        }).finally(() => {
+          hangUp();
+          upstream.close();
+        }),
+      );
     }
   }
 }
 
-/** Copies from one end to the other until either closes or `passes` says no. */
-async function pump(from: Deno.Conn, to: Deno.Conn, end: () => void, passes: () => boolean): Promise<void> {
+async function eachChunk(from: Deno.Conn, take: (chunk: Uint8Array) => Promise<void>): Promise<void> {
   const buffer = new Uint8Array(65_536);
+  const gone = [
+    Deno.errors.BadResource,
+    Deno.errors.BrokenPipe,
+    Deno.errors.ConnectionReset,
+    Deno.errors.Interrupted,
+    Deno.errors.NotConnected,
+  ];
   try {
-    for (let n = await from.read(buffer); n !== null && passes(); n = await from.read(buffer)) {
-      for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
-    }
+    for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) await take(buffer.subarray(0, n));
   } catch (error) {
-    if (
-      !(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.ConnectionReset ||
-        error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.Interrupted)
-    ) throw error;
+    if (!gone.some((kind) => error instanceof kind)) throw error;
   }
-  end();
+}
+
+async function writeAll(to: Deno.Conn, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.length;) at += await to.write(chunk.subarray(at));
 }
 
 for (const answerLost of [false, true]) {
@@ -130,7 +132,8 @@ for (const answerLost of [false, true]) {
       proxy.answerLost = answerLost;
       for (let n = 0, cuts = -1; proxy.cuts > cuts; n++) {
         cuts = proxy.cuts;
-        proxy.left = n;
+        let left = n;
+        proxy.here = () => left-- === 0;
         const from = held.next;
         const [trades, more] = [symbolsOf(from, from + 1000), symbolsOf(from + 1000, from + 2000)];
         const rejected = more.map(([, origin]) => [0, origin!, null, "stale", "[]", "1", 0, "x", null]);
@@ -143,11 +146,35 @@ for (const answerLost of [false, true]) {
       for await (const chunk of hot.rows("rejected", 0, 0, 1e9)) origins.push(...chunk.map((row) => row[1]));
       assert.deepEqual(origins.sort((a, b) => Number(a) - Number(b)), Array.from({ length: held.next }, (_, i) => i));
     } finally {
-      proxy.left = Infinity;
+      proxy.here = () => false;
       await hot.close();
       await proxy.close();
     }
   });
+}
+
+for (const answerLost of [false, true]) {
+  real(
+    `a begin and a COMMIT that are lost ${answerLost ? "after" : "before"} they took effect are looked up`,
+    async (url) => {
+      const proxy = new Proxy(url);
+      const hot = await openHot(proxy.url, { ...world, retryForMs: 60_000 });
+      try {
+        proxy.answerLost = answerLost;
+        proxy.here = (chunk) => chunk.includes("log-a");
+        const held = await hot.begin(place, "log-a", 0);
+        assert.deepEqual(held, { ...place, identity: "log-a", epoch: 1, next: 0, origin: -1, since: NOON });
+        proxy.here = (chunk) => chunk.includes("commit\0");
+        const moved = await hot.apply({ held, next: 5, origin: 4, rows: { trades: symbolsOf(0, 5) } });
+        assert.equal(proxy.cuts, 2);
+        assert.deepEqual(await hot.holdings(), [moved]);
+        for await (const rows of hot.rows("trades", 0, 0, 1e9)) assert.deepEqual(rows, symbolsOf(0, 5));
+      } finally {
+        await hot.close();
+        await proxy.close();
+      }
+    },
+  );
 }
 
 real("an apply that was fenced while its connection was lost is refused, not repeated", async (url) => {
@@ -162,7 +189,7 @@ real("an apply that was fenced while its connection was lost is refused, not rep
   let fenced: Promise<unknown> = Promise.resolve();
   try {
     const held = await hot.begin(place, "log-a", 0);
-    proxy.left = 0;
+    proxy.here = () => true;
     await assert.rejects(hot.apply({ held, next: 5, origin: 4, rows: { trades: symbolsOf(0, 5) } }), {
       name: "Refusal",
     });
@@ -172,6 +199,30 @@ real("an apply that was fenced while its connection was lost is refused, not rep
     await hot.close();
     await other.close();
     await proxy.close();
+  }
+});
+
+real("an owner who takes over in the middle of an apply wins, since the apply waits for the row", async (url, sql) => {
+  const hot = await openHot(url, world);
+  const watcher = postgres(url.split("?")[0]!, { max: 1, fetch_types: false });
+  try {
+    const held = await hot.begin(place, "log-a", 0);
+    await sql.unsafe("begin; update sink_offsets set epoch = epoch + 1");
+    const [{ pid }] = await sql`select pg_backend_pid() as pid` as unknown as [{ pid: number }];
+    const applying = hot.apply({ held, next: 5, origin: 4, rows: { trades: symbolsOf(0, 5) } });
+    const refused = assert.rejects(applying, { name: "Refusal", message: /with epoch 2 holds it/ });
+    // The server itself says when somebody waits for our row.
+    await watcher.unsafe(`set statement_timeout = 20000; do $$ begin
+      while not exists (select from pg_stat_activity where ${pid} = any(pg_blocking_pids(pid))) loop
+        perform pg_sleep(0.001), pg_stat_clear_snapshot();
+      end loop;
+    end $$`);
+    await sql.unsafe("commit");
+    await refused;
+    assert.equal((await hot.holdings())[0]!.next, 0);
+  } finally {
+    await watcher.end();
+    await hot.close();
   }
 });
 

@@ -99,6 +99,7 @@ inFolder("rows that were deleted, added or moved by hand are told as they are", 
     // The end is deleted, and its row ids are given out again.
     edit(path, `delete from rejected where origin >= 100 or rowid > 100`);
     await hot.apply({ held: moved, next: n + 2, origin: n + 1, rows: { rejected: rejected(n, n + 2) } });
+    assert.deepEqual(await originsOf(hot, n), [n, n + 1]);
     assert.deepEqual(await originsOf(hot, 98), [98, 99, n, n + 1]);
   } finally {
     await hot.close();

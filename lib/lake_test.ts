@@ -209,6 +209,7 @@ Deno.test(
     const held = (await lake.acquire(PLACE))!;
     await assert.rejects(lake.publish(old, sheet, 2), Refusal);
     await assert.rejects(lake.intend(old, 1, 1), Refusal);
+    assert.throws(() => lake.intended(old), Refusal);
     const next = await lake.publish(held, sheet, 2);
     await assert.rejects(lake.publish(held, lake.sheet(held), 9), Refusal);
     await lake.close();

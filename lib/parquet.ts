@@ -196,12 +196,15 @@ const safe = (value: bigint): number => {
 export type Value = string | number | bigint | boolean | null;
 
 /**
- * What a SELECT over the view `ticks`, the union of the files, answers. Only for files that we wrote ourselves.
- * @throws {Error} when the query fails, at whatever row
+ * What a SELECT over the view `ticks`, the union of the files, answers. Only for files that we wrote ourselves. The engine
+ * opens them for reading and writing, so a sandbox must allow both.
+ * @throws {Error} when a file is missing, or the query fails, at whatever row
  */
 export async function query(files: readonly string[], sql: string): Promise<readonly Record<string, Value>[]> {
   if (files.length === 0) throw new RangeError("Cannot query lake: no files are named, must be at least one");
   const { db, connection, fileProtocol } = await (engine ??= load());
+  // The engine opens for writing whatever it reads, and would make a file that is not there.
+  for (const path of files) await Deno.stat(path);
   // Registered names, since the engine would take a path for a pattern.
   const names = files.map(() => `${SANDBOX}q${++serial}.parquet`);
   names.forEach((name, i) => db.registerFileURL(name, files[i]!, fileProtocol, false));

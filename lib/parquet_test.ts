@@ -193,6 +193,8 @@ Deno.test("a query that fails at a row raises, and the next one works", strict, 
     await assert.rejects(query([path], "SELECT CAST(symbol AS INTEGER) AS i FROM ticks"));
     await assert.rejects(query([path], "SELECT nothing FROM ticks"));
     await assert.rejects(query([], "SELECT 1"), RangeError);
+    await assert.rejects(query([`${path}.none`], "SELECT 1 FROM ticks"), Deno.errors.NotFound);
+    await assert.rejects(Deno.stat(`${path}.none`), Deno.errors.NotFound);
     assert.deepEqual(await query([path, path], "SELECT count(*) AS n FROM ticks"), [{ n: 2 }]);
   });
 });

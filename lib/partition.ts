@@ -6,13 +6,14 @@
  * **Knows** `segment`, `transport`, `failure`, `world`.
  */
 import { Outage, reasonOf, Refusal } from "./failure.ts";
-import { decodeLines, encodeLines, isSound, segmentBase, segmentName } from "./segment.ts";
+import { decodeLines, isSound, Lines, segmentBase, segmentName } from "./segment.ts";
 import type { LogRecord, Message, Range } from "./transport.ts";
 import type { World } from "./world.ts";
 
 /** Bytes after which a segment is closed and the next begun. */
 const SEGMENT_BYTES = 64 << 20;
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 2 << 20;
+const BASE_DIGITS = 20;
 /** A line holds one message, escaped or in base64, and its envelope. */
 const LINE_BYTES_MAX = 4 << 20;
 /** How long an append may wait for its sync under the policy `interval`. */
@@ -180,6 +181,11 @@ export class Cursor {
     return true;
   }
 
+  /** Makes durable what was read; segments before this one were synced when it was begun. */
+  async sync(): Promise<void> {
+    await this.#file?.syncData();
+  }
+
   close(): void {
     this.#file?.close();
     this.#file = null;
@@ -193,6 +199,7 @@ export class Writer {
   readonly #policy: Policy;
   readonly #world: World;
   readonly #lock: Deno.FsFile;
+  readonly #lines = new Lines();
   #file: Deno.FsFile | null = null;
   #base = -1;
   #size = 0;
@@ -214,7 +221,7 @@ export class Writer {
     try {
       this.#catchUp();
       first = this.#next;
-      const bytes = encodeLines(messages, first);
+      const bytes = this.#lines.encode(messages, first);
       if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
       try {
         writeAll(this.#file!, bytes);
@@ -228,14 +235,14 @@ export class Writer {
       this.#lock.unlockSync();
     }
     this.#unsynced = true;
-    if (this.#policy === "batch") await this.#sync();
-    else if (this.#policy === "interval") this.#timer ??= setTimeout(() => this.#sync(), FSYNC_INTERVAL_MS);
+    if (this.#policy === "batch") await this.sync();
+    else if (this.#policy === "interval") this.#timer ??= setTimeout(() => this.sync(), FSYNC_INTERVAL_MS);
     return { first, next: first + messages.length };
   }
 
   /** Under the lock: takes in what others appended, and cuts what somebody left unfinished. */
   #catchUp(): void {
-    const base = segmentsOf(this.#folder).at(-1);
+    const base = this.#lastBase();
     if (base === undefined) return this.#start(0);
     const path = `${this.#folder}/${segmentName(base)}`;
     if (base !== this.#base) {
@@ -277,10 +284,20 @@ export class Writer {
     this.#next += lines;
   }
 
+  /** The last segment's base, as the lock's file has it from whoever began that segment; else as the folder shows. */
+  #lastBase(): number | undefined {
+    const note = new Uint8Array(BASE_DIGITS);
+    this.#lock.seekSync(0, Deno.SeekMode.Start);
+    if (this.#base >= 0 && readFully(this.#lock, note) === BASE_DIGITS) return Number(new TextDecoder().decode(note));
+    return segmentsOf(this.#folder).at(-1);
+  }
+
   #start(base: number): void {
     this.#file?.close();
     this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`, { createNew: true, read: true, append: true });
     syncFolder(this.#folder);
+    this.#lock.seekSync(0, Deno.SeekMode.Start);
+    writeAll(this.#lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
     this.#base = base;
     this.#size = 0;
     this.#next = base;
@@ -292,7 +309,8 @@ export class Writer {
     this.#start(this.#next);
   }
 
-  async #sync(): Promise<void> {
+  /** Makes durable what was appended. */
+  async sync(): Promise<void> {
     this.#timer = undefined;
     if (!this.#unsynced) return;
     this.#unsynced = false;
@@ -301,7 +319,7 @@ export class Writer {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#sync();
+    await this.sync();
     this.#file?.close();
     this.#lock.close();
   }

@@ -50,16 +50,15 @@ function allow(url: string, grant: Grant): void {
       grant.write.push(resolve(dirname(rest)));
       break;
     case "file":
-      // duckdb-wasm opens its database in memory by these two names, and reads its own module.
-      grant.read.push(resolve(rest), ":memory:", ":memory:.wal", wasmFolder());
-      grant.write.push(resolve(rest), ":memory:", ":memory:.wal");
+      // duckdb-wasm asks for its database in memory by this name, and reads its own module.
+      grant.read.push(resolve(rest), ":memory:", wasmFolder());
+      grant.write.push(resolve(rest));
       grant.sys.push("cpus");
       break;
     case "kafka":
       grant.net.push(...hostsOf(rest, 9092));
       grant.env = true;
       grant.read.push(platformaticFolder());
-      grant.sys.push("hostname", "uid");
       break;
     case "postgres":
       grant.net.push(...hostsOf(rest, 5432));

@@ -19,6 +19,8 @@ const BLANK = '{"crc":"00000000","offset":';
 const VALUE = ',"value":';
 const PRODUCER = ',"producer":["';
 const NEWLINE = 10;
+const BUFFER_BYTES = 1 << 20;
+const LINES_AT_ONCE = 64;
 const HEX = new TextEncoder().encode("0123456789abcdef");
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -45,36 +47,65 @@ function keyText(key: string): string {
   return text;
 }
 
-/** The lines of messages that get the offsets from `first` on. */
-export function encodeLines(messages: readonly Message[], first: number): Uint8Array {
-  let text = "";
-  for (let i = 0; i < messages.length; i++) {
-    const { key, value, producer, control } = messages[i]!;
-    if (value.length * 3 > MESSAGE_BYTES_MAX) checkSize(value);
-    text += BLANK + (first + i) + ',"key":' + (key === null ? "null" : keyText(key));
-    if (producer !== undefined) {
-      text += ',"producer":[' + keyText(producer.id) + "," + producer.epoch + "," + producer.number + "]";
+/** Makes lines in a buffer of its own, which grows to the largest batch and is used again for the next. */
+export class Lines {
+  #buffer = new Uint8Array(BUFFER_BYTES);
+  #length = 0;
+
+  /**
+   * The lines of messages that get the offsets from `first` on; valid until the next call.
+   * @throws {Misuse} for a message over the bound, {TypeError} for text with a line break
+   */
+  encode(messages: readonly Message[], first: number): Uint8Array {
+    this.#length = 0;
+    // A few dozen lines at a time: one text of all of them would keep the collector busy, one at a time the encoder.
+    let text = "";
+    for (let i = 0; i < messages.length; i++) {
+      text += lineOf(messages[i]!, first + i);
+      if (i % LINES_AT_ONCE < LINES_AT_ONCE - 1) continue;
+      this.#add(text);
+      text = "";
     }
-    if (control) text += ',"control":true';
-    text += typeof value === "string"
-      ? ',"value":' + value + "}\n"
-      : ',"base64":"' + Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") + '"}\n';
-  }
-  const bytes = encoder.encode(text);
-  let start = 0;
-  for (let i = 0; i < messages.length; i++) {
-    const end = bytes.indexOf(NEWLINE, start);
-    let crc = crc32(bytes.subarray(start + COVERED_FROM, end));
-    for (let at = start + 15; at >= start + 8; at--) {
-      bytes[at] = HEX[crc & 15]!;
-      crc >>>= 4;
+    this.#add(text);
+    const bytes = this.#buffer.subarray(0, this.#length);
+    let start = 0;
+    for (let i = 0; i < messages.length; i++) {
+      const end = bytes.indexOf(NEWLINE, start);
+      let crc = crc32(bytes.subarray(start + COVERED_FROM, end));
+      for (let at = start + 15; at >= start + 8; at--) {
+        bytes[at] = HEX[crc & 15]!;
+        crc >>>= 4;
+      }
+      start = end + 1;
     }
-    start = end + 1;
+    if (start !== bytes.length) {
+      throw new TypeError("Cannot append message: its text holds a line break, must be one JSON line or bytes");
+    }
+    return bytes;
   }
-  if (start !== bytes.length) {
-    throw new TypeError("Cannot append message: its text holds a line break, must be one JSON line or bytes");
+
+  #add(text: string): void {
+    const wanted = this.#length + text.length * 3;
+    if (wanted > this.#buffer.length) {
+      const larger = new Uint8Array(wanted * 2);
+      larger.set(this.#buffer.subarray(0, this.#length));
+      this.#buffer = larger;
+    }
+    this.#length += encoder.encodeInto(text, this.#buffer.subarray(this.#length)).written;
   }
-  return bytes;
+}
+
+function lineOf({ key, value, producer, control }: Message, offset: number): string {
+  if (value.length * 3 > MESSAGE_BYTES_MAX) checkSize(value);
+  let text = BLANK + offset + ',"key":' + (key === null ? "null" : keyText(key));
+  if (producer !== undefined) {
+    text += ',"producer":[' + keyText(producer.id) + "," + producer.epoch + "," + producer.number + "]";
+  }
+  if (control) text += ',"control":true';
+  return text +
+    (typeof value === "string"
+      ? VALUE + value + "}\n"
+      : ',"base64":"' + Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") + '"}\n');
 }
 
 /** A UTF-16 unit has at most three bytes, so that only long texts are measured. */

@@ -1,7 +1,8 @@
 import assert from "@std/assert";
-import { decodeLines, encodeLines } from "./segment.ts";
+import { decodeLines, Lines } from "./segment.ts";
 import type { Message } from "./transport.ts";
 
+const encodeLines = (list: readonly Message[], first: number) => new Lines().encode(list, first);
 const messages: Message[] = [
   { key: "sim:BTCUSDT", value: '{"price":"1.5"}' },
   { key: null, value: "[]" },

@@ -32,12 +32,17 @@ function onKafka(sentence: string, hold: (bench: Bench) => Promise<void>): void 
     sanitizeResources: true,
     fn: async () => {
       const log = await openTransport(kafkaUrl!, bare);
+      const kafka = kafkaOf(addressOf(kafkaUrl!, bare));
+      const topic = unique("kafka");
       try {
-        const topic = unique("kafka");
         await log.create(topic, 2);
-        await hold({ log, kafka: kafkaOf(addressOf(kafkaUrl!, bare)), topic });
+        await hold({ log, kafka, topic });
       } finally {
         await log.close();
+        const admin = kafka.admin();
+        await admin.connect();
+        await admin.deleteTopics({ topics: [topic] });
+        await admin.disconnect();
       }
     },
   });

@@ -41,8 +41,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   fence: ["reading", "transport", "tick", "failure"],
   hot: ["schema", "fence", "table", "transport", "failure", "world"],
   schema: ["table", "failure"],
-  lake: ["parquet", "ledger", "fence", "table", "transport", "failure", "world"],
-  ledger: ["lake", "fence", "table", "failure", "world"],
+  lake: ["parquet", "fence", "table", "transport", "failure", "world"],
   parquet: ["table", "decimal", "failure"],
   // What makes the whole sound.
   reconcile: ["lake", "table", "failure"],
@@ -85,7 +84,6 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "node:sqlite": "lib/hot/sqlite.ts",
   "@duckdb/duckdb-wasm": "lib/parquet",
   "hyparquet": "lib/parquet",
-  "hyparquet-compressors": "lib/parquet",
   "prom-client": "lib/meter.ts",
 };
 

@@ -164,7 +164,8 @@ async function connect(server: Server): Promise<Link> {
     host: server.host,
     port: server.port,
     user: server.user,
-    password: server.password,
+    // A function, since an empty password would be looked up in PGPASSWORD.
+    password: () => server.password,
     database: server.database,
     ssl: server.sslmode === "disable" ? false : server.sslmode as "prefer",
     // One socket for one link. The client would replace a lost socket by itself and send the rest of a transaction
@@ -177,7 +178,8 @@ async function connect(server: Server): Promise<Link> {
     max: 1,
     prepare: true,
     fetch_types: false,
-    // The URL is the configuration: every setting is given, or the client would look into PG* variables.
+    // The URL is the configuration: every setting is given, or the client would look into PG* variables. It reads
+    // PGAPPNAME all the same, and heeds it not.
     idle_timeout: 0,
     max_lifetime: null,
     connect_timeout: CONNECT_MS / 1000,

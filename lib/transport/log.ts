@@ -82,6 +82,8 @@ class Log implements Transport {
   readonly #world: World;
   readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
+  /** Cursors of the partitions that are being received, for their sync. */
+  readonly #cursors = new Map<string, Cursor>();
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
   constructor(path: string, identity: { id: string }, policy: Policy, world: World) {
@@ -157,7 +159,9 @@ class Log implements Transport {
   }
 
   sync(topic: string, partition: number): Promise<void> {
-    return syncPartition(this.#folder(topic, partition));
+    const place = `${topic}/${partition}`;
+    const open = this.#writers.get(place) ?? this.#cursors.get(place);
+    return open ? open.sync() : syncPartition(this.#folder(topic, partition));
   }
 
   async *read(
@@ -192,7 +196,7 @@ class Log implements Transport {
     const folder = `${this.#path}/_groups/${group}`;
     const member = Member.join(folder);
     const waker = new Waker([folder, ...topics.map((topic) => `${this.#path}/${topic}`)], [signal, drain]);
-    const cursors = new Map<string, Cursor & { readonly seat: typeof seats[number] }>();
+    const cursors = new Map<string, Cursor & { readonly seat: typeof seats[number]; high: number }>();
     const drained = new Map<string, number>();
     const snapshot = (): void => {
       for (const seat of seats) drained.set(seat.name, rangeOf(this.#folder(seat.topic, seat.partition)).high);
@@ -206,6 +210,7 @@ class Log implements Transport {
         for (const name of left) {
           cursors.get(name)?.close();
           cursors.delete(name);
+          this.#cursors.delete(name);
         }
         for (const name of taken) {
           const seat = seats.find((s) => s.name === name)!;
@@ -213,7 +218,12 @@ class Log implements Transport {
           const next = options.start
             ? await options.start(seat.topic, seat.partition, range)
             : Math.max(range.low, await this.#offset(group, seat.topic, seat.partition) ?? range.low);
-          cursors.set(name, Object.assign(new Cursor(this.#folder(seat.topic, seat.partition), name, next), { seat }));
+          const cursor = Object.assign(new Cursor(this.#folder(seat.topic, seat.partition), name, next), {
+            seat,
+            high: range.high,
+          });
+          cursors.set(name, cursor);
+          this.#cursors.set(name, cursor);
         }
         waker.membership = false;
         const list = [...cursors.values()];
@@ -229,12 +239,14 @@ class Log implements Transport {
           idle = 0;
           const { topic, partition } = cursor.seat;
           const next = cursor.next;
+          // Looking for the end costs as much as a small batch, so it is looked for when the last one seen is passed.
+          if (next >= cursor.high) cursor.high = rangeOf(this.#folder(topic, partition)).high;
           yield {
             topic,
             partition,
             records,
             next,
-            high: rangeOf(this.#folder(topic, partition)).high,
+            high: cursor.high,
             ack: () => this.#acknowledge(group, topic, partition, next),
           };
         }
@@ -245,7 +257,10 @@ class Log implements Transport {
     } finally {
       drain?.removeEventListener("abort", snapshot);
       waker.close();
-      for (const cursor of cursors.values()) cursor.close();
+      for (const [name, cursor] of cursors) {
+        cursor.close();
+        this.#cursors.delete(name);
+      }
       member.leave();
     }
   }

@@ -37,6 +37,10 @@ interface Store {
   readonly waiting: Set<() => void>;
 }
 const stores = new Map<string, Store>();
+const storeOf = (holes: number): Store => {
+  const [topics, groups, checkpoints] = [new Map(), new Map(), new Map()];
+  return { id: crypto.randomUUID(), holes, topics, groups, checkpoints, waiting: new Set() };
+};
 
 /** Opens the log of a name, making it at first. @throws {Misuse} for holes that are no number */
 // deno-lint-ignore require-await -- a bad URL rejects, it does not throw
@@ -47,17 +51,7 @@ export async function open(url: string, _world: World): Promise<Transport> {
     throw new Misuse(`Cannot open memory "${url}": holes is "${holes}", must be a whole number above 1, or 0 for none`);
   }
   let store = stores.get(name);
-  if (store === undefined) {
-    store = {
-      id: crypto.randomUUID(),
-      holes: Number(holes),
-      topics: new Map(),
-      groups: new Map(),
-      checkpoints: new Map(),
-      waiting: new Set(),
-    };
-    stores.set(name, store);
-  }
+  if (store === undefined) stores.set(name, store = storeOf(Number(holes)));
   return new MemoryLog(name, store);
 }
 
@@ -132,12 +126,9 @@ class MemoryLog implements Transport {
   async *receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
     const { topics, signal, drain, start, batchMax = BATCH_MAX } = options;
     const seats = topics.flatMap((topic) =>
-      this.#topic(topic).partitions.map((from, partition) => ({
-        topic,
-        partition,
-        from,
-        name: `${topic}/${partition}`,
-      }))
+      this.#topic(topic).partitions.map((from, partition) => {
+        return { topic, partition, from, name: `${topic}/${partition}` };
+      })
     );
     const group = this.#group(options.group);
     const me = Symbol();
@@ -173,16 +164,13 @@ class MemoryLog implements Transport {
             : group.acknowledged.get(seat.name) ?? 0;
           mine.set(seat.name, { seat, next });
         }
-        const places = [...mine.values()];
-        const limit = ({ seat }: typeof places[number]) => ends?.get(seat.name) ?? seat.from.high;
+        const limit = (place: { readonly seat: typeof seats[number] }) =>
+          ends?.get(place.seat.name) ?? place.seat.from.high;
         // Round the partitions, so that a full one does not starve the others.
-        const at = places.findIndex((_, i) => {
-          const place = places[(turn + i) % places.length]!;
-          return place.next < limit(place);
-        });
-        if (at >= 0) {
-          turn += at + 1;
-          const place = places[(turn - 1) % places.length]!;
+        const places = [...mine.values()];
+        const from = turn++ % (places.length || 1);
+        const place = [...places.slice(from), ...places.slice(0, from)].find((place) => place.next < limit(place));
+        if (place !== undefined) {
           yield this.#batch(group, place, limit(place), batchMax);
         } else {
           const settled = seats.every(({ name }, i) => members[i % members.length] !== me || mine.has(name));
@@ -245,9 +233,10 @@ class MemoryLog implements Transport {
     return Promise.resolve();
   }
 
-  claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
+  // deno-lint-ignore require-await
+  async claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
     const claimed = this.#claimed(stage, partition);
-    return Promise.resolve({ epoch: ++claimed.epoch, checkpoint: claimed.best });
+    return { epoch: ++claimed.epoch, checkpoint: claimed.best };
   }
 
   // deno-lint-ignore require-await -- a refusal rejects, it does not throw
@@ -293,10 +282,8 @@ class MemoryLog implements Transport {
 
   #group(name: string): Group {
     let group = this.#store.groups.get(name);
-    if (group === undefined) {
-      group = { members: [], owners: new Map(), acknowledged: new Map() };
-      this.#store.groups.set(name, group);
-    }
+    if (group !== undefined) return group;
+    this.#store.groups.set(name, group = { members: [], owners: new Map(), acknowledged: new Map() });
     return group;
   }
 

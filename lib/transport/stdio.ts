@@ -39,8 +39,8 @@ class Stdio implements Transport {
   #isRead = false;
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** @throws {Misuse} for more partitions than the one that there is */
-  // deno-lint-ignore require-await -- a misuse rejects, it does not throw
+  /** Nothing to make. @throws {Refusal} for another count than the one partition that there is */
+  // deno-lint-ignore require-await -- a refusal rejects, it does not throw
   async create(topic: string, partitions: number): Promise<void> {
     if (partitions !== 1) {
       throw new Refusal(`Cannot create topic "${topic}": standard streams have 1 partition, must have ${partitions}`);

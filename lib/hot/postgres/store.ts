@@ -127,7 +127,7 @@ class PostgresHot implements Hot {
         `select ${columns} from ${table} where "partition" = $1 and origin >= $2 and origin < $3 order by origin`,
         [partition, from, to],
       );
-      for await (const chunk of query.values().cursor(CHUNK_ROWS)) yield chunk as unknown as readonly Row[];
+      for await (const chunk of query.values().cursor(CHUNK_ROWS)) yield [...chunk] as unknown as readonly Row[];
       ended = true;
     } finally {
       // A reader that stopped half way leaves a query behind, and perhaps a broken link.
