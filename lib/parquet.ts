@@ -67,6 +67,15 @@ const DECIMAL = {
 const typed = (kind: Kind, decimal: string): string =>
   kind === "decimal" ? decimal : kind === "int" || kind === "time" ? "BIGINT" : "VARCHAR";
 
+/** The columns that a wide decimal is parsed from. */
+const PARTS = [[" upper", "BIGINT"], [" lower", "BIGINT"], [
+  " fraction",
+  `DECIMAL(18,${FRACTION_DIGITS_MAX})`,
+]] as const;
+const isSplit = ({ kind }: Column, width: "narrow" | "wide"): boolean => width === "wide" && kind === "decimal";
+const joined = ({ name }: Column): string =>
+  `CAST(CAST("${name} upper" AS HUGEINT) * 1000000000000000000 + "${name} lower" AS ${DECIMAL.wide}) + CAST("${name} fraction" AS ${DECIMAL.wide})`;
+
 /** What a column is in the file, made of the parsed one; null in all rows when no section has it. */
 function kept({ name, kind }: Column, live: boolean): string {
   if (kind === "time") return `CAST(make_timestamp("${name}") AS TIMESTAMPTZ) AS "${name}"`;
@@ -94,11 +103,15 @@ export async function write(columns: readonly Column[], partition: number, draft
         db.registerFileBuffer(name, section[width].encode());
         const parsed = columns.filter((_, i) => section.live[i]);
         const given = columns.filter((_, i) => live[i]).map((column) =>
-          `CAST(${parsed.includes(column) ? `"${column.name}"` : "NULL"} AS ${
-            typed(column.kind, decimal)
-          }) AS "${column.name}"`
+          `CAST(${
+            !parsed.includes(column) ? "NULL" : isSplit(column, width) ? joined(column) : `"${column.name}"`
+          } AS ${typed(column.kind, decimal)}) AS "${column.name}"`
         );
-        const types = parsed.map(({ name, kind }) => `'${name}': '${typed(kind, DECIMAL[width])}'`);
+        const types = parsed.flatMap((column) =>
+          isSplit(column, width)
+            ? PARTS.map(([part, type]) => `'${column.name}${part}': '${type}'`)
+            : [`'${column.name}': '${typed(column.kind, DECIMAL.narrow)}'`]
+        );
         parts.push(`SELECT ${given.join(", ")} FROM read_csv('${name}', auto_detect=false, parallel=false, header=false,
           delim='\t', quote='${QUOTE}', escape='${QUOTE}', nullstr='${NULL}', maximum_line_size=${LINE_BYTES_MAX},
           columns={${types.join(", ")}})`);

@@ -1,7 +1,7 @@
 /**
  * The hot store on a Postgres server: `postgres://user@host:port/database?schema=…&sslmode=…`.
  *
- * This file is the way in: the URL, one connection that is never silently replaced, and a session that connects again
+ * This file is the way in: one connection that is never silently replaced, and a session that connects again
  * until an outage lasts too long. What is stored, and how, is in `postgres/store.ts`.
  * **Knows** `hot`, `failure`.
  */
@@ -12,23 +12,12 @@ import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Hot } from "../hot.ts";
 import type { World } from "../world.ts";
 import { microsOf } from "./postgres/copy.ts";
+import { type Server, serverOf } from "./postgres/server.ts";
 import { openStore } from "./postgres/store.ts";
 
 const CONNECT_MS = 10_000;
 const PAUSE_MS = 50;
 const PAUSE_MS_MAX = 5_000;
-const SSL_MODES = ["disable", "prefer", "require", "verify-full"];
-
-/** What the URL says. */
-interface Server {
-  readonly user: string;
-  readonly password: string;
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly schema: string;
-  readonly sslmode: string;
-}
 
 /** Connects, and creates the tables in the schema. @throws {Misuse} on a URL or password that cannot work */
 export async function open(url: string, world: World): Promise<Hot> {
@@ -132,8 +121,11 @@ export class Session {
 
   /** What the server objects to, in one line; everything else as it is. */
   #explained(error: unknown): unknown {
-    if (!(error instanceof postgres.PostgresError)) return error;
     const reason = reasonOf(error);
+    if (!(error instanceof postgres.PostgresError)) {
+      if (!(error instanceof Error) || !/certificate|altname/i.test(reason)) return error;
+      return new Misuse(`Cannot trust Postgres "${this.name}": ${reason}, must have a certificate that verifies`);
+    }
     if (/^28/.test(error.code)) {
       return new Misuse(
         `Cannot log in to Postgres "${this.name}" as "${this.#server.user}": ${reason}, must be a role and password that it knows (TAPEDECK_POSTGRES_PASSWORD)`,
@@ -263,38 +255,4 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(wake, ms);
     signal.addEventListener("abort", wake, { once: true });
   });
-}
-
-/** Reads the URL; never repeats it in a message, since it may hold a password. */
-function serverOf(url: string, world: World): Server {
-  const wrong = (state: string, wanted: string) =>
-    new Misuse(`Cannot open hot store "postgres:": ${state}, must be ${wanted}`);
-  const shape = "postgres://user@host:port/database?schema=public&sslmode=prefer";
-  const parsed = URL.parse(url);
-  if (parsed === null) throw wrong("URL cannot be read", shape);
-  const { username, password, hostname, port, pathname, searchParams } = parsed;
-  const database = decoded(pathname.slice(1));
-  if (username === "" || !/^[\w.:[\]-]+$/.test(hostname) || !/^[\w.-]{1,63}$/.test(database)) {
-    throw wrong("URL lacks a user, a host or a plain database name", shape);
-  }
-  for (const name of searchParams.keys()) {
-    if (name !== "schema" && name !== "sslmode") throw wrong(`parameter "${name}" is unknown`, "schema or sslmode");
-  }
-  const schema = searchParams.get("schema") ?? "public";
-  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) throw wrong(`schema is "${schema}"`, "a-z, 0-9 and _, at most 63");
-  const sslmode = searchParams.get("sslmode") ?? "prefer";
-  if (!SSL_MODES.includes(sslmode)) throw wrong(`sslmode is "${sslmode}"`, `one of ${SSL_MODES.join(", ")}`);
-  return {
-    user: decoded(username),
-    password: decoded(password) || (world.env("TAPEDECK_POSTGRES_PASSWORD") ?? ""),
-    host: hostname.replace(/^\[|\]$/g, ""),
-    port: port === "" ? 5432 : Number(port),
-    database,
-    schema,
-    sslmode,
-  };
-}
-
-function decoded(text: string): string {
-  return /%(?![0-9a-f]{2})/i.test(text) ? text : decodeURIComponent(text);
 }

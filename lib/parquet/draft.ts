@@ -28,7 +28,7 @@ export interface Section {
   readonly live: readonly boolean[];
   /** Rows whose decimals are all narrow. */
   readonly narrow: Text;
-  /** The other rows. */
+  /** The other rows, each decimal in the three cells of {@linkcode parts}. */
   readonly wide: Text;
 }
 
@@ -75,10 +75,17 @@ export class Draft {
         line += cell;
       }
     }
-    line += "\n";
+    line = (narrow ? line : this.#widened(line, section.live)) + "\n";
     (narrow ? section.narrow : section.wide).add(line);
     this.rows++;
     this.size += line.length;
+  }
+
+  /** The line with every decimal in parts. A cell before a decimal may be quoted and hold a tab, but no quote mark bare. */
+  #widened(line: string, live: readonly boolean[]): string {
+    const columns = this.#columns.filter((_, i) => live[i]);
+    const cells = line.match(CELLS)!;
+    return columns.map(({ kind }, i) => kind === "decimal" ? parts(cells[i]!) : cells[i]!).join("\t");
   }
 
   #open(row: Row, before: readonly boolean[]): Section {
@@ -88,6 +95,25 @@ export class Draft {
     return section;
   }
 }
+// deno-lint-ignore no-control-regex
+const CELLS = /(?<=^|\t)(?:\x02(?:[^\x02]|\x02\x02)*\x02|[^\t]*)(?=\t|$)/g;
+
+/**
+ * A decimal as the engine parses it fast however wide it is: digits above 10^18, digits below, and the fraction.
+ * All carry the sign; a null is three nulls.
+ */
+export function parts(cell: string): string {
+  if (cell === NULL) return `${NULL}\t${NULL}\t${NULL}`;
+  const minus = cell.startsWith("-") ? "-" : "";
+  const point = cell.indexOf(".");
+  const integer = cell.slice(minus.length, point < 0 ? undefined : point);
+  const fraction = point < 0 ? "0" : cell.slice(point + 1);
+  return `${minus}${integer.slice(0, -LOWER_DIGITS) || "0"}\t${minus}${
+    integer.slice(-LOWER_DIGITS)
+  }\t${minus}0.${fraction}`;
+}
+const LOWER_DIGITS = 18;
+
 const INTEGRAL: ReadonlySet<Kind> = new Set<Kind>(["int", "time"]);
 
 function misfit(column: Column, cell: Cell | undefined): RangeError {
