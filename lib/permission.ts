@@ -62,6 +62,7 @@ function allow(url: string, grant: Grant): void {
       break;
     case "postgres":
       grant.net.push(...hostsOf(rest, 5432));
+      if (grant.env !== true) grant.env.push("PGAPPNAME", "TAPEDECK_POSTGRES_PASSWORD");
       break;
   }
 }

@@ -45,11 +45,14 @@ function spread(values: readonly number[]): Spread {
   return { median: sorted[Math.floor(sorted.length / 2)]!, low: sorted[0]!, high: sorted.at(-1)! };
 }
 
+/** As deno.json's tasks have it: what a batch makes is dead before it is moved, which saves a fifth of the work. */
+const YOUNG = "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=32";
+
 /** Runs a command of the project and reads its summary. */
 async function measure(file: string, args: readonly string[], ticks: number): Promise<Run> {
   const path = new URL(`../${file}`, import.meta.url).pathname;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", path, "--json", ...args],
+    args: ["run", "-A", YOUNG, path, "--json", ...args],
     stdout: "piped",
     stderr: "piped",
   }).output();

@@ -11,7 +11,15 @@ const jobs = [
 
 for (const { name, main, workers } of jobs) {
   const includes = [...new Set(workers)].flatMap((path) => ["--include", path]);
-  const args = ["compile", "-A", ...includes, "--output", `dist/${name}`, main];
+  const args = [
+    "compile",
+    "-A",
+    "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=32",
+    ...includes,
+    "--output",
+    `dist/${name}`,
+    main,
+  ];
   const { code } = await new Deno.Command(Deno.execPath(), { args, stdout: "inherit", stderr: "inherit" }).output();
   if (code !== 0) {
     console.error(

@@ -24,7 +24,7 @@ import { CHECKPOINT_BYTES_MAX } from "../transport.ts";
 import type { World } from "../world.ts";
 
 const FORMAT = 1;
-const BATCH_MAX = 8192;
+const BATCH_MAX = 3072;
 const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
