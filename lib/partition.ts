@@ -196,6 +196,7 @@ export class Cursor {
 export class Writer {
   readonly #folder: string;
   readonly #place: string;
+  readonly #bytesMax: number;
   readonly #policy: Policy;
   readonly #world: World;
   readonly #lock: Deno.FsFile;
@@ -207,9 +208,10 @@ export class Writer {
   #unsynced = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(folder: string, place: string, policy: Policy, world: World) {
+  constructor(folder: string, place: string, bytesMax: number, policy: Policy, world: World) {
     this.#folder = folder;
     this.#place = place;
+    this.#bytesMax = bytesMax;
     this.#policy = policy;
     this.#world = world;
     this.#lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
@@ -221,7 +223,7 @@ export class Writer {
     try {
       this.#catchUp();
       first = this.#next;
-      const bytes = this.#lines.encode(messages, first);
+      const bytes = this.#lines.encode(messages, first, this.#bytesMax);
       if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
       try {
         writeAll(this.#file!, bytes);

@@ -56,12 +56,12 @@ export class Lines {
    * The lines of messages that get the offsets from `first` on; valid until the next call.
    * @throws {Misuse} for a message over the bound, {TypeError} for text with a line break
    */
-  encode(messages: readonly Message[], first: number): Uint8Array {
+  encode(messages: readonly Message[], first: number, bytesMax = MESSAGE_BYTES_MAX): Uint8Array {
     this.#length = 0;
     // A few dozen lines at a time: one text of all of them would keep the collector busy, one at a time the encoder.
     let text = "";
     for (let i = 0; i < messages.length; i++) {
-      text += lineOf(messages[i]!, first + i);
+      text += lineOf(messages[i]!, first + i, bytesMax);
       if (i % LINES_AT_ONCE < LINES_AT_ONCE - 1) continue;
       this.#add(text);
       text = "";
@@ -95,8 +95,8 @@ export class Lines {
   }
 }
 
-function lineOf({ key, value, producer, control }: Message, offset: number): string {
-  if (value.length * 3 > MESSAGE_BYTES_MAX) checkSize(value);
+function lineOf({ key, value, producer, control }: Message, offset: number, bytesMax: number): string {
+  if (value.length * 3 > bytesMax) checkSize(value, bytesMax);
   let text = BLANK + offset + ',"key":' + (key === null ? "null" : keyText(key));
   if (producer !== undefined) {
     text += ',"producer":[' + keyText(producer.id) + "," + producer.epoch + "," + producer.number + "]";
@@ -109,10 +109,10 @@ function lineOf({ key, value, producer, control }: Message, offset: number): str
 }
 
 /** A UTF-16 unit has at most three bytes, so that only long texts are measured. */
-function checkSize(value: Value): void {
+function checkSize(value: Value, bytesMax: number): void {
   const bytes = Buffer.byteLength(value);
-  if (bytes > MESSAGE_BYTES_MAX) {
-    throw new Misuse(`Cannot append message: it has ${bytes} bytes, must have at most ${MESSAGE_BYTES_MAX}`);
+  if (bytes > bytesMax) {
+    throw new Misuse(`Cannot append message: it has ${bytes} bytes, must have at most ${bytesMax}`);
   }
 }
 

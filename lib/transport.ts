@@ -119,6 +119,11 @@ export const TOPICS = {
   rejected: "ticks.rejected",
 } as const;
 
+/** Bytes that a message of this topic may have: a rejected message holds another one, in base64 if it must. */
+export function messageBytesMax(topic: string): number {
+  return topic.endsWith(TOPICS.rejected) ? 2 * MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
+}
+
 /** Opens the resident that the URL's scheme names. @throws {Misuse} for an unknown scheme */
 export async function openTransport(url: string, world: World): Promise<Transport> {
   const scheme = url.slice(0, url.indexOf(":"));

@@ -8,10 +8,14 @@ import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 import { COMMON, readFlags } from "../lib/flag.ts";
+import { MESSAGE_BYTES_MAX, openTransport } from "../lib/transport.ts";
 import { type Outcome, perform, type Setting, type Stage } from "../lib/stage.ts";
 
 const never = new AbortController().signal;
 const at_once = AbortSignal.abort();
+
+/** Where a flow lies; embedded unless it says otherwise. */
+const places = new Map<string, { readonly transport: string; readonly hot: string }>();
 
 async function run(stage: Stage, data: string, ...args: string[]): Promise<Outcome> {
   const values = readFlags({ ...stage.flags, ...COMMON }, args, () => undefined);
@@ -19,9 +23,10 @@ async function run(stage: Stage, data: string, ...args: string[]): Promise<Outco
     transport: `log:${data}/log?fsync=never`,
     to: null,
     hot: `sqlite:${data}/hot.db`,
+    ...places.get(data),
     lake: `file:${data}/lake`,
     partitions: 2,
-    create: false,
+    create: true,
     retryForMs: 0,
     values,
     env: {},
@@ -141,6 +146,54 @@ Deno.test("audit names a changed byte, a deleted row and a cut segment", async (
     await Deno.truncate(segment, size - 5000);
     const cut = findingsOf(await run(audit, data));
     assert.ok(cut.some((f) => f.finding === "log truncated" && f.place === "ticks.raw/1"), JSON.stringify(cut));
+  });
+});
+
+const kafka = Deno.env.get("KAFKA_URL");
+const postgres = Deno.env.get("POSTGRES_URL");
+if (!kafka || !postgres) {
+  console.log("flow: Kafka and Postgres are not tried, KAFKA_URL and POSTGRES_URL are not both set");
+}
+
+Deno.test({
+  name: "the same on Kafka and Postgres, and a run that adds nothing changes nothing",
+  ignore: !kafka || !postgres,
+  fn: async () => {
+    await withData(async (data) => {
+      const name = `flow_${Deno.pid}_${Date.now()}`;
+      const given = (url: string, parameter: string) => `${url}${url.includes("?") ? "&" : "?"}${parameter}`;
+      places.set(data, { transport: given(kafka!, `prefix=${name}.`), hot: given(postgres!, `schema=${name}`) });
+      await run(simulate, data, "--ticks", "6000", "--symbols", "8", "--faults", "0.2", "--truth", `${data}/truth`);
+      await flow(data);
+      const first = await run(audit, data, "--truth", `${data}/truth`);
+      assert.deepEqual(findingsOf(first), []);
+      await flow(data);
+      const second = await run(audit, data);
+      assert.deepEqual(second.books, first.books);
+    });
+  },
+});
+
+Deno.test("a message as large as the log takes is rejected whole, and stops nobody", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "10", "--faults", "0");
+    const log = await openTransport(`log:${data}/log`, {
+      now: Date.now,
+      env: () => undefined,
+      report: () => {},
+      retryForMs: 0,
+    });
+    const bytes = new Uint8Array(MESSAGE_BYTES_MAX).fill(0xff);
+    await log.append("ticks.raw", 0, [{ key: "x", value: bytes }, {
+      key: "x",
+      value: JSON.stringify("\\u0001".repeat(140_000)),
+    }]);
+    await flow(data);
+    const outcome = await run(audit, data);
+    assert.deepEqual(findingsOf(outcome), []);
+    const books = outcome.books as { rejected: number }[];
+    assert.equal(books[0]!.rejected, 2);
+    await log.close();
   });
 });
 

@@ -14,7 +14,7 @@ import {
   type Checkpoint,
   type LogRecord,
   type Message,
-  MESSAGE_BYTES_MAX,
+  messageBytesMax,
   type Range,
   type ReceiveOptions,
   type Transport,
@@ -22,6 +22,7 @@ import {
 import { sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
+import { Prefixed } from "./kafka/prefixed.ts";
 import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints } from "./kafka/checkpoints.ts";
 import { persist } from "./kafka/outage.ts";
 import { Reader, scan } from "./kafka/reader.ts";
@@ -44,7 +45,7 @@ export async function open(url: string, world: World): Promise<Transport> {
     await log.close();
     throw error;
   }
-  return log;
+  return address.prefix === "" ? log : new Prefixed(log, address.prefix);
 }
 
 class KafkaLog implements Transport {
@@ -71,7 +72,7 @@ class KafkaLog implements Transport {
   }
 
   create(topic: string, partitions: number): Promise<void> {
-    return this.#create(topic, partitions, { "max.message.bytes": String(MESSAGE_BYTES_MAX + (64 << 10)) });
+    return this.#create(topic, partitions, { "max.message.bytes": String(messageBytesMax(topic) + (64 << 10)) });
   }
 
   async #create(topic: string, partitions: number, config: Readonly<Record<string, string>>): Promise<void> {
@@ -115,7 +116,7 @@ class KafkaLog implements Transport {
     messages: readonly Message[],
   ): Promise<{ readonly first: number; readonly next: number }> {
     this.#writer ??= writerOf(this.#address, true);
-    return this.#append(this.#writer, topic, partition, [...partsOf(messages, `${topic}/${partition}`)]);
+    return this.#append(this.#writer, topic, partition, [...partsOf(messages, topic, partition)]);
   }
 
   /** One append in flight a partition: a retry must not overtake. */
@@ -221,12 +222,13 @@ class KafkaLog implements Transport {
 }
 
 /** The messages in batches that brokers take. @throws {Misuse} for a message that is too large */
-function* partsOf(messages: readonly Message[], place: string): Generator<readonly Message[]> {
+function* partsOf(messages: readonly Message[], topic: string, partition: number): Generator<readonly Message[]> {
   let from = 0;
   let bytes = 0;
   for (let i = 0; i < messages.length; i++) {
     const { key, value } = messages[i]!;
-    const size = OVERHEAD_BYTES + 3 * (key?.length ?? 0) + sizeOf(value, place);
+    const size = OVERHEAD_BYTES + 3 * (key?.length ?? 0) +
+      sizeOf(value, `${topic}/${partition}`, messageBytesMax(topic));
     if (i > from && (bytes + size > WRITE_BYTES_MAX || i - from >= WRITE_MESSAGES_MAX)) {
       yield messages.slice(from, i);
       from = i;

@@ -20,7 +20,7 @@ import {
 } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { Waker } from "../waker.ts";
-import { CHECKPOINT_BYTES_MAX } from "../transport.ts";
+import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
 const FORMAT = 1;
@@ -148,7 +148,7 @@ class Log implements Transport {
     let writer = this.#writers.get(name);
     if (writer === undefined) {
       this.#topic(topic);
-      writer = new Writer(this.#folder(topic, partition), name, this.#policy, this.#world);
+      writer = new Writer(this.#folder(topic, partition), name, messageBytesMax(topic), this.#policy, this.#world);
       this.#writers.set(name, writer);
     }
     return writer;

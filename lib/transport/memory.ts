@@ -7,7 +7,7 @@
  * **In**, **Out** see the door. **Knows** `transport`, `codec`, `failure`, `world`.
  */
 import { Misuse, Refusal } from "../failure.ts";
-import { CHECKPOINT_BYTES_MAX } from "../transport.ts";
+import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
@@ -106,7 +106,7 @@ class MemoryLog implements Transport {
     messages: readonly Message[],
   ): Promise<{ first: number; next: number }> {
     const into = this.#partition(topic, partition);
-    for (const { value } of messages) sizeOf(value, `${topic}/${partition}`);
+    for (const { value } of messages) sizeOf(value, `${topic}/${partition}`, messageBytesMax(topic));
     const { holes } = this.#store;
     const first = into.high;
     for (const message of messages) {

@@ -15,7 +15,7 @@ import { boundCodecs } from "./compression.ts";
 
 const MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
 const PRODUCERS = ["platformatic", "kafkajs"] as const;
-const PARAMETERS = ["tls", "sasl", "insecure", "producer", "clientId"];
+const PARAMETERS = ["prefix", "tls", "sasl", "insecure", "producer", "clientId"];
 const PORT = 9092;
 
 export interface Address {
@@ -30,6 +30,8 @@ export interface Address {
     readonly password: string;
   } | null;
   readonly producer: typeof PRODUCERS[number];
+  /** Stands before every topic, group and stage, so that several tapes share a cluster. */
+  readonly prefix: string;
 }
 
 /** Takes a URL apart. @throws {Misuse} for one that cannot be meant, and for a password that would travel in the clear */
@@ -55,6 +57,8 @@ export function addressOf(url: string, world: World): Address {
     return found;
   };
   const flag = (name: string) => choice(name, ["true", "false"]) === "true";
+  const prefix = parameters.get("prefix") ?? "";
+  if (!/^[\w.-]{0,100}$/.test(prefix)) throw wrong("prefix has other characters", "be letters, digits, . _ or -");
   const [urlUser, urlPassword] = login.split(/:(.*)/s).map(decodeURIComponent);
   const username = urlUser || world.env("TAPEDECK_KAFKA_USER");
   const password = urlPassword || world.env("TAPEDECK_KAFKA_PASSWORD");
@@ -70,6 +74,7 @@ export function addressOf(url: string, world: World): Address {
     brokers,
     name: brokers.join(","),
     clientId: parameters.get("clientId") || "tapedeck",
+    prefix,
     tls: flag("tls"),
     sasl: mechanism ? { mechanism, username: username!, password: password! } : null,
     producer: choice("producer", PRODUCERS) ?? "platformatic",
