@@ -18,7 +18,7 @@ const FILL_MAX = 2_048;
 /** Ticks between two checkpoints. */
 const SAVE_EVERY = 262_144;
 /** Shortest wait of an open loop, ms. */
-const PACE_MS = 2;
+const PACE_MS = 5;
 
 /** What is kept between runs: the market, and the number of the next message in each partition. */
 interface Kept {

@@ -82,12 +82,24 @@ function readFully(file: Deno.FsFile, into: Uint8Array): number {
   return length;
 }
 
+/**
+ * The last segment's base, as whoever began that segment noted it in the lock's file; null before the first. One read,
+ * where listing the folder would cost as much as a small batch.
+ */
+function notedBase(lock: Deno.FsFile): number | null {
+  const note = new Uint8Array(BASE_DIGITS);
+  lock.seekSync(0, Deno.SeekMode.Start);
+  return readFully(lock, note) === BASE_DIGITS ? Number(new TextDecoder().decode(note)) : null;
+}
+
 /** Reads a partition's records in order across its segments; what is not there yet is simply not given. */
 export class Cursor {
   next: number;
   readonly #folder: string;
   readonly #place: string;
   #file: Deno.FsFile | null = null;
+  /** The lock's file, for its note of the last segment. */
+  #note: Deno.FsFile | null = null;
   #base = -1;
   #buffer = new Uint8Array(CHUNK_BYTES);
   #start = 0;
@@ -135,7 +147,7 @@ export class Cursor {
   }
 
   #open(base: number): void {
-    this.close();
+    this.#file?.close();
     this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`);
     this.#base = base;
     this.#start = this.#end = 0;
@@ -166,6 +178,8 @@ export class Cursor {
 
   /** Goes on to the next segment, once it is there. @throws {Refusal} when records between the two are missing */
   #advance(): boolean {
+    this.#note ??= openIfThere(`${this.#folder}/lock`);
+    if (this.#note !== null && notedBase(this.#note) === this.#base) return false;
     const following = segmentsOf(this.#folder).find((b) => b > this.#base);
     if (following === undefined) return false;
     // A roll happens after the last append to a segment, so what came in between is read first.
@@ -189,6 +203,17 @@ export class Cursor {
   close(): void {
     this.#file?.close();
     this.#file = null;
+    this.#note?.close();
+    this.#note = null;
+  }
+}
+
+function openIfThere(path: string): Deno.FsFile | null {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
 }
 
@@ -246,14 +271,7 @@ export class Writer {
   #catchUp(): void {
     const base = this.#lastBase();
     if (base === undefined) return this.#start(0);
-    const path = `${this.#folder}/${segmentName(base)}`;
-    if (base !== this.#base) {
-      this.#file?.close();
-      this.#file = Deno.openSync(path, { read: true, append: true });
-      this.#base = base;
-      this.#size = 0;
-      this.#next = base;
-    }
+    if (base !== this.#base) this.#take(base);
     const size = this.#file!.statSync().size;
     if (size === this.#size) return;
     if (size < this.#size) {
@@ -286,20 +304,27 @@ export class Writer {
     this.#next += lines;
   }
 
-  /** The last segment's base, as the lock's file has it from whoever began that segment; else as the folder shows. */
+  /** The last segment's base: as noted; at first also as the folder shows, which may come from elsewhere. */
   #lastBase(): number | undefined {
-    const note = new Uint8Array(BASE_DIGITS);
-    this.#lock.seekSync(0, Deno.SeekMode.Start);
-    if (this.#base >= 0 && readFully(this.#lock, note) === BASE_DIGITS) return Number(new TextDecoder().decode(note));
-    return segmentsOf(this.#folder).at(-1);
+    const noted = notedBase(this.#lock);
+    if (noted !== null && this.#base >= 0) return noted;
+    const listed = segmentsOf(this.#folder).at(-1);
+    return noted === null || listed === undefined ? listed : Math.max(noted, listed);
   }
 
+  /** Begins a segment. Its note is durable before it is there, so that nobody takes the one before for the last. */
   #start(base: number): void {
-    this.#file?.close();
-    this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`, { createNew: true, read: true, append: true });
-    syncFolder(this.#folder);
     this.#lock.seekSync(0, Deno.SeekMode.Start);
     writeAll(this.#lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
+    this.#lock.syncSync();
+    this.#take(base);
+    syncFolder(this.#folder);
+  }
+
+  /** Opens a segment, which may be noted and not there yet. */
+  #take(base: number): void {
+    this.#file?.close();
+    this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`, { create: true, read: true, append: true });
     this.#base = base;
     this.#size = 0;
     this.#next = base;

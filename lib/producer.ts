@@ -80,6 +80,7 @@ async function lastOf(
   { low, high }: Range,
 ): Promise<{ number: number; offset: number }> {
   let last = { number: -1, offset: low - 1 };
+  if (low === high) return last;
   for (let reach = 16;; reach *= 16) {
     const from = Math.max(low, high - reach);
     for await (const records of log.read(topic, partition, from, high)) {

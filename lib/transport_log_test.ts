@@ -80,6 +80,7 @@ Deno.test("records that a cut segment lost are named, when another segment follo
     const text = await Deno.readTextFile(path);
     await Deno.writeTextFile(`${folder}/t/0/${segmentName(6)}`, text.split("\n").slice(6).join("\n"));
     await Deno.writeTextFile(path, text.split("\n").slice(0, 4).join("\n") + "\n");
+    await Deno.writeTextFile(`${folder}/t/0/lock`, segmentName(6).slice(0, 20));
     await assert.rejects(all(log, 10), /Cannot read records "t\/0\/4" to 5/);
   });
 });

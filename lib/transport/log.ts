@@ -25,6 +25,10 @@ import type { World } from "../world.ts";
 
 const FORMAT = 1;
 const BATCH_MAX = 3072;
+/** How long an acknowledgement may wait to be written; until then a crash repeats what it covers. */
+const ACKNOWLEDGE_MS = 250;
+/** How old a batch's word on how far its reader is behind may be. */
+const LOOK_MS = 250;
 const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
@@ -84,6 +88,8 @@ class Log implements Transport {
   readonly #writers = new Map<string, Writer>();
   /** Cursors of the partitions that are being received, for their sync. */
   readonly #cursors = new Map<string, Cursor>();
+  readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
+  #noting: ReturnType<typeof setTimeout> | undefined;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
   constructor(path: string, identity: { id: string }, policy: Policy, world: World) {
@@ -196,7 +202,7 @@ class Log implements Transport {
     const folder = `${this.#path}/_groups/${group}`;
     const member = Member.join(folder);
     const waker = new Waker([folder, ...topics.map((topic) => `${this.#path}/${topic}`)], [signal, drain]);
-    const cursors = new Map<string, Cursor & { readonly seat: typeof seats[number]; high: number }>();
+    const cursors = new Map<string, Cursor & { readonly seat: typeof seats[number]; high: number; lookedAt: number }>();
     const drained = new Map<string, number>();
     const snapshot = (): void => {
       for (const seat of seats) drained.set(seat.name, rangeOf(this.#folder(seat.topic, seat.partition)).high);
@@ -206,6 +212,7 @@ class Log implements Transport {
     let turn = 0;
     try {
       while (!signal.aborted) {
+        if (this.#noted.size > 0 && waker.membership) await this.#writeNoted();
         const { taken, left, settled } = member.share(seats.map((seat) => seat.name));
         for (const name of left) {
           cursors.get(name)?.close();
@@ -221,6 +228,7 @@ class Log implements Transport {
           const cursor = Object.assign(new Cursor(this.#folder(seat.topic, seat.partition), name, next), {
             seat,
             high: range.high,
+            lookedAt: this.#world.now(),
           });
           cursors.set(name, cursor);
           this.#cursors.set(name, cursor);
@@ -239,8 +247,12 @@ class Log implements Transport {
           idle = 0;
           const { topic, partition } = cursor.seat;
           const next = cursor.next;
-          // Looking for the end costs as much as a small batch, so it is looked for when the last one seen is passed.
-          if (next >= cursor.high) cursor.high = rangeOf(this.#folder(topic, partition)).high;
+          // Looking for the end costs as much as a small batch, and is only for lag.
+          if (next > cursor.high) cursor.high = next;
+          if (this.#world.now() - cursor.lookedAt >= LOOK_MS) {
+            cursor.high = rangeOf(this.#folder(topic, partition)).high;
+            cursor.lookedAt = this.#world.now();
+          }
           yield {
             topic,
             partition,
@@ -257,6 +269,7 @@ class Log implements Transport {
     } finally {
       drain?.removeEventListener("abort", snapshot);
       waker.close();
+      await this.#writeNoted();
       for (const [name, cursor] of cursors) {
         cursor.close();
         this.#cursors.delete(name);
@@ -280,9 +293,25 @@ class Log implements Transport {
     return (await (await this.#kv(group)).get<number>(["offset", topic, partition])).value;
   }
 
-  async #acknowledge(group: string, topic: string, partition: number, next: number): Promise<void> {
-    const kv = await this.#kv(group);
-    await unlocked(() => kv.set(["offset", topic, partition], next));
+  /**
+   * Notes how far a group has come. It is written now and then, since a commit of its own a batch would cost more than
+   * the batch; a reader that leaves writes what it noted.
+   */
+  #acknowledge(group: string, topic: string, partition: number, next: number): Promise<void> {
+    this.#noted.set(`${group} ${topic}/${partition}`, { group, key: ["offset", topic, partition], next });
+    this.#noting ??= setTimeout(() => this.#writeNoted(), ACKNOWLEDGE_MS);
+    return Promise.resolve();
+  }
+
+  async #writeNoted(): Promise<void> {
+    clearTimeout(this.#noting);
+    this.#noting = undefined;
+    const noted = [...this.#noted.values()];
+    this.#noted.clear();
+    for (const { group, key, next } of noted) {
+      const kv = await this.#kv(group);
+      await unlocked(() => kv.set(key, next));
+    }
   }
 
   async claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
@@ -339,6 +368,7 @@ class Log implements Transport {
   }
 
   async close(): Promise<void> {
+    await this.#writeNoted();
     for (const writer of this.#writers.values()) await writer.close();
     for (const kv of this.#ledgers.values()) (await kv).close();
   }
