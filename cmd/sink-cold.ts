@@ -95,7 +95,7 @@ const stage = defineStage({
         await publish(seat, seat.next);
       }
     }
-    return { units, repeats };
+    return { units, repeats, tryThis: lake.tryThis };
   },
 });
 

@@ -50,7 +50,7 @@ const stage = defineStage({
       repeats += seat.fence.repeats - before;
       await batch.ack();
     }
-    return { repeats };
+    return { repeats, tryThis: hot.tryThis };
   },
 });
 

@@ -128,7 +128,7 @@ async function refuseUnequal(ranges: Ranges): Promise<void> {
   const [raw, valid, rejected] = await Promise.all([ranges(TOPICS.raw), ranges(TOPICS.valid), ranges(TOPICS.rejected)]);
   if (raw.length === valid.length && raw.length === rejected.length) return;
   throw new Refusal(
-    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw.length}, ${valid.length} and ${rejected.length} partitions, must have the same number: drain, then deno task prepare --repartition`,
+    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw.length}, ${valid.length} and ${rejected.length} partitions, must have the same number: begin another tape, with --fresh, another --data or another prefix`,
   );
 }
 
