@@ -32,6 +32,9 @@ export interface Report extends Progress {
 type Common = Values<typeof COMMON>;
 type Line = (text: string) => void;
 
+/** Latencies that are kept; of a longer run the latest count. */
+const LATENCIES_MAX = 200_000;
+
 /** Stages at work, in one process. */
 export class Crew {
   /** Latencies from due to visible, ms, as they were measured. */
@@ -118,6 +121,7 @@ export class Crew {
           this.latencies.push(mark.at - waiting[seen++]!.at);
         }
         waiting.splice(0, seen);
+        if (this.latencies.length > LATENCIES_MAX) this.latencies.splice(0, LATENCIES_MAX / 2);
       }
       this.#waiting.set(mark.partition, waiting);
     }
@@ -261,6 +265,7 @@ export async function start(stage: Stage, module: string): Promise<void> {
   if (inWorker) return work(stage);
   await command({ ...stage, flow: flowOf(stage) }, async ({ values, crew, say, stop }) => {
     const to = (values as Record<string, unknown>).to as string | undefined;
+    const began = performance.now();
     const done = crew.start(stage, module, values, to ?? null);
     stop.addEventListener("abort", () => crew.order("abort"));
     if ((values as Common).once) crew.order("drain");
@@ -270,7 +275,8 @@ export async function start(stage: Stage, module: string): Promise<void> {
     const { text, ...rest } = outcome;
     return {
       text: typeof text === "string" ? text : lineOf(report),
-      summary: { ...report, seconds: (report.moved - report.began) / 1000, ...rest },
+      // A command that reads offsets instead of a stream, as the audit does, is timed as a whole.
+      summary: { ...report, seconds: (report.moved - report.began || performance.now() - began) / 1000, ...rest },
       findings,
     };
   });

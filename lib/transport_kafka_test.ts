@@ -231,11 +231,13 @@ Deno.test("the address of Kafka is taken apart", () => {
     brokers: ["a:1", "b:9092"],
     name: "a:1,b:9092",
     clientId: "tapedeck",
+    prefix: "",
     tls: false,
     sasl: null,
     producer: "platformatic",
   });
-  const secure = addressOf("kafka://[::1]:9/?tls=true&sasl=scram-sha-512&producer=kafkajs&clientId=c", world);
+  const secure = addressOf("kafka://[::1]:9/?tls=true&sasl=scram-sha-512&producer=kafkajs&clientId=c&prefix=p.", world);
+  assert.equal(secure.prefix, "p.");
   assert.deepEqual(secure.brokers, ["[::1]:9"]);
   assert.deepEqual(secure.sasl, { mechanism: "scram-sha-512", username: "tape", password: "open sesame" });
   assert.deepEqual([secure.tls, secure.producer, secure.clientId], [true, "kafkajs", "c"]);

@@ -24,7 +24,9 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   standing: ["chance", "listing", "plant", "tick", "decimal", "failure"],
   market: ["chance", "listing", "plant", "standing", "tick", "decimal", "failure"],
   // The log.
-  transport: ["member", "partition", "segment", "waker", "codec", "failure", "world"],
+  transport: ["member", "partition", "cursor", "writer", "segment", "waker", "codec", "failure", "world"],
+  cursor: ["partition", "segment", "transport", "failure"],
+  writer: ["partition", "segment", "transport", "failure", "world"],
   partition: ["segment", "transport", "failure", "world"],
   segment: ["transport", "failure"],
   codec: ["transport", "failure"],

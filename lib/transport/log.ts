@@ -4,22 +4,15 @@
  *
  * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
  * system. Group offsets and epochs lie in a Deno KV per group, checkpoints in files (a KV value ends at 64 KiB).
- * **In**, **Out** see the door. **Knows** `transport`, `segment`, `member`, `failure`, `world`.
+ * **In**, **Out** see the door. **Knows** `transport`, `partition`, `cursor`, `writer`, `waker`, `member`, `failure`, `world`.
  */
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import { Member } from "../member.ts";
-import {
-  Cursor,
-  FSYNC_INTERVAL_MS,
-  type Policy,
-  rangeOf,
-  syncFolder,
-  syncPartition,
-  writeAll,
-  Writer,
-} from "../partition.ts";
+import { Cursor } from "../cursor.ts";
+import { rangeOf, syncFolder, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { Waker } from "../waker.ts";
+import { FSYNC_INTERVAL_MS, type Policy, Writer } from "../writer.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 

@@ -15,7 +15,7 @@ import { boundCodecs } from "./compression.ts";
 
 const MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
 const PRODUCERS = ["platformatic", "kafkajs"] as const;
-const PARAMETERS = ["prefix", "tls", "sasl", "insecure", "producer", "clientId"];
+const PARAMETERS = ["tls", "sasl", "insecure", "producer", "clientId", "prefix"];
 const PORT = 9092;
 
 export interface Address {

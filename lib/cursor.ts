@@ -1,0 +1,138 @@
+/**
+ * Reads a partition of the embedded log in order across its segments, each record checked against its checksum.
+ *
+ * **In** a partition's folder and an offset, **Out** records. **Knows** `partition`, `segment`, `transport`, `failure`.
+ */
+import { Refusal } from "./failure.ts";
+import { notedBase, segmentsOf } from "./partition.ts";
+import { decodeLines, segmentName } from "./segment.ts";
+import type { LogRecord } from "./transport.ts";
+
+const CHUNK_BYTES = 2 << 20;
+/** A line holds one message, escaped or in base64, and its envelope. */
+const LINE_BYTES_MAX = 4 << 20;
+
+/** Reads a partition's records in order across its segments; what is not there yet is simply not given. */
+export class Cursor {
+  next: number;
+  readonly #folder: string;
+  readonly #place: string;
+  #file: Deno.FsFile | null = null;
+  /** The lock's file, for its note of the last segment. */
+  #note: Deno.FsFile | null = null;
+  #base = -1;
+  #buffer = new Uint8Array(CHUNK_BYTES);
+  #start = 0;
+  #end = 0;
+
+  constructor(folder: string, place: string, next: number) {
+    this.#folder = folder;
+    this.#place = place;
+    this.next = next;
+  }
+
+  /** Up to `max` records; none at the end of the partition. @throws {Refusal} when what is there is not what was written */
+  take(max: number): LogRecord[] {
+    if (max <= 0 || (this.#file === null && !this.#seek())) return [];
+    for (;;) {
+      const { records, length } = decodeLines(
+        this.#buffer.subarray(this.#start, this.#end),
+        this.#place,
+        this.next,
+        max,
+      );
+      this.#start += length;
+      this.next += records.length;
+      if (records.length > 0) return records;
+      if (!this.#fill() && !this.#advance()) return [];
+    }
+  }
+
+  /** Opens the segment that holds `next` and skips the lines before it. */
+  #seek(): boolean {
+    const base = segmentsOf(this.#folder).findLast((b) => b <= this.next);
+    if (base === undefined) return false;
+    this.#open(base);
+    for (let offset = base; offset < this.next;) {
+      const newline = this.#buffer.subarray(0, this.#end).indexOf(10, this.#start);
+      if (newline >= 0) {
+        this.#start = newline + 1;
+        offset++;
+      } else if (!this.#fill()) {
+        this.close();
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #open(base: number): void {
+    this.#file?.close();
+    this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`);
+    this.#base = base;
+    this.#start = this.#end = 0;
+  }
+
+  /** Reads on; false when the segment has no more bytes now. */
+  #fill(): boolean {
+    if (this.#start > 0) {
+      this.#buffer.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+    }
+    if (this.#end === this.#buffer.length) {
+      if (this.#buffer.length >= LINE_BYTES_MAX) {
+        throw new Refusal(
+          `Cannot read record "${this.#place}/${this.next}": its line is longer than ${LINE_BYTES_MAX} bytes, must be shorter`,
+        );
+      }
+      const larger = new Uint8Array(this.#buffer.length * 2);
+      larger.set(this.#buffer);
+      this.#buffer = larger;
+    }
+    const n = this.#file!.readSync(this.#buffer.subarray(this.#end));
+    if (n === null || n === 0) return false;
+    this.#end += n;
+    return true;
+  }
+
+  /** Goes on to the next segment, once it is there. @throws {Refusal} when records between the two are missing */
+  #advance(): boolean {
+    this.#note ??= openIfThere(`${this.#folder}/lock`);
+    if (this.#note !== null && notedBase(this.#note) === this.#base) return false;
+    const following = segmentsOf(this.#folder).find((b) => b > this.#base);
+    if (following === undefined) return false;
+    // A roll happens after the last append to a segment, so what came in between is read first.
+    if (this.#fill()) return true;
+    if (following !== this.next) {
+      throw new Refusal(
+        `Cannot read records "${this.#place}/${this.next}" to ${
+          following - 1
+        }: their segment ends before them, must hold them`,
+      );
+    }
+    this.#open(following);
+    return true;
+  }
+
+  /** Makes durable what was read; segments before this one were synced when it was begun. */
+  async sync(): Promise<void> {
+    await this.#file?.syncData();
+  }
+
+  close(): void {
+    this.#file?.close();
+    this.#file = null;
+    this.#note?.close();
+    this.#note = null;
+  }
+}
+
+function openIfThere(path: string): Deno.FsFile | null {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
