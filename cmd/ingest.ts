@@ -65,9 +65,10 @@ const stage = defineStage({
       send: (partition, messages) => send(TOPICS.raw, partition, messages),
     });
     let saves = checkpoint?.nextOffset ?? 0;
-    const save = (position: number, done: boolean): Promise<void> => {
+    const save = async (position: number, done: boolean): Promise<void> => {
+      await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
       captures[hash] = { position, done, again: kept.again, numbers: resumed.numbers };
-      return log.save("ingest", 0, { epoch, nextOffset: ++saves, state: JSON.stringify(captures) });
+      await log.save("ingest", 0, { epoch, nextOffset: ++saves, state: JSON.stringify(captures) });
     };
     const kinds: Record<string, number> = {};
     let [lines, ticks, saved, position] = [0, 0, 0, kept.position];

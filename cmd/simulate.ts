@@ -79,10 +79,11 @@ const stage = defineStage({
         truth.add({ topic: TOPICS.raw, partition, offset: first + i, ...message.truth, ...opened });
       });
     };
-    const save = (): Promise<void> => {
+    const save = async (): Promise<void> => {
+      await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
       const state: Kept = { seed, symbols, market: market.state(), numbers: resumed.numbers };
       const nextOffset = resumed.numbers.reduce((sum, n) => sum + n, 0);
-      return log.save(PRODUCER, 0, { epoch, nextOffset, state: JSON.stringify(state) });
+      await log.save(PRODUCER, 0, { epoch, nextOffset, state: JSON.stringify(state) });
     };
 
     if (kept === null) {
