@@ -14,6 +14,7 @@ for (const { name, main, workers } of jobs) {
   const args = [
     "compile",
     "-A",
+    "--exclude-unused-npm",
     "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=32",
     ...includes,
     "--output",
