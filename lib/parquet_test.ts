@@ -1,4 +1,5 @@
 import assert from "@std/assert";
+import { interpreterWithPyarrow } from "../testdata/pyarrow.ts";
 import fc from "fast-check";
 import { canonical } from "./decimal.ts";
 import { Draft, query, read, warm, wasmPath, write } from "./parquet.ts";
@@ -272,21 +273,6 @@ for table in os.listdir(sys.argv[1]):
     found[table] = {"types": {f.name: str(f.type) for f in data.schema}, "rows": rows}
 print(json.dumps(found))
 `;
-
-/** An interpreter that has pyarrow: the one that TAPEDECK_PYTHON names, else python3; null when it has not. */
-async function interpreterWithPyarrow(): Promise<string | null> {
-  const name = Deno.env.get("TAPEDECK_PYTHON") ?? "python3";
-  try {
-    const { success } = await new Deno.Command(name, { args: ["-c", "import pyarrow"], stderr: "null" }).output();
-    if (success) return name;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  console.log(
-    `pyarrow as a witness is skipped: ${name} has no pyarrow, TAPEDECK_PYTHON must name an interpreter that has`,
-  );
-  return null;
-}
 
 /** In a folder whose name an engine could take for a pattern. */
 async function inFile(bytes: Uint8Array, use: (path: string) => Promise<void>): Promise<void> {

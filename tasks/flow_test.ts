@@ -4,50 +4,9 @@
 import assert from "@std/assert";
 import audit from "../cmd/audit.ts";
 import simulate from "../cmd/simulate.ts";
-import sinkCold from "../cmd/sink-cold.ts";
-import sinkHot from "../cmd/sink-hot.ts";
-import validate from "../cmd/validate.ts";
-import { COMMON, readFlags } from "../lib/flag.ts";
 import { MESSAGE_BYTES_MAX, openTransport } from "../lib/transport.ts";
-import { type Outcome, perform, type Setting, type Stage } from "../lib/stage.ts";
-
-const never = new AbortController().signal;
-const at_once = AbortSignal.abort();
-
-/** Where a flow lies; embedded unless it says otherwise. */
-const places = new Map<string, { readonly transport: string; readonly hot: string }>();
-
-async function run(stage: Stage, data: string, ...args: string[]): Promise<Outcome> {
-  const values = readFlags({ ...stage.flags, ...COMMON }, args, () => undefined);
-  const setting: Setting = {
-    transport: `log:${data}/log?fsync=never`,
-    to: null,
-    hot: `sqlite:${data}/hot.db`,
-    ...places.get(data),
-    lake: `file:${data}/lake`,
-    partitions: 2,
-    create: true,
-    retryForMs: 0,
-    values,
-    env: {},
-  };
-  return await perform(stage, setting, () => {}, never, at_once);
-}
-
-async function flow(data: string): Promise<void> {
-  await run(validate, data);
-  await run(sinkHot, data);
-  await run(sinkCold, data, "--unit-rows", "1000");
-}
-
-async function withData(use: (data: string) => Promise<void>): Promise<void> {
-  const data = await Deno.makeTempDir();
-  try {
-    await use(data);
-  } finally {
-    await Deno.remove(data, { recursive: true });
-  }
-}
+import type { Outcome } from "../lib/stage.ts";
+import { flow, places, run, withData } from "../testdata/flow.ts";
 
 const findingsOf = (outcome: Outcome) =>
   (outcome.findings ?? []) as { finding: string; place: string; first: number; last: number; detail: string }[];
