@@ -115,11 +115,6 @@ export class Cursor {
     return true;
   }
 
-  /** Makes durable what was read; segments before this one were synced when it was begun. */
-  async sync(): Promise<void> {
-    await this.#file?.syncData();
-  }
-
   close(): void {
     this.#file?.close();
     this.#file = null;

@@ -3,11 +3,12 @@
  * function of the log alone: no clock, no chance, and all that it remembers is in its state, which is bounded.
  *
  * **In** records of `ticks.raw` in the order of their offset, **Out** the texts for `ticks.valid` and `ticks.rejected`.
- * **Knows** `rule`, `sequence`, `register`, `reading`, `tick`, `transport`, `failure`.
+ * **Knows** `rule`, `sequence`, `register`, `reading`, `codec`, `tick`, `transport`, `failure`.
  */
 import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
-import { bytesOf, DEPTH_MAX, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
+import { bytesOf } from "./codec.ts";
+import { DEPTH_MAX, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
 import { Register, SavedRegister } from "./register.ts";
 import {
   Control,

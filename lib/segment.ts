@@ -6,12 +6,13 @@
  * `crc` is the CRC-32 of every byte of the line after its own field; `value` is the message as it came, or `base64`
  * stands in its place where the message is not one valid JSON line; `producer` and `control` stand before it when given.
  * **In** messages or bytes, **Out** bytes or records.
- * **Knows** `transport`, `failure`.
+ * **Knows** `codec`, `transport`, `failure`.
  */
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
-import { Misuse, Refusal } from "./failure.ts";
-import { type LogRecord, type Message, MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
+import { bytesOf } from "./codec.ts";
+import { Refusal } from "./failure.ts";
+import type { LogRecord, Message } from "./transport.ts";
 
 /** Bytes before the part of the line that the checksum covers: `{"crc":"xxxxxxxx",`. */
 const COVERED_FROM = 18;
@@ -54,14 +55,14 @@ export class Lines {
 
   /**
    * The lines of messages that get the offsets from `first` on; valid until the next call.
-   * @throws {Misuse} for a message over the bound, {TypeError} for text with a line break
+   * @throws {TypeError} for text with a line break
    */
-  encode(messages: readonly Message[], first: number, bytesMax = MESSAGE_BYTES_MAX): Uint8Array {
+  encode(messages: readonly Message[], first: number): Uint8Array {
     this.#length = 0;
     // A few dozen lines at a time: one text of all of them would keep the collector busy, one at a time the encoder.
     let text = "";
     for (let i = 0; i < messages.length; i++) {
-      text += lineOf(messages[i]!, first + i, bytesMax);
+      text += lineOf(messages[i]!, first + i);
       if (i % LINES_AT_ONCE < LINES_AT_ONCE - 1) continue;
       this.#add(text);
       text = "";
@@ -95,25 +96,14 @@ export class Lines {
   }
 }
 
-function lineOf({ key, value, producer, control }: Message, offset: number, bytesMax: number): string {
-  if (value.length * 3 > bytesMax) checkSize(value, bytesMax);
+function lineOf({ key, value, producer, control }: Message, offset: number): string {
   let text = BLANK + offset + ',"key":' + (key === null ? "null" : keyText(key));
   if (producer !== undefined) {
     text += ',"producer":[' + keyText(producer.id) + "," + producer.epoch + "," + producer.number + "]";
   }
   if (control) text += ',"control":true';
   return text +
-    (typeof value === "string"
-      ? VALUE + value + "}\n"
-      : ',"base64":"' + Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64") + '"}\n');
-}
-
-/** A UTF-16 unit has at most three bytes, so that only long texts are measured. */
-function checkSize(value: Value, bytesMax: number): void {
-  const bytes = Buffer.byteLength(value);
-  if (bytes > bytesMax) {
-    throw new Misuse(`Cannot append message: it has ${bytes} bytes, must have at most ${bytesMax}`);
-  }
+    (typeof value === "string" ? VALUE + value + "}\n" : ',"base64":"' + bytesOf(value).toString("base64") + '"}\n');
 }
 
 /** Interned keys, so that a record's key does not keep the chunk alive that it was cut from. */

@@ -2,8 +2,9 @@
  * Appends to a partition of the embedded log, together with the writers of other processes: under the partition's
  * advisory lock, whose holder alone cuts a torn tail and begins new segments.
  *
- * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `transport`, `failure`, `world`.
+ * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `codec`, `transport`, `failure`, `world`.
  */
+import { sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
 import { BASE_DIGITS, notedBase, readFully, segmentsOf, syncFolder, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
@@ -30,7 +31,6 @@ export class Writer {
   #base = -1;
   #size = 0;
   #next = 0;
-  #unsynced = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(folder: string, place: string, bytesMax: number, policy: Policy, world: World) {
@@ -43,12 +43,16 @@ export class Writer {
   }
 
   async append(messages: readonly Message[]): Promise<{ first: number; next: number }> {
+    // A UTF-16 unit has at most three bytes, so that only long texts are measured.
+    for (const { value } of messages) {
+      if (value.length * 3 > this.#bytesMax) sizeOf(value, this.#place, this.#bytesMax);
+    }
     if (!this.#lock.tryLockSync(true)) await this.#lock.lock(true);
     let first: number;
     try {
       this.#catchUp();
       first = this.#next;
-      const bytes = this.#lines.encode(messages, first, this.#bytesMax);
+      const bytes = this.#lines.encode(messages, first);
       if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
       try {
         writeAll(this.#file!, bytes);
@@ -61,9 +65,8 @@ export class Writer {
     } finally {
       this.#lock.unlockSync();
     }
-    this.#unsynced = true;
-    if (this.#policy === "batch") await this.sync();
-    else if (this.#policy === "interval") this.#timer ??= setTimeout(() => this.sync(), FSYNC_INTERVAL_MS);
+    if (this.#policy === "batch") await this.#sync();
+    else if (this.#policy === "interval") this.#timer ??= setTimeout(() => this.#sync(), FSYNC_INTERVAL_MS);
     return { first, next: first + messages.length };
   }
 
@@ -137,16 +140,14 @@ export class Writer {
   }
 
   /** Makes durable what was appended. */
-  async sync(): Promise<void> {
+  async #sync(): Promise<void> {
     this.#timer = undefined;
-    if (!this.#unsynced) return;
-    this.#unsynced = false;
-    await this.#file!.syncData();
+    await this.#file?.syncData();
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.sync();
+    await this.#sync();
     this.#file?.close();
     this.#lock.close();
   }

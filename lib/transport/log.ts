@@ -79,8 +79,6 @@ class Log implements Transport {
   readonly #world: World;
   readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
-  /** Cursors of the partitions that are being received, for their sync. */
-  readonly #cursors = new Map<string, Cursor>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
   #noting: ReturnType<typeof setTimeout> | undefined;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
@@ -158,9 +156,7 @@ class Log implements Transport {
   }
 
   sync(topic: string, partition: number): Promise<void> {
-    const place = `${topic}/${partition}`;
-    const open = this.#writers.get(place) ?? this.#cursors.get(place);
-    return open ? open.sync() : syncPartition(this.#folder(topic, partition));
+    return syncPartition(this.#folder(topic, partition));
   }
 
   async *read(
@@ -210,7 +206,6 @@ class Log implements Transport {
         for (const name of left) {
           cursors.get(name)?.close();
           cursors.delete(name);
-          this.#cursors.delete(name);
         }
         for (const name of taken) {
           const seat = seats.find((s) => s.name === name)!;
@@ -224,7 +219,6 @@ class Log implements Transport {
             lookedAt: this.#world.now(),
           });
           cursors.set(name, cursor);
-          this.#cursors.set(name, cursor);
         }
         waker.membership = false;
         const list = [...cursors.values()];
@@ -263,10 +257,7 @@ class Log implements Transport {
       drain?.removeEventListener("abort", snapshot);
       waker.close();
       await this.#writeNoted();
-      for (const [name, cursor] of cursors) {
-        cursor.close();
-        this.#cursors.delete(name);
-      }
+      for (const cursor of cursors.values()) cursor.close();
       member.leave();
     }
   }
