@@ -83,6 +83,78 @@ export function unscaled(text: string, scale: number): bigint {
   return BigInt((point < 0 ? text : text.slice(0, point)) + kept.padEnd(scale, "0"));
 }
 
+/**
+ * Writes the unscaled integer of `text` at {@linkcode FRACTION_DIGITS_MAX} digits after the point into four words from
+ * `at` on: 128 bits in two's complement, the lowest word first, as columnar formats hold a `DECIMAL(38,12)`.
+ * False, and whatever stands there, where `text` is no plain decimal or does not fit.
+ */
+export function putUnscaled(text: string, words: Uint32Array, at: number): boolean {
+  const end = text.length;
+  const start = text.charCodeAt(0) === 45 ? 1 : 0;
+  let i = start, whole = 0, fraction = 0, places = 0;
+  for (; i < end; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit === -2) break;
+    if (!(digit >= 0 && digit <= 9)) return false;
+    whole = whole * 10 + digit;
+  }
+  const digits = i - start;
+  if (digits === 0 || digits > 1 && text.charCodeAt(start) === 48 || i === end - 1) return false;
+  if (digits > EXACT_DIGITS) return putWide(text, words, at);
+  for (i++; i < end; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (!(digit >= 0 && digit <= 9)) return false;
+    if (places < FRACTION_DIGITS_MAX) {
+      fraction = fraction * 10 + digit;
+      places++;
+    } else if (digit !== 0) return false;
+  }
+  fraction *= POWERS[FRACTION_DIGITS_MAX - places]!;
+  if (whole < 9_007) putLimbs(words, at, whole * 1e12 + fraction, 0, 0);
+  else {
+    // 10^12 is 5^12 times 2^12, and 25 bits times 5^12 are exact: whole = (upper · 2^25 + lower).
+    const upper = Math.floor(whole / 2 ** 25) * 5 ** 12, lower = whole % 2 ** 25 * 5 ** 12;
+    putLimbs(
+      words,
+      at,
+      lower % 2 ** 20 * 2 ** 12 + fraction,
+      Math.floor(lower / 2 ** 20) + upper % 2 ** 27 * 2 ** 5,
+      Math.floor(upper / 2 ** 27),
+    );
+  }
+  if (start === 1) negate(words, at);
+  return true;
+}
+
+/** Writes `low + middle · 2^32 + high · 2^64`; each is below 2^53. */
+function putLimbs(words: Uint32Array, at: number, low: number, middle: number, high: number): void {
+  const second = middle + Math.floor(low / 2 ** 32);
+  const third = high + Math.floor(second / 2 ** 32);
+  words[at] = low;
+  words[at + 1] = second;
+  words[at + 2] = third;
+  words[at + 3] = Math.floor(third / 2 ** 32);
+}
+
+function negate(words: Uint32Array, at: number): void {
+  let carry = 1;
+  for (let i = at; i < at + 4; i++) {
+    const sum = (~words[i]! >>> 0) + carry;
+    words[i] = sum;
+    carry = sum > 0xffffffff ? 1 : 0;
+  }
+}
+
+function putWide(text: string, words: Uint32Array, at: number): boolean {
+  if (!isDecimal(text) || !fits(text)) return false;
+  let rest = unscaled(text, FRACTION_DIGITS_MAX);
+  for (let i = at; i < at + 4; i++) {
+    words[i] = Number(BigInt.asUintN(32, rest));
+    rest >>= 32n;
+  }
+  return true;
+}
+
 /** The canonical text of an unscaled integer; the inverse of {@linkcode unscaled}. */
 export function scaled(value: bigint, scale: number): string {
   if (scale === 0) return value.toString();

@@ -11,6 +11,7 @@ import {
   isDecimal,
   multiply,
   onGrid,
+  putUnscaled,
   scaled,
   scaleOf,
   sign,
@@ -54,6 +55,34 @@ const law = (name: string, property: fc.IRawProperty<unknown>) =>
     ...options,
     fn: () => fc.assert(property as fc.IRawProperty<unknown>, { numRuns: 2_000, seed: 7 }),
   });
+
+law(
+  "putUnscaled writes what unscaled gives, in 128 bits, and takes what fits alone",
+  fc.property(
+    fc.oneof(
+      decimal,
+      fc.string({ unit: fc.constantFrom(..."-+.0123e ") }),
+      fc.constantFrom(
+        "9006.999999999999",
+        "9007",
+        "-9007.000000000001",
+        "999999999999999.999999999999",
+        "-0",
+        "1.",
+        ".5",
+      ),
+    ),
+    (text) => {
+      const words = new Uint32Array(6).fill(7);
+      const put = putUnscaled(text, words, 1);
+      assert.equal(put, isDecimal(text) && fits(text), text);
+      assert.deepEqual([words[0], words[5]], [7, 7]);
+      if (!put) return;
+      const value = [...words.slice(1, 5)].reduceRight((high, word) => (high << 32n) + BigInt(word), 0n);
+      assert.equal(BigInt.asIntN(128, value), unscaled(text, 12), text);
+    },
+  ),
+);
 
 law(
   "isDecimal is its pattern",

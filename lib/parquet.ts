@@ -10,9 +10,10 @@
 import { fileURLToPath } from "node:url";
 import * as zlib from "node:zlib";
 import type { createDuckDB, DuckDBConnection } from "@duckdb/duckdb-wasm/blocking";
+import type * as Arrow from "apache-arrow";
 import { parquetMetadata, parquetRead } from "hyparquet";
 import { canonical, FRACTION_DIGITS_MAX, INTEGER_DIGITS_MAX, scaled } from "./decimal.ts";
-import { type Draft, LINE_BYTES_MAX, NARROW, NULL, QUOTE } from "./parquet/draft.ts";
+import { Decimals, type Draft, Integers, Names, Texts, type Vector } from "./parquet/draft.ts";
 import type { Cell, Column, Kind, Row } from "./table.ts";
 
 export { Draft } from "./parquet/draft.ts";
@@ -38,12 +39,13 @@ interface Engine {
   readonly db: Awaited<ReturnType<typeof createDuckDB>>;
   readonly connection: DuckDBConnection;
   readonly fileProtocol: number;
+  readonly arrow: typeof Arrow;
 }
 let engine: Promise<Engine> | undefined;
 let serial = 0;
 
 async function load(): Promise<Engine> {
-  const duckdb = await import("@duckdb/duckdb-wasm/blocking");
+  const [duckdb, arrow] = await Promise.all([import("@duckdb/duckdb-wasm/blocking"), import("apache-arrow")]);
   // One bundle under both names: whatever the engine believes of its host, it takes the pinned one.
   const bundle = { mainModule: wasmPath(), mainWorker: "" };
   const db = await duckdb.createDuckDB({ mvp: bundle, eh: bundle }, new duckdb.VoidLogger(), duckdb.NODE_RUNTIME);
@@ -51,7 +53,7 @@ async function load(): Promise<Engine> {
   if (db.getVersion() !== ENGINE_VERSION) {
     throw new Error(`Cannot use engine "${db.getVersion()}": is not the tested one, must be ${ENGINE_VERSION}`);
   }
-  return { db, connection: db.connect(), fileProtocol: duckdb.DuckDBDataProtocol.NODE_FS };
+  return { db, connection: db.connect(), fileProtocol: duckdb.DuckDBDataProtocol.NODE_FS, arrow };
 }
 
 /** Loads the engine, some 0.3 s, unless it is loaded. */
@@ -60,71 +62,82 @@ export async function warm(): Promise<void> {
 }
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-const DECIMAL = {
-  narrow: `DECIMAL(${NARROW.integer + NARROW.fraction},${NARROW.fraction})`,
-  wide: `DECIMAL(${INTEGER_DIGITS_MAX + FRACTION_DIGITS_MAX},${FRACTION_DIGITS_MAX})`,
-} as const;
-const typed = (kind: Kind, decimal: string): string =>
-  kind === "decimal" ? decimal : kind === "int" || kind === "time" ? "BIGINT" : "VARCHAR";
 
-/** The columns that a wide decimal is parsed from. */
-const PARTS = [[" upper", "BIGINT"], [" lower", "BIGINT"], [
-  " fraction",
-  `DECIMAL(18,${FRACTION_DIGITS_MAX})`,
-]] as const;
-const isSplit = ({ kind }: Column, width: "narrow" | "wide"): boolean => width === "wide" && kind === "decimal";
-const joined = ({ name }: Column): string =>
-  `CAST(CAST("${name} upper" AS HUGEINT) * 1000000000000000000 + "${name} lower" AS ${DECIMAL.wide}) + CAST("${name} fraction" AS ${DECIMAL.wide})`;
-
-/** What a column is in the file, made of the parsed one; null in all rows when no section has it. */
-function kept({ name, kind }: Column, live: boolean): string {
-  if (kind === "time") return `CAST(make_timestamp("${name}") AS TIMESTAMPTZ) AS "${name}"`;
-  return `CAST(${live ? `"${name}"` : "NULL"} AS ${typed(kind, DECIMAL.wide)}) AS "${name}"`;
+/** A column as Arrow has it. */
+function dataOf(arrow: typeof Arrow, vector: Vector, rows: number): Arrow.Data {
+  const column = { length: rows, ...validity(vector.valid, rows) };
+  if (vector instanceof Integers) {
+    return arrow.makeData({
+      type: new arrow.Int64(),
+      ...column,
+      data: new BigInt64Array(vector.words.buffer, 0, rows),
+    });
+  }
+  if (vector instanceof Decimals) {
+    const type = new arrow.Decimal(FRACTION_DIGITS_MAX, INTEGER_DIGITS_MAX + FRACTION_DIGITS_MAX);
+    return arrow.makeData({ type, ...column, data: vector.words.subarray(0, rows * 4) });
+  }
+  if (vector instanceof Names) {
+    const type = new arrow.Dictionary(new arrow.Utf8(), new arrow.Int32());
+    const dictionary = arrow.vectorFromArray(vector.values, new arrow.Utf8());
+    return arrow.makeData({ type, ...column, data: vector.places.subarray(0, rows), dictionary });
+  }
+  const { ends, bytes } = vector as Texts;
+  const text = { valueOffsets: ends.subarray(0, rows + 1), data: bytes.subarray(0, ends[rows]) };
+  return arrow.makeData({ type: new arrow.Utf8(), ...column, ...text });
 }
+
+/** The bits that say where there is a value; none where there is one in every row. */
+function validity(valid: Uint8Array, rows: number): { nullCount: number; nullBitmap?: Uint8Array } {
+  const nullBitmap = new Uint8Array(Math.ceil(rows / 8));
+  let nullCount = rows;
+  for (let i = 0; i < rows; i++) {
+    if (valid[i] === 0) continue;
+    nullBitmap[i >> 3]! |= 1 << (i & 7);
+    nullCount--;
+  }
+  return nullCount === 0 ? { nullCount } : { nullCount, nullBitmap };
+}
+
+/** The draft as a stream of Arrow, without the columns that are null in every row. */
+function streamOf(arrow: typeof Arrow, { columns, vectors, rows }: Draft): Uint8Array {
+  const named = columns.flatMap(({ name }, i) => {
+    const vector = vectors[i];
+    return vector ? [[name, dataOf(arrow, vector, rows)] as const] : [];
+  });
+  const fields = named.map(([name, { type }]) => new arrow.Field(name, type, true));
+  const children = named.map(([, data]) => data);
+  const struct = arrow.makeData({ type: new arrow.Struct(fields), length: rows, nullCount: 0, children });
+  const schema = new arrow.Schema(fields);
+  return arrow.tableToIPC(new arrow.Table(schema, new arrow.RecordBatch(schema, struct)), "stream");
+}
+
+/** What a column is in the file. */
+function kept({ name, kind }: Column, given: boolean): string {
+  if (!given) return `CAST(NULL AS ${TYPES[kind]}) AS "${name}"`;
+  return kind === "time" ? `CAST(make_timestamp("${name}") AS TIMESTAMPTZ) AS "${name}"` : `"${name}"`;
+}
+const TYPES: Readonly<Record<Kind, string>> = {
+  ...{ int: "BIGINT", time: "TIMESTAMPTZ", name: "VARCHAR", text: "VARCHAR", list: "VARCHAR" },
+  decimal: `DECIMAL(${INTEGER_DIGITS_MAX + FRACTION_DIGITS_MAX},${FRACTION_DIGITS_MAX})`,
+};
 
 /**
  * The bytes of a Parquet file with the draft's rows, at least one.
  * @throws {Error} when the file does not hold as many rows as were given
  */
-export async function write(columns: readonly Column[], partition: number, draft: Draft): Promise<Uint8Array> {
-  const { db, connection } = await (engine ??= load());
-  const live = draft.sections.at(-1)?.live ?? [];
-  // Decimals are widened after the sort, which then moves fewer bytes, unless some rows are wide before it.
-  const decimal = draft.sections.some(({ wide }) => wide.size > 0) ? DECIMAL.wide : DECIMAL.narrow;
-  // A name that the engine wrote to or read from before is not as good as new, so each is used once.
-  const used: string[] = [];
-  const parts: string[] = [];
+export async function write(partition: number, draft: Draft): Promise<Uint8Array> {
+  const { db, connection, arrow } = await (engine ??= load());
+  // A name that the engine wrote to before is not as good as new, so each is used once.
+  const target = `${SANDBOX}d${++serial}.parquet`;
   try {
-    for (const section of draft.sections) {
-      for (const width of ["narrow", "wide"] as const) {
-        if (section[width].size === 0) continue;
-        const name = `${SANDBOX}d${++serial}.tsv`;
-        used.push(name);
-        db.registerFileBuffer(name, section[width].encode());
-        const parsed = columns.filter((_, i) => section.live[i]);
-        const given = columns.filter((_, i) => live[i]).map((column) =>
-          `CAST(${
-            !parsed.includes(column) ? "NULL" : isSplit(column, width) ? joined(column) : `"${column.name}"`
-          } AS ${typed(column.kind, decimal)}) AS "${column.name}"`
-        );
-        const types = parsed.flatMap((column) =>
-          isSplit(column, width)
-            ? PARTS.map(([part, type]) => `'${column.name}${part}': '${type}'`)
-            : [`'${column.name}': '${typed(column.kind, DECIMAL.narrow)}'`]
-        );
-        parts.push(`SELECT ${given.join(", ")} FROM read_csv('${name}', auto_detect=false, parallel=false, header=false,
-          delim='\t', quote='${QUOTE}', escape='${QUOTE}', nullstr='${NULL}', maximum_line_size=${LINE_BYTES_MAX},
-          columns={${types.join(", ")}})`);
-      }
-    }
-    const target = `${SANDBOX}d${++serial}.parquet`;
-    used.push(target);
+    connection.insertArrowFromIPCStream(streamOf(arrow, draft), { name: "draft", create: true });
     // A name that is not registered would be a path on the real disk.
     db.registerFileBuffer(target, new Uint8Array(0));
-    const [first, ...others] = columns;
-    const list = others.map((column, i) => kept(column, live[i + 1] === true)).join(", ");
+    const [first, ...others] = draft.columns;
+    const list = others.map((column, i) => kept(column, draft.vectors[i + 1] !== null)).join(", ");
     connection.query(`COPY (SELECT CAST(${partition} AS INTEGER) AS "${first!.name}", ${list}
-      FROM (SELECT * FROM (${parts.join(" UNION ALL ")}) ORDER BY symbol, event_time, origin))
+      FROM (SELECT * FROM draft ORDER BY symbol, event_time, origin))
       TO '${target}' (FORMAT PARQUET, COMPRESSION ZSTD, ROW_GROUP_SIZE ${GROUP_ROWS})`);
     const bytes = db.copyFileToBuffer(target);
     const rows = Number(parquetMetadata(exactBuffer(bytes)).num_rows);
@@ -133,7 +146,8 @@ export async function write(columns: readonly Column[], partition: number, draft
     }
     return bytes;
   } finally {
-    for (const name of used) db.dropFile(name);
+    connection.query("DROP TABLE IF EXISTS draft");
+    db.dropFile(target);
   }
 }
 

@@ -26,7 +26,7 @@ const quote = (origin: number, sizes: readonly [string, string], symbol?: string
 async function fileOf(table: TableName, rows: readonly Row[]): Promise<Uint8Array> {
   const draft = new Draft(TABLES[table]);
   for (const row of rows) draft.add(row);
-  return await write(TABLES[table], 3, draft);
+  return await write(3, draft);
 }
 async function roundTrip(table: TableName, rows: readonly Row[]): Promise<readonly Row[]> {
   return await read(TABLES[table], await fileOf(table, rows));
@@ -77,6 +77,7 @@ Deno.test(
       "\\N",
       "\\.",
       "\x00",
+      "\x01",
       "\x02",
       "a\x02b",
       "'",
@@ -84,8 +85,12 @@ Deno.test(
       "é😀",
       "=1|",
     ];
-    const text = fc.oneof(fc.constantFrom(...hard), fc.string({ unit: "binary", maxLength: 12 }), fc.constant(null))
-      .filter((value) => value !== "\x01");
+    const text = fc.oneof(
+      fc.constantFrom(...hard),
+      fc.string({ unit: "binary", maxLength: 12 }),
+      fc.string({ unit: "binary", maxLength: 200 }),
+      fc.constant(null),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 60 }), async (pairs) => {
         const rows = pairs.map(([id, detail], i): Row => {
@@ -127,7 +132,7 @@ Deno.test("bytes do not depend on the row at which a column was first used", str
   const a = new Draft(TABLES.quotes), b = new Draft(TABLES.quotes);
   for (const row of [...plain, late]) a.add(row);
   for (const row of [late, ...plain]) b.add(row);
-  assert.equal(sha256(await write(TABLES.quotes, 3, a)), sha256(await write(TABLES.quotes, 3, b)));
+  assert.equal(sha256(await write(3, a)), sha256(await write(3, b)));
 });
 
 Deno.test("a cell that would not come back as it is, is refused and leaves the draft as it was", strict, async () => {
@@ -143,18 +148,19 @@ Deno.test("a cell that would not come back as it is, is refused and leaves the d
     [4, 1.5],
     [4, null],
     [7, 2 ** 53],
-    [8, "\x01"],
     [8, "\ud800"],
+    [8, 5],
+    [3, "\ud800"],
     [3, null],
   ];
   for (const [place, cell] of bad) {
     assert.throws(() => draft.add(good.with(place, cell)), RangeError, `${place}: ${cell}`);
   }
   assert.equal(draft.rows, 1);
-  assert.deepEqual(await read(TABLES.quotes, await write(TABLES.quotes, 3, draft)), [good]);
+  assert.deepEqual(await read(TABLES.quotes, await write(3, draft)), [good]);
 });
 
-Deno.test("a line of a full book of ten thousand levels a side fits", strict, async () => {
+Deno.test("the row of a full book of ten thousand levels a side fits", strict, async () => {
   const side = JSON.stringify(
     Array.from({ length: 10_000 }, (_, i) => [`${60_000 + i}.12345678`, `${i}.123456789012`]),
   );
@@ -162,11 +168,12 @@ Deno.test("a line of a full book of ten thousand levels a side fits", strict, as
   assert.deepEqual(await roundTrip("books", rows), rows);
 });
 
-Deno.test("a draft that promises other rows than the file holds is an error", strict, async () => {
+Deno.test("a file that does not hold as many rows as the draft is an error", strict, async () => {
   const draft = new Draft(TABLES.quotes);
   draft.add(quote(1, ["1", "1"]));
-  draft.rows++;
-  await assert.rejects(write(TABLES.quotes, 3, draft), /holds 1 rows, must hold 2/);
+  let asked = 0;
+  Object.defineProperty(draft, "rows", { get: () => 1 + Math.min(asked++, 1) });
+  await assert.rejects(write(3, draft), /holds 1 rows, must hold 2/);
 });
 
 Deno.test("the witness refuses a file of another table", strict, async () => {

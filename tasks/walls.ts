@@ -97,6 +97,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "postgres": "lib/hot/postgres.ts",
   "node:sqlite": "lib/hot/sqlite.ts",
   "@duckdb/duckdb-wasm": "lib/parquet",
+  "apache-arrow": "lib/parquet",
   "hyparquet": "lib/parquet",
   "prom-client": "lib/meter.ts",
 };

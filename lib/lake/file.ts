@@ -172,7 +172,7 @@ class FileLake implements Lake {
     const files: LakeFile[] = [];
     try {
       for (const { table, date, draft } of sheet.drafts()) {
-        const bytes = await write(TABLES[table], held.partition, draft);
+        const bytes = await write(held.partition, draft);
         const path = pathOf(table, date, name, first, last);
         await place(this.root, path, bytes, `_tmp/${name}-${epoch}-${++this.#temporaries}.tmp`);
         files.push({ table, date, path, rows: draft.rows, bytes: bytes.length, sha256: sha256(bytes) });

@@ -1,120 +1,62 @@
 /**
- * The rows of one Parquet file in the making, held as the tab-separated text that the engine will parse: compact, exact,
- * and judged cell by cell, since the engine rounds and guesses where text is not what its column says.
+ * The rows of one Parquet file in the making, held as the columns that the engine takes as they are: compact, exact, and
+ * judged cell by cell, since nobody looks at a value again.
  *
- * Nulls are `\x01`; text with control characters is quoted by `\x02`, so that JSON and quotation marks travel bare.
- * **In** rows of one table and partition, **Out** text.
+ * A decimal is the unscaled integer of 128 bits that the file will have, a name is a place in its column's list.
+ * **In** rows of one table and partition, **Out** columns.
  * **Knows** `table`, `decimal`.
  */
-import { fits, isDecimal } from "../decimal.ts";
+import { putUnscaled } from "../decimal.ts";
 import type { Cell, Column, Kind, Row } from "../table.ts";
 
-/** Stands for null. */
-export const NULL = "\x01";
-/** Opens and closes a quoted cell, doubled inside. */
-export const QUOTE = "\x02";
-/** Digits before and after the point that the engine parses fast, as DECIMAL(18,8); wider costs ten times as much. */
-export const NARROW = { integer: 10, fraction: 8 } as const;
-/** Bytes that a line may have; a message may have 1 MiB. */
-export const LINE_BYTES_MAX = 4 << 20;
-// Text needs quotes when it holds a control character; a surrogate may be a lone one, which UTF-8 cannot hold.
-// deno-lint-ignore no-control-regex
-const SUSPECT = /[\x00-\x1f\ud800-\udfff]/;
-const CHUNK_CHARS = 1 << 16;
-
-/** Rows that write the same columns; the others were null in all rows so far. */
-export interface Section {
-  /** By the column's place, whether the text has it. The first column, the partition, is never in the text. */
-  readonly live: readonly boolean[];
-  /** Rows whose decimals are all narrow. */
-  readonly narrow: Text;
-  /** The other rows, each decimal in the three cells of {@linkcode parts}. */
-  readonly wide: Text;
-}
+const ROWS_AT_FIRST = 1_024;
+const TEXT_BYTES_AT_FIRST = 1 << 14;
+/** A UTF-16 unit needs at most so many bytes. */
+const UNIT_BYTES_MAX = 3;
+/** Shorter texts are copied unit by unit, which is faster than a call. */
+const SHORT = 48;
 
 /** The rows of one file in the making. */
 export class Draft {
   rows = 0;
-  /** Characters of text so far. */
+  /** Bytes that the rows need; the same rows give the same size. */
   size = 0;
-  /** Each section has all columns of the one before, and at least one more. */
-  readonly sections: Section[] = [];
-  readonly #columns: readonly Column[];
+  readonly columns: readonly Column[];
+  /** By the column's place, null while it was null in all rows. The first, the partition, is the same in all of them. */
+  readonly vectors: (Vector | null)[];
+  #capacity = ROWS_AT_FIRST;
 
   constructor(columns: readonly Column[]) {
-    this.#columns = columns;
+    this.columns = columns;
+    this.vectors = columns.map(() => null);
   }
 
   /** @throws {RangeError} when a cell is not of its column's kind, or would not come back as it is */
   add(row: Row): void {
-    const columns = this.#columns;
-    let section = this.sections.at(-1) ?? this.#open(row, []);
-    let line = "";
-    let narrow = true;
-    for (let i = 1; i < columns.length; i++) {
-      const column = columns[i]!, cell = row[i];
-      if (!section.live[i]) {
-        if (cell === null && column.nullable) continue;
-        // Nobody has seen the line yet: begin it again where it may have this column.
-        section = this.#open(row, section.live);
-        line = "";
-        i = 0;
+    if (this.rows === this.#capacity) this.#grow();
+    let size = 0;
+    for (let i = 1; i < this.columns.length; i++) {
+      const cell = row[i];
+      let vector = this.vectors[i]!;
+      if (cell === null && this.columns[i]!.nullable) {
+        if (vector !== null) vector.skip(this.rows);
         continue;
       }
-      if (line !== "") line += "\t";
-      if (cell === null && column.nullable) line += NULL;
-      else if (typeof cell === "number" && INTEGRAL.has(column.kind) && Number.isSafeInteger(cell)) line += cell;
-      else if (typeof cell !== "string" || INTEGRAL.has(column.kind)) throw misfit(column, cell);
-      else if (column.kind !== "decimal") line += SUSPECT.test(cell) ? quoted(column, cell) : cell;
-      else if (!isDecimal(cell)) throw misfit(column, cell);
-      else {
-        if (!fits(cell, NARROW.integer, NARROW.fraction)) {
-          if (!fits(cell)) throw misfit(column, cell);
-          narrow = false;
-        }
-        line += cell;
-      }
+      if (vector === null) this.vectors[i] = vector = new VECTORS[this.columns[i]!.kind](this.#capacity);
+      const bytes = cell === undefined || cell === null ? 0 : vector.put(this.rows, cell);
+      // A refused row stays beyond the last one, where the next overwrites it.
+      if (bytes === 0) throw misfit(this.columns[i]!, cell);
+      size += bytes;
     }
-    line = (narrow ? line : this.#widened(line, section.live)) + "\n";
-    (narrow ? section.narrow : section.wide).add(line);
     this.rows++;
-    this.size += line.length;
+    this.size += size;
   }
 
-  /** The line with every decimal in parts. A cell before a decimal may be quoted and hold a tab, but no quote mark bare. */
-  #widened(line: string, live: readonly boolean[]): string {
-    const columns = this.#columns.filter((_, i) => live[i]);
-    const cells = line.match(CELLS)!;
-    return columns.map(({ kind }, i) => kind === "decimal" ? parts(cells[i]!) : cells[i]!).join("\t");
-  }
-
-  #open(row: Row, before: readonly boolean[]): Section {
-    const live = this.#columns.map(({ nullable }, i) => i > 0 && (before[i] || !nullable || row[i] !== null));
-    const section = { live, narrow: new Text(), wide: new Text() };
-    this.sections.push(section);
-    return section;
+  #grow(): void {
+    this.#capacity *= 2;
+    for (const vector of this.vectors) vector?.grow(this.#capacity);
   }
 }
-// deno-lint-ignore no-control-regex
-const CELLS = /(?<=^|\t)(?:\x02(?:[^\x02]|\x02\x02)*\x02|[^\t]*)(?=\t|$)/g;
-
-/**
- * A decimal as the engine parses it fast however wide it is: digits above 10^18, digits below, and the fraction.
- * All carry the sign; a null is three nulls.
- */
-export function parts(cell: string): string {
-  if (cell === NULL) return `${NULL}\t${NULL}\t${NULL}`;
-  const minus = cell.startsWith("-") ? "-" : "";
-  const point = cell.indexOf(".");
-  const integer = cell.slice(minus.length, point < 0 ? undefined : point);
-  const fraction = point < 0 ? "0" : cell.slice(point + 1);
-  return `${minus}${integer.slice(0, -LOWER_DIGITS) || "0"}\t${minus}${
-    integer.slice(-LOWER_DIGITS)
-  }\t${minus}0.${fraction}`;
-}
-const LOWER_DIGITS = 18;
-
-const INTEGRAL: ReadonlySet<Kind> = new Set<Kind>(["int", "time"]);
 
 function misfit(column: Column, cell: Cell | undefined): RangeError {
   return new RangeError(
@@ -124,40 +66,151 @@ function misfit(column: Column, cell: Cell | undefined): RangeError {
   );
 }
 
-function quoted(column: Column, cell: string): string {
-  // The engine reads a quoted null mark as null too.
-  if (!cell.isWellFormed() || cell === NULL) throw misfit(column, cell);
-  return QUOTE + cell.replaceAll(QUOTE, QUOTE + QUOTE) + QUOTE;
+/** The values of one column. */
+export abstract class Vector {
+  /** By row, whether there is a value; what stands in a null's place means nothing. */
+  valid: Uint8Array<ArrayBuffer>;
+
+  constructor(capacity: number) {
+    this.valid = new Uint8Array(capacity);
+  }
+  /** Writes a row's value and gives the bytes it needs; 0 where it would not come back as it is. */
+  abstract put(row: number, cell: string | number): number;
+  /** Writes a row's null. */
+  skip(row: number): void {
+    this.valid[row] = 0;
+  }
+  grow(capacity: number): void {
+    this.valid = grown(this.valid, capacity);
+  }
 }
 
-/** Text that grows by lines and rests as bytes: a string of a million joined pieces would weigh ten times as much. */
-export class Text {
-  /** Characters so far. */
-  size = 0;
-  readonly #chunks: Uint8Array[] = [];
-  #open = "";
+/** Little-endian integers of several 32-bit words. */
+export abstract class Words extends Vector {
+  abstract readonly width: number;
+  abstract words: Uint32Array<ArrayBuffer>;
 
-  add(line: string): void {
-    this.size += line.length;
-    this.#open += line;
-    if (this.#open.length >= CHUNK_CHARS) this.#close();
+  override grow(capacity: number): void {
+    super.grow(capacity);
+    this.words = grown(this.words, capacity * this.width);
   }
+}
 
-  #close(): void {
-    this.#chunks.push(encoder.encode(this.#open));
-    this.#open = "";
+/** Safe integers in 64 bits. */
+export class Integers extends Words {
+  readonly width = 2;
+  words: Uint32Array<ArrayBuffer>;
+
+  constructor(capacity: number) {
+    super(capacity);
+    this.words = new Uint32Array(capacity * 2);
   }
+  put(row: number, cell: string | number): number {
+    if (!Number.isSafeInteger(cell)) return 0;
+    this.words[row * 2] = cell as number;
+    this.words[row * 2 + 1] = Math.floor(cell as number / 2 ** 32);
+    this.valid[row] = 1;
+    return 8;
+  }
+}
 
-  encode(): Uint8Array {
-    if (this.#open !== "") this.#close();
-    if (this.#chunks.length === 1) return this.#chunks[0]!;
-    const bytes = new Uint8Array(this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
+/** Decimals of 38 digits, 12 of them after the point, in 128 bits. */
+export class Decimals extends Words {
+  readonly width = 4;
+  words: Uint32Array<ArrayBuffer>;
+
+  constructor(capacity: number) {
+    super(capacity);
+    this.words = new Uint32Array(capacity * 4);
+  }
+  put(row: number, cell: string | number): number {
+    if (typeof cell !== "string" || !putUnscaled(cell, this.words, row * 4)) return 0;
+    this.valid[row] = 1;
+    return 16;
+  }
+}
+
+/** Texts of which there are few. */
+export class Names extends Vector {
+  places: Int32Array<ArrayBuffer>;
+  readonly #placeOf = new Map<string, number>();
+
+  constructor(capacity: number) {
+    super(capacity);
+    this.places = new Int32Array(capacity);
+  }
+  /** In the order in which they came. */
+  get values(): string[] {
+    return [...this.#placeOf.keys()];
+  }
+  put(row: number, cell: string | number): number {
+    if (typeof cell !== "string") return 0;
+    let place = this.#placeOf.get(cell);
+    if (place === undefined) {
+      if (!cell.isWellFormed()) return 0;
+      this.#placeOf.set(cell, place = this.#placeOf.size);
     }
-    return bytes;
+    this.places[row] = place;
+    this.valid[row] = 1;
+    return 4;
+  }
+  override grow(capacity: number): void {
+    super.grow(capacity);
+    this.places = grown(this.places, capacity);
+  }
+}
+
+/** UTF-8 bytes one after another; those of a row lie between its place in `ends` and the next. */
+export class Texts extends Vector {
+  ends: Int32Array<ArrayBuffer>;
+  bytes = new Uint8Array(TEXT_BYTES_AT_FIRST);
+
+  constructor(capacity: number) {
+    super(capacity);
+    this.ends = new Int32Array(capacity + 1);
+  }
+  put(row: number, cell: string | number): number {
+    if (typeof cell !== "string") return 0;
+    const from = this.ends[row]!;
+    const wanted = from + cell.length * UNIT_BYTES_MAX;
+    if (wanted > this.bytes.length) this.bytes = grown(this.bytes, 2 * wanted);
+    let length = cell.length < SHORT ? copyAscii(cell, this.bytes, from) : -1;
+    if (length < 0) {
+      // A lone surrogate has no bytes.
+      if (!cell.isWellFormed()) return 0;
+      length = encoder.encodeInto(cell, this.bytes.subarray(from)).written;
+    }
+    this.ends[row + 1] = from + length;
+    this.valid[row] = 1;
+    return 4 + length;
+  }
+  override skip(row: number): void {
+    super.skip(row);
+    this.ends[row + 1] = this.ends[row]!;
+  }
+  override grow(capacity: number): void {
+    super.grow(capacity);
+    this.ends = grown(this.ends, capacity + 1);
   }
 }
 const encoder = new TextEncoder();
+
+/** Copies a text and gives its length; -1 when it is not all ASCII. */
+function copyAscii(text: string, into: Uint8Array, at: number): number {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 127) return -1;
+    into[at + i] = unit;
+  }
+  return text.length;
+}
+
+const VECTORS: Readonly<Record<Kind, new (capacity: number) => Vector>> = {
+  ...{ int: Integers, time: Integers, decimal: Decimals, name: Names, text: Texts, list: Texts },
+};
+
+function grown<A extends Uint8Array | Int32Array | Uint32Array>(array: A, length: number): A {
+  const larger = new (array.constructor as new (length: number) => A)(length);
+  larger.set(array);
+  return larger;
+}
