@@ -23,6 +23,8 @@ const APPLICATION_ID = 0x54415045;
 const BUSY_MS = 10_000;
 /** Rows of one INSERT: a half more rows a second than one by one, and no fewer than 32 or 64. */
 const INSERT_ROWS = 16;
+/** Statements that are kept ready. */
+const INSERTS_MAX = 200;
 const CHUNK_ROWS = 10_000;
 
 /** Opens or creates the file. @throws {Misuse} when it cannot be a hot store @throws {Refusal} when a newer one */
@@ -50,7 +52,7 @@ class SqliteHot implements Hot {
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #world: World;
-  readonly #inserts = new Map<HotTable, { readonly many: StatementSync; readonly one: StatementSync }>();
+  readonly #inserts = new Map<string, StatementSync>();
   readonly #zones = new Map<HotTable, ZoneMap>();
 
   constructor(db: DatabaseSync, path: string, world: World) {
@@ -140,25 +142,40 @@ class SqliteHot implements Hot {
   /** @throws {Refusal} when a row does not have the table's width, since cells would slide into the next row */
   #insert(table: HotTable, rows: readonly Row[]): void {
     const width = HOT_TABLES[table].length;
-    const { many, one } = this.#insertsOf(table);
-    const whole = rows.length - rows.length % INSERT_ROWS;
-    let cells: Cell[] = [];
-    for (let i = 0; i < rows.length; i++) {
-      const row = rows[i]!;
-      if (row.length !== width) {
-        throw new Refusal(
-          `Cannot store row of "${table}", origin ${row[1]}: has ${row.length} cells, must have ${width}`,
-        );
+    for (let from = 0; from < rows.length; from += INSERT_ROWS) {
+      const some = rows.slice(from, from + INSERT_ROWS);
+      // A column that is null in all of them is left out: half of a quote's columns mostly are.
+      let given = 0;
+      for (const row of some) {
+        if (row.length !== width) {
+          throw new Refusal(
+            `Cannot store row of "${table}", origin ${row[1]}: has ${row.length} cells, must have ${width}`,
+          );
+        }
+        for (let c = 0; c < width; c++) if (row[c] !== null) given |= 1 << c;
       }
-      if (i >= whole) {
-        one.run(...row);
-        continue;
-      }
-      for (let c = 0; c < width; c++) cells.push(row[c]!);
-      if (cells.length < width * INSERT_ROWS) continue;
-      many.run(...cells);
-      cells = [];
+      const cells: Cell[] = [];
+      for (const row of some) for (let c = 0; c < width; c++) if ((given >> c & 1) === 1) cells.push(row[c]!);
+      this.#insertOf(table, given, some.length).run(...cells);
     }
+  }
+
+  /** The statement for some rows whose `given` columns, a bit each, are not all null. */
+  #insertOf(table: HotTable, given: number, rows: number): StatementSync {
+    const name = `${table} ${given} ${rows}`;
+    let statement = this.#inserts.get(name);
+    if (statement === undefined) {
+      const columns = HOT_TABLES[table].filter((_, c) => (given >> c & 1) === 1);
+      const row = `(${columns.map(() => "?").join(", ")})`;
+      // OR FAIL: the transaction is rolled back whole anyway, and a statement that need not undo itself keeps no journal
+      // of every index page it touches (440k rows/s against 265k).
+      statement = this.#db.prepare(
+        `insert or fail into ${table} (${columnList(columns)}) values ${Array(rows).fill(row).join(", ")}`,
+      );
+      if (this.#inserts.size >= INSERTS_MAX) this.#inserts.clear();
+      this.#inserts.set(name, statement);
+    }
+    return statement;
   }
 
   #zonesOf(table: HotTable): ZoneMap {
@@ -178,22 +195,6 @@ class SqliteHot implements Hot {
       zone: ({ low, high }) => zone.all(low, high) as { partition: number; first: number; last: number }[],
     });
     this.#zones.set(table, made);
-    return made;
-  }
-
-  #insertsOf(table: HotTable): { readonly many: StatementSync; readonly one: StatementSync } {
-    const kept = this.#inserts.get(table);
-    if (kept !== undefined) return kept;
-    const columns = HOT_TABLES[table];
-    // OR FAIL: the transaction is rolled back whole anyway, and a statement that need not undo itself keeps no journal of
-    // every index page it touches (440k rows/s against 265k).
-    const into = `insert or fail into ${table} (${columnList(columns)}) values `;
-    const row = `(${columns.map(() => "?").join(", ")})`;
-    const made = {
-      many: this.#db.prepare(into + Array(INSERT_ROWS).fill(row).join(", ")),
-      one: this.#db.prepare(into + row),
-    };
-    this.#inserts.set(table, made);
     return made;
   }
 
