@@ -9,7 +9,8 @@ import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
 
 /** A value's bytes; not a copy where the value is bytes. */
 export function bytesOf(value: Value): Buffer {
-  return typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  if (typeof value === "string") return Buffer.from(value);
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
 /**

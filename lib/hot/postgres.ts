@@ -39,8 +39,8 @@ export async function open(url: string, world: World): Promise<Hot> {
 /** One connection to the server. It fails for good when its socket closes: nothing outlives a lost transaction. */
 export interface Link {
   readonly sql: postgres.Sql;
-  /** Runs `COPY … FROM STDIN` and resolves when the server has taken every line. */
-  copy(statement: string, pieces: Iterable<string>): Promise<void>;
+  /** Runs `COPY … FROM STDIN` and resolves when the server has taken every row. */
+  copy(statement: string, pieces: Iterable<Uint8Array>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -230,7 +230,7 @@ function lost(reason: string): Error {
  * The client settles a COPY when it begins, with the stream, and loses what the server says at its end. It settles the
  * same query a second time then, so the query is given new ears in between.
  */
-async function copyIn(sql: postgres.Sql, statement: string, pieces: Iterable<string>): Promise<void> {
+async function copyIn(sql: postgres.Sql, statement: string, pieces: Iterable<Uint8Array>): Promise<void> {
   const query = sql.unsafe(statement);
   const stream = await query.writable();
   const done = new Promise<void>((resolve, reject) => {

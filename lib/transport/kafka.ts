@@ -19,7 +19,7 @@ import {
   type ReceiveOptions,
   type Transport,
 } from "../transport.ts";
-import { sizeOf } from "../codec.ts";
+import { bytesOf, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
 import { Prefixed } from "./kafka/prefixed.ts";
@@ -221,20 +221,22 @@ class KafkaLog implements Transport {
   }
 }
 
-/** The messages in batches that brokers take. @throws {Misuse} for a message that is too large */
+/** The messages, their values as bytes, in batches that brokers take. @throws {Misuse} for a message that is too large */
 function* partsOf(messages: readonly Message[], topic: string, partition: number): Generator<readonly Message[]> {
-  let from = 0;
+  const bytesMax = messageBytesMax(topic);
+  const place = `${topic}/${partition}`;
+  let part: Message[] = [];
   let bytes = 0;
-  for (let i = 0; i < messages.length; i++) {
-    const { key, value } = messages[i]!;
-    const size = OVERHEAD_BYTES + 3 * (key?.length ?? 0) +
-      sizeOf(value, `${topic}/${partition}`, messageBytesMax(topic));
-    if (i > from && (bytes + size > WRITE_BYTES_MAX || i - from >= WRITE_MESSAGES_MAX)) {
-      yield messages.slice(from, i);
-      from = i;
+  for (const message of messages) {
+    const value = bytesOf(message.value);
+    const size = OVERHEAD_BYTES + 3 * (message.key?.length ?? 0) + sizeOf(value, place, bytesMax);
+    if (part.length > 0 && (bytes + size > WRITE_BYTES_MAX || part.length >= WRITE_MESSAGES_MAX)) {
+      yield part;
+      part = [];
       bytes = 0;
     }
+    part.push({ ...message, value });
     bytes += size;
   }
-  if (messages.length > 0) yield from === 0 ? messages : messages.slice(from);
+  if (part.length > 0) yield part;
 }

@@ -21,10 +21,8 @@ import {
 import type { Row } from "../../table.ts";
 import type { World } from "../../world.ts";
 import type { Link, Session } from "../postgres.ts";
-import { dayNumber, lineOf, timeText } from "./copy.ts";
+import { dayNumber, piecesOf, timeText } from "./copy.ts";
 
-/** Characters of a piece of COPY: large enough to be cheap, small enough for the server to work while we encode. */
-const PIECE_CHARS = 65_536;
 const CHUNK_ROWS = 5_000;
 
 /** The rows for one table. */
@@ -104,7 +102,9 @@ class PostgresHot implements Hot {
     }
     assertStands(commit, stands);
     for (const [table, rows] of tables) {
-      await link.copy(`copy ${table} (${columnList(HOT_TABLES[table])}) from stdin`, piecesOf(table, rows));
+      const columns = HOT_TABLES[table];
+      const statement = `copy ${table} (${columnList(columns)}) from stdin (format binary)`;
+      await link.copy(statement, piecesOf(table, columns, rows));
     }
     const [, done] = await Promise.all([
       sql`update sink_offsets set next_off = ${next}, origin = ${origin}
@@ -215,16 +215,4 @@ function assertWidth(table: HotTable, rows: readonly Row[]): void {
   const odd = rows.find((row) => row.length !== width);
   if (odd === undefined) return;
   throw new Refusal(`Cannot store row of "${table}", origin ${odd[1]}: has ${odd.length} cells, must have ${width}`);
-}
-
-function* piecesOf(table: HotTable, rows: readonly Row[]): Generator<string> {
-  const encode = lineOf(HOT_TABLES[table]);
-  let piece = "";
-  for (const row of rows) {
-    piece += encode(row);
-    if (piece.length < PIECE_CHARS) continue;
-    yield piece;
-    piece = "";
-  }
-  if (piece !== "") yield piece;
 }

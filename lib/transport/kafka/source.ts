@@ -16,7 +16,7 @@ import { isOf } from "./outage.ts";
 
 /** Bytes of one answer of a broker, and of one partition in it; a larger batch still comes alone. */
 const FETCH_BYTES_MAX = 8 << 20;
-const FETCH_PARTITION_BYTES_MAX = 2 << 20;
+const FETCH_PARTITION_BYTES_MAX = 384 << 10;
 const READ_COMMITTED = 1;
 
 /** An offset in a partition of a topic. */
