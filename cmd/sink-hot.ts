@@ -12,6 +12,21 @@ import { rejectedRowOf, type Row, rowOf, TABLE_OF } from "../lib/table.ts";
 import type { Rejected, ValidTick } from "../lib/tick.ts";
 import { type Batch, TOPICS } from "../lib/transport.ts";
 
+/** A partition in hand. */
+interface Seat {
+  held: Holding;
+  readonly fence: Fence;
+  /** The commit in flight: those of a place follow each other, those of several go side by side. */
+  applied: Promise<void>;
+}
+
+/** A batch's rows by table, how many they are, and the time of the last event. */
+interface Load {
+  readonly rows: Partial<Record<HotTable, Row[]>>;
+  readonly count: number;
+  readonly newest: number;
+}
+
 const stage = defineStage({
   name: "sink-hot",
   does: "stores sound and rejected ticks in SQLite or Postgres, each once",
@@ -27,35 +42,43 @@ const stage = defineStage({
     },
   },
   examples: ["deno task sink-hot --once", "deno task sink-hot --hot postgres://user@localhost/market"],
-  async run({ receive, hot, log, applied, tally, values }) {
-    const seats = new Map<string, { held: Holding; fence: Fence }>();
+  async run({ receive, hot, log, applied, meanwhile, tally, values }) {
+    const seats = new Map<string, Seat>();
     const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {
+      // Taking a place again raises its epoch, which would refuse a commit of ours that is in flight.
+      await seats.get(`${topic}/${partition}`)?.applied;
       const place = { sink: "sink-hot", topic, partition };
       const earliest = values.start === "earliest" ? range.low : undefined;
       const held = await startOf(hot, place, await log.identity(topic), range, earliest);
-      seats.set(`${topic}/${partition}`, { held, fence: new Fence(place, held.origin) });
+      seats.set(`${topic}/${partition}`, { held, fence: new Fence(place, held.origin), applied: Promise.resolve() });
       return held.next;
+    };
+    const apply = async (batch: Batch, seat: Seat, { rows, count, newest }: Load, origin: number): Promise<void> => {
+      seat.held = await hot.apply({ held: seat.held, next: batch.next, origin, rows });
+      if (batch.topic === TOPICS.valid) applied(batch.partition, origin, count, newest);
+      for (const [table, list] of Object.entries(rows)) tally.add("db_inserts_total", list.length, table);
+      await batch.ack();
     };
     let repeats = 0;
     for await (const batch of receive({ start: begin })) {
       const seat = seats.get(`${batch.topic}/${batch.partition}`)!;
       const before = seat.fence.repeats;
       const durable = log.sync(batch.topic, batch.partition);
-      const { rows, count, newest } = rowsOf(batch, seat.fence);
-      await durable;
-      seat.held = await hot.apply({ held: seat.held, next: batch.next, origin: seat.fence.last, rows });
-      if (batch.topic === TOPICS.valid) applied(batch.partition, seat.fence.last, count, newest);
-      for (const [table, list] of Object.entries(rows)) tally.add("db_inserts_total", list.length, table);
+      const load = rowsOf(batch, seat.fence);
       tally.add("stage_repeats_total", seat.fence.repeats - before, "sink-hot");
       repeats += seat.fence.repeats - before;
-      await batch.ack();
+      await durable;
+      await seat.applied;
+      seat.applied = apply(batch, seat, load, seat.fence.last);
+      meanwhile(seat.applied);
     }
+    for (const { applied } of seats.values()) await applied;
     return { repeats, tryThis: hot.tryThis };
   },
 });
 
 /** The rows of the batch's messages that were not applied yet, by table. */
-function rowsOf(batch: Batch, fence: Fence): { rows: Partial<Record<HotTable, Row[]>>; count: number; newest: number } {
+function rowsOf(batch: Batch, fence: Fence): Load {
   const rows: Partial<Record<HotTable, Row[]>> = {};
   let count = 0;
   let newest = 0;

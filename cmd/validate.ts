@@ -37,7 +37,7 @@ const stage = defineStage({
     },
   },
   examples: ["deno task validate --once", "deno task validate --transport kafka://localhost:9092"],
-  async run({ receive, send, ranges, log, tally, values }) {
+  async run({ receive, send, ranges, log, meanwhile, tally, values }) {
     const seats = new Map<number, Seat>();
     await refuseUnequal(ranges);
     const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
@@ -78,8 +78,8 @@ const stage = defineStage({
         ...(rejected.length > 0 ? [send(TOPICS.rejected, partition, rejected)] : []),
       ];
       seat.sent = Promise.all(sends);
-      // Judged while the outputs of the last batch are on their way; a failure is thrown where it is awaited.
-      seat.sent.catch(() => {});
+      // The next batch is judged while the outputs of this one are on their way.
+      meanwhile(seat.sent);
       seat.next = batch.next;
       seat.unsaved += batch.records.length;
       tally.add("ticks_valid_total", valid.length);

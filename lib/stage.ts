@@ -63,6 +63,8 @@ export interface Hands<Reads extends string, Writes extends string, Needs extend
   readonly log: Pick<Transport, "sync" | "claim" | "save" | "load" | "read" | "identity">;
   /** Says that origins up to `origin` are visible in a store, with the newest event's time for lag. */
   applied(partition: number, origin: number, rows: number, eventTime: number): void;
+  /** Work that goes on while the stage reads on: when it fails, the stage fails at once. */
+  meanwhile(work: Promise<unknown>): void;
   readonly tally: Tally;
   readonly world: World;
   /** Waits until `now()` reaches `at`, or the stage is asked to stop. */
@@ -215,6 +217,7 @@ export async function perform(
   world.report(input.describes);
   const opened: { close(): Promise<void> }[] = output === input ? [input] : [output, input];
   const timer = setInterval(progress, PROGRESS_MS);
+  const broken = Promise.withResolvers<never>();
   try {
     await ensureTopics(stage, input, output, setting);
     const hot = stage.needs.includes("hot") ? await openHot(setting.hot, world) : undefined;
@@ -255,6 +258,9 @@ export async function perform(
         marks.push({ kind: "applied", partition, upTo: origin, at });
         if (rows > 0) tally.observe("ingestion_lag_seconds", Math.max(0, at / 1000 - eventTime / 1e6));
       },
+      meanwhile(work) {
+        work.catch(broken.reject);
+      },
       tally,
       world,
       async until(at) {
@@ -273,7 +279,7 @@ export async function perform(
       signal,
       drain,
     };
-    return await stage.run(hands);
+    return await Promise.race([stage.run(hands), broken.promise]);
   } finally {
     clearInterval(timer);
     for (const door of opened) await door.close();

@@ -24,14 +24,16 @@ interface Resident {
 }
 const kept = (url: string) => () => Promise.resolve({ url, remove: () => Promise.resolve() });
 const kafkaUrl = Deno.env.get("KAFKA_URL");
-/** Topics of this process are deleted after each test: a broker bears only so many. */
+/** In the names of this file's topics and groups alone, whatever else this process tests at the same time. */
+const RUN = crypto.randomUUID();
+/** Our topics are deleted after each test: a broker bears only so many. */
 const onKafka = (query: string) => () =>
   Promise.resolve({
     url: `${kafkaUrl}${query}`,
     remove: async () => {
       const admin = kafkaOf(addressOf(kafkaUrl!, world)).admin();
       await admin.connect();
-      const topics = (await admin.listTopics()).filter((topic) => topic.includes(`-${Deno.pid}-`));
+      const topics = (await admin.listTopics()).filter((topic) => topic.includes(RUN));
       if (topics.length > 0) await admin.deleteTopics({ topics });
       await admin.disconnect();
     },
@@ -55,7 +57,7 @@ if (kafkaUrl === undefined) console.log("transport contract: kafka is skipped, K
 const world = { now: Date.now, env: () => undefined, report: () => {}, retryForMs: 10_000 };
 let names = 0;
 /** A name that no other run uses: brokers keep topics from run to run. */
-const unique = (name: string) => `${name}-${Deno.pid}-${Date.now()}-${names++}`;
+const unique = (name: string) => `${name}-${RUN}-${names++}`;
 
 /** What a test has at hand: an open log, how to open it again, and a topic's name. */
 interface Bench {

@@ -44,15 +44,22 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** Hands out links: one for writing, kept and replaced when lost, and any number for reading. */
+/** A link for writing that is kept, and replaced when lost; `turn` ends when its last work does. */
+interface Lane {
+  link: Link | null;
+  turn: Promise<unknown>;
+}
+/** Lanes at most: a server works on so many commits at once, beyond which it gains nothing. */
+const LANES = 4;
+
+/** Hands out links: some for writing, and any number for reading. */
 export class Session {
   /** `host:port/database`, for messages. */
   readonly name: string;
   readonly #server: Server;
   readonly #world: World;
   readonly #closing = new AbortController();
-  #link: Link | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #lanes: readonly Lane[] = Array.from({ length: LANES }, () => ({ link: null, turn: Promise.resolve() }));
 
   constructor(server: Server, world: World) {
     this.#server = server;
@@ -61,28 +68,28 @@ export class Session {
   }
 
   /**
-   * Runs `work` on the writing link, after what was asked before. When the link is lost on the way, `work` runs again
-   * on a new one, with `again` set: it must look up what the first attempt achieved.
+   * Runs `work` on a lane's link, after what was asked of that lane before. When the link is lost on the way, `work` runs
+   * again on a new one, with `again` set: it must look up what the first attempt achieved.
    * @throws {Outage} when the server stays away for longer than the world allows
    */
-  write<T>(work: (link: Link, again: boolean) => Promise<T>): Promise<T> {
+  write<T>(work: (link: Link, again: boolean) => Promise<T>, number = 0): Promise<T> {
     let again = false;
-    const turn = this.#turn.then(() =>
+    const lane = this.#lanes[number % LANES]!;
+    const turn = lane.turn.then(() =>
       this.#persist(async () => {
-        this.#link ??= await connect(this.#server);
+        const link = lane.link ??= await connect(this.#server);
         try {
-          return await work(this.#link, again);
+          return await work(link, again);
         } catch (error) {
           again ||= isLost(error);
-          const link = this.#link;
-          this.#link = null;
+          lane.link = null;
           // Whatever went wrong: closing rolls back, and a new link starts clean.
           await link.close();
           throw error;
         }
       })
     );
-    this.#turn = turn.catch(() => {});
+    lane.turn = turn.catch(() => {});
     return turn;
   }
 
@@ -93,9 +100,11 @@ export class Session {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#turn;
-    await this.#link?.close();
-    this.#link = null;
+    for (const lane of this.#lanes) {
+      await lane.turn;
+      await lane.link?.close();
+      lane.link = null;
+    }
   }
 
   /** Tries until it works, with growing pauses of random length, so that many clients do not come back at once. */

@@ -82,7 +82,8 @@ class PostgresHot implements Hot {
     const tables = (Object.entries(commit.rows) as Load[]).filter(([, rows]) => rows.length > 0);
     for (const [table, rows] of tables) assertWidth(table, rows);
     try {
-      return await this.#session.write((link, again) => this.#apply(link, again, commit, tables));
+      const work = (link: Link, again: boolean) => this.#apply(link, again, commit, tables);
+      return await this.#session.write(work, commit.held.partition);
     } catch (error) {
       // A day that somebody dropped is created again by the next attempt.
       this.#days.clear();
