@@ -2,11 +2,17 @@
  * What each stage and the whole can do on this machine: ticks/s, processor seconds per million ticks, peak memory, bytes
  * per tick in log, hot and cold, and latency under an open-loop rate. Machines are noisy: several runs, medians, ranges.
  *
- * On embedded files always; on Kafka and Postgres when `KAFKA_URL` and `POSTGRES_URL` are set.
+ * In this process's memory, which shows the stages without a log and a store, and on embedded files always; on Kafka and
+ * Postgres when `KAFKA_URL` and `POSTGRES_URL` are set.
  * **Knows** everything.
  */
+import process from "node:process";
+import simulate from "../cmd/simulate.ts";
+import sinkHot from "../cmd/sink-hot.ts";
+import validate from "../cmd/validate.ts";
 import { command } from "../lib/crew.ts";
-import type { Flags } from "../lib/flag.ts";
+import { type Flags, readFlags } from "../lib/flag.ts";
+import { perform, type Progress, type Stage } from "../lib/stage.ts";
 
 const flags = {
   ticks: { kind: "count", default: 1_000_000, does: "ticks of a run" },
@@ -45,6 +51,8 @@ function spread(values: readonly number[]): Spread {
   return { median: sorted[Math.floor(sorted.length / 2)]!, low: sorted[0]!, high: sorted.at(-1)! };
 }
 
+/** Ticks of a run in memory, which keeps what is written to it until the process ends. */
+const MEMORY_TICKS_MAX = 300_000;
 /** As deno.json's tasks have it: what a batch makes is dead before it is moved, which saves a fifth of the work. */
 const YOUNG = "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=32";
 
@@ -71,6 +79,30 @@ async function measure(file: string, args: readonly string[], ticks: number): Pr
   };
 }
 
+/** Runs a stage in this thread, on the log and the hot store of that name in memory. */
+async function measureInMemory(stage: Stage, args: readonly string[], name: string, ticks: number): Promise<Run> {
+  const setting = {
+    ...{ transport: `memory:${name}`, to: null, hot: `memory:${name}`, lake: "", partitions: 4, create: true },
+    ...{ retryForMs: 0, values: readFlags(stage.flags, args, () => undefined), env: {} },
+  };
+  let progress: Progress | undefined;
+  const before = process.cpuUsage();
+  await perform(
+    stage,
+    setting,
+    (word) => progress = word.word === "progress" ? word.progress : progress,
+    new AbortController().signal,
+    AbortSignal.abort(),
+  );
+  const { user, system } = process.cpuUsage(before);
+  return {
+    rate: ticks * 1000 / (progress!.moved - progress!.began),
+    cpuSeconds: (user + system) / 1e6,
+    memoryBytes: Deno.memoryUsage().rss,
+    latencyMs: null,
+  };
+}
+
 function lineOf(what: string, on: string, runs: readonly Run[], ticks: number): Line {
   const latencies = runs.map((run) => run.latencyMs).filter((latency) => latency !== null);
   return {
@@ -87,6 +119,18 @@ function lineOf(what: string, on: string, runs: readonly Run[], ticks: number): 
       },
     }),
   };
+}
+
+/** The runs of each thing that is measured on one kind of store. */
+class Notes {
+  readonly #runs = new Map<string, Run[]>();
+
+  add(what: string, run: Run): void {
+    this.#runs.set(what, [...this.#runs.get(what) ?? [], run]);
+  }
+  lines(on: string, ticksOf: (what: string) => number): Line[] {
+    return [...this.#runs].map(([what, runs]) => lineOf(what, on, runs, ticksOf(what)));
+  }
 }
 
 /** Bytes of all files under a path; 0 when there is none. */
@@ -146,16 +190,26 @@ await command({
   const lines: Line[] = [];
   const bytes: Record<string, number> = {};
   let ground = 0;
+  const whole = ["--no-audit"];
   try {
+    const few = Math.min(ticks, MEMORY_TICKS_MAX);
+    const inMemory = new Notes();
+    for (let i = 0; i < runs; i++) {
+      say(`memory, run ${i + 1} of ${runs}`);
+      const made = [...market, "--ticks", String(few)];
+      for (const [stage, args] of [[simulate, made], [validate, []], [sinkHot, []]] as const) {
+        inMemory.add(stage.name, await measureInMemory(stage, args, `bench-${i}`, few));
+      }
+    }
+    lines.push(...inMemory.lines("memory", () => few));
     for (const { name, lay } of grounds(folder)) {
-      const measured = new Map<string, Run[]>();
-      const note = (what: string, run: Run): void => void measured.set(what, [...measured.get(what) ?? [], run]);
+      const notes = new Notes();
       for (let i = 0; i < runs; i++) {
         const alone = await lay(++ground);
         say(`${name}, run ${i + 1} of ${runs}`);
-        note("simulate", await measure("cmd/simulate.ts", [...market, ...alone], ticks));
+        notes.add("simulate", await measure("cmd/simulate.ts", [...market, ...alone], ticks));
         for (const stage of ["validate", "sink-hot", "sink-cold", "audit"]) {
-          note(stage, await measure(`cmd/${stage}.ts`, ["--once", ...alone], ticks));
+          notes.add(stage, await measure(`cmd/${stage}.ts`, ["--once", ...alone], ticks));
         }
         const data = alone[alone.indexOf("--data") + 1]!;
         if (name === "embedded") {
@@ -164,7 +218,10 @@ await command({
           bytes["hot"] = bytesOf(`${data}/hot.db`) / ticks;
         }
         bytes["cold"] = bytesOf(`${data}/lake`) / ticks;
-        note("pipeline", await measure("tasks/pipeline.ts", ["--no-audit", ...market, ...await lay(++ground)], ticks));
+        notes.add("pipeline", await measure("tasks/pipeline.ts", [...whole, ...market, ...await lay(++ground)], ticks));
+        const preloaded = await lay(++ground);
+        await measure("cmd/simulate.ts", [...market, ...preloaded], ticks);
+        notes.add("preloaded", await measure("tasks/pipeline.ts", [...whole, "--ticks", "1", ...preloaded], ticks));
         const offered = [
           "--rate",
           String(values.rate),
@@ -173,18 +230,10 @@ await command({
           "--symbols",
           String(values.symbols),
         ];
-        note(
-          "latency",
-          await measure(
-            "tasks/pipeline.ts",
-            ["--no-audit", ...offered, ...await lay(++ground)],
-            values.rate * values.seconds,
-          ),
-        );
+        const offer = [...whole, ...offered, ...await lay(++ground)];
+        notes.add("latency", await measure("tasks/pipeline.ts", offer, values.rate * values.seconds));
       }
-      for (const [what, list] of measured) {
-        lines.push(lineOf(what, name, list, what === "latency" ? values.rate * values.seconds : ticks));
-      }
+      lines.push(...notes.lines(name, (what) => what === "latency" ? values.rate * values.seconds : ticks));
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
