@@ -228,7 +228,7 @@ real("an owner who takes over in the middle of an apply wins, since the apply wa
   }
 });
 
-real("a row that is not what its columns say is refused, by us or by the server", async (url) => {
+real("a row that is not what its columns say is refused, by us or by the server", async (url, sql) => {
   const hot = await openHot(url, world);
   try {
     const held = await hot.begin(place, "log-a", 0);
@@ -253,6 +253,10 @@ real("a row that is not what its columns say is refused, by us or by the server"
     const nul = symbolsOf(0, 1, "a\0b");
     await assert.rejects(hot.apply({ held, next: 1, origin: 0, rows: { trades: nul } }), { name: "Refusal" });
     assert.deepEqual(await hot.holdings(), [held]);
+    await hot.apply({ held, next: 3, origin: 2, rows: { trades: symbolsOf(0, 3) } });
+    for (const price of ["NaN", "Infinity", "-Infinity"]) {
+      await assert.rejects(sql`update trades set price = ${price}`, /trades_price_check/);
+    }
   } finally {
     await hot.close();
   }

@@ -101,7 +101,7 @@ function first(dialect: Dialect): string {
   const end = dialect === "sqlite" ? " strict" : "";
   const tables = HOT_TABLE_NAMES.map((table) => {
     const columns = HOT_TABLES[table].map(({ name, kind, nullable }) =>
-      `${quoted(name)} ${types[kind]}${nullable ? "" : " not null"}`
+      `${quoted(name)} ${types[kind]}${nullable ? "" : " not null"}${finite(dialect, kind, name)}`
     );
     const byDay = dialect === "postgres" && table !== "rejected" ? " partition by range (event_time)" : "";
     const indexes = [];
@@ -122,4 +122,9 @@ function first(dialect: Dialect): string {
       identity text not null, epoch ${whole} not null, next_off ${whole} not null, origin ${whole} not null,
       since ${types.time} not null, primary key (sink, topic, "partition"))${end};`,
   ].join("\n");
+}
+
+/** `numeric` accepts NaN and Infinity, which order above every number; no writer of ours can send them, others might. */
+function finite(dialect: Dialect, kind: Column["kind"], name: string): string {
+  return dialect === "postgres" && kind === "decimal" ? ` check (${name} < 'Infinity' and ${name} > '-Infinity')` : "";
 }
