@@ -64,6 +64,7 @@ const stage = defineStage({
       const seat = seats.get(`${batch.topic}/${batch.partition}`)!;
       const before = seat.fence.repeats;
       const durable = log.sync(batch.topic, batch.partition);
+      meanwhile(durable);
       const load = rowsOf(batch, seat.fence);
       tally.add("stage_repeats_total", seat.fence.repeats - before, "sink-hot");
       repeats += seat.fence.repeats - before;

@@ -70,6 +70,7 @@ const stage = defineStage({
       const { partition } = batch;
       const seat = seats.get(partition)!;
       const durable = log.sync(TOPICS.raw, partition);
+      meanwhile(durable);
       const { valid, rejected, reasons } = judged(batch, seat.judge);
       await seat.sent;
       await durable;

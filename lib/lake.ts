@@ -1,6 +1,6 @@
 /**
  * The door to the lake: Parquet files of the tables of `lib/table.ts`, and the ledger that alone says which of them
- * exist. Residents: `lake/file`; the URL's scheme is the file's name.
+ * exist. Residents: `lake/file`, `lake/memory`; the URL's scheme is the file's name.
  *
  * Promise: a unit of commit is a range of origins of one partition; it is in the ledger whole, or not at all; the same
  * rows and boundaries give the same bytes.
@@ -99,4 +99,4 @@ export async function openLake(url: string, world: World): Promise<Lake> {
   const resident: { open(url: string, world: World): Promise<Lake> } = await import(`./lake/${scheme}.ts`);
   return await resident.open(url, world);
 }
-const SCHEMES = ["file"];
+const SCHEMES = ["file", "memory"];

@@ -175,13 +175,22 @@ export function work(stage: Stage): void {
   scope.postMessage({ word: "ready" });
 }
 
-/** Runs a stage in this thread: what its Worker does, and how tests and benches run it on memory. */
+/** How doors are opened; a storm opens ones that misbehave. */
+export interface Openers {
+  readonly transport: typeof openTransport;
+  readonly hot: typeof openHot;
+  readonly lake: typeof openLake;
+}
+const OPENERS: Openers = { transport: openTransport, hot: openHot, lake: openLake };
+
+/** Runs a stage in this thread: what its Worker does, and how tests, benches and storms run it. */
 export async function perform(
   stage: Stage,
   setting: Setting,
   say: (word: Word) => void,
   signal: AbortSignal,
   drain: AbortSignal,
+  open: Openers = OPENERS,
 ): Promise<Outcome> {
   const world: World = {
     now: () => Math.floor(now()),
@@ -210,9 +219,9 @@ export async function perform(
     count.began ||= count.moved;
   };
   const transport = stage.reads.length > 0 || setting.to === null
-    ? await openTransport(setting.transport, world)
+    ? await open.transport(setting.transport, world)
     : null;
-  const output = setting.to === null ? transport! : await openTransport(setting.to, world);
+  const output = setting.to === null ? transport! : await open.transport(setting.to, world);
   const input = transport ?? output;
   world.report(input.describes);
   const opened: { close(): Promise<void> }[] = output === input ? [input] : [output, input];
@@ -220,9 +229,9 @@ export async function perform(
   const broken = Promise.withResolvers<never>();
   try {
     await ensureTopics(stage, input, output, setting);
-    const hot = stage.needs.includes("hot") ? await openHot(setting.hot, world) : undefined;
+    const hot = stage.needs.includes("hot") ? await open.hot(setting.hot, world) : undefined;
     if (hot) opened.unshift(hot);
-    const lake = stage.needs.includes("lake") ? await openLake(setting.lake, world) : undefined;
+    const lake = stage.needs.includes("lake") ? await open.lake(setting.lake, world) : undefined;
     if (lake) opened.unshift(lake);
     const hands: Hands<string, string, Need, Flags> = {
       values: setting.values as Values<Flags>,

@@ -1,0 +1,196 @@
+/**
+ * The lake in this process: `memory:<name>`. The same name is the same lake, for as long as the process lives. What the
+ * other resident keeps as files and ledger lines it keeps as lists; a range is committed whole, guarded by the epoch.
+ *
+ * **In** rows, **Out** rows. **Knows** `lake`, `fence`, `table`, `failure`, `world`.
+ */
+import { Misuse, Refusal } from "../failure.ts";
+import type { Holding, Place } from "../fence.ts";
+import { type Damage, type Lake, type LakeFile, type Sheet, type Unit, UNIT_DATES_MAX } from "../lake.ts";
+import { dateOf, encodeRow, type Row, type TableName } from "../table.ts";
+import type { World } from "../world.ts";
+
+/** What one place holds. */
+interface Shelf {
+  holding: Holding;
+  intent: { readonly first: number; readonly last: number } | null;
+  readonly units: Unit[];
+}
+interface Store {
+  readonly shelves: Map<string, Shelf>;
+  /** Rows by the path of their file. */
+  readonly rows: Map<string, readonly Row[]>;
+}
+const stores = new Map<string, Store>();
+
+/** Opens the lake of that name. @throws {Misuse} without a name */
+export function open(url: string, world: World): Promise<Lake> {
+  const name = url.slice("memory:".length);
+  if (name === "") {
+    return Promise.reject(new Misuse(`Cannot open lake "${url}": has no name, must be memory:NAME`));
+  }
+  const store = stores.get(name) ?? { shelves: new Map(), rows: new Map() };
+  stores.set(name, store);
+  return Promise.resolve(new MemoryLake(store, url, world));
+}
+
+class MemoryLake implements Lake {
+  readonly root: string;
+  readonly tryThis: string;
+  readonly #store: Store;
+  readonly #world: World;
+
+  constructor(store: Store, url: string, world: World) {
+    this.#store = store;
+    this.#world = world;
+    this.root = url;
+    this.tryThis = `(await openLake("${url}", world)).units()`;
+  }
+
+  acquire(place: Place): Promise<Holding | null> {
+    const shelf = this.#store.shelves.get(nameOf(place));
+    if (shelf === undefined) return Promise.resolve(null);
+    shelf.holding = { ...shelf.holding, epoch: shelf.holding.epoch + 1, since: this.#world.now() };
+    return Promise.resolve(shelf.holding);
+  }
+
+  // async, so that a refusal rejects as it does in the resident that waits for a disk.
+  // deno-lint-ignore require-await
+  async begin({ sink, topic, partition }: Place, identity: string, next: number): Promise<Holding> {
+    const holding = { sink, topic, partition, identity, epoch: 1, next, origin: -1, since: this.#world.now() };
+    const name = nameOf(holding);
+    if (this.#store.shelves.has(name)) {
+      throw new Refusal(`Cannot begin "${name}": the lake holds it already, must be acquired`);
+    }
+    this.#store.shelves.set(name, { holding, intent: null, units: [] });
+    return holding;
+  }
+
+  holdings(): Promise<readonly Holding[]> {
+    return Promise.resolve([...this.#store.shelves.values()].map(({ holding }) => holding));
+  }
+
+  // deno-lint-ignore require-await
+  async intend(held: Holding, first: number, last: number): Promise<void> {
+    this.#shelfOf(held).intent = { first, last };
+  }
+
+  intended(held: Holding): { readonly first: number; readonly last: number } | null {
+    return this.#shelfOf(held).intent;
+  }
+
+  sheet(held: Holding): Sheet {
+    return new RowSheet(held);
+  }
+
+  // deno-lint-ignore require-await
+  async publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+    const shelf = this.#shelfOf(held);
+    const name = nameOf(held);
+    if (!(sheet instanceof RowSheet) || sheet.place !== name) {
+      throw new Misuse(`Cannot publish "${name}": the sheet is of another place, must be one that it gave`);
+    }
+    const { intent } = shelf;
+    if (intent !== null && (sheet.first !== intent.first || sheet.last !== intent.last)) {
+      throw new Refusal(
+        `Cannot publish "${name}": origins ${intent.first} to ${intent.last} were intended, must be that range`,
+      );
+    }
+    if (sheet.rows > 0) {
+      const { topic, partition } = held;
+      shelf.units.push({ topic, partition, first: sheet.first, last: sheet.last, files: this.#keep(name, sheet) });
+      shelf.intent = null;
+    }
+    shelf.holding = { ...shelf.holding, next, origin: Math.max(shelf.holding.origin, sheet.last) };
+    return shelf.holding;
+  }
+
+  #keep(name: string, sheet: RowSheet): LakeFile[] {
+    return [...sheet.files].map(([key, rows]) => {
+      const [table, date] = key.split(" ") as [TableName, string];
+      const path = `${table}/date=${date}/${name}-${sheet.first}-${sheet.last}`;
+      this.#store.rows.set(path, rows);
+      return { table, date, path, rows: rows.length, bytes: rows.map(encodeRow).join("").length, sha256: "" };
+    });
+  }
+
+  units(): Promise<readonly Unit[]> {
+    return Promise.resolve([...this.#store.shelves.values()].flatMap(({ units }) => units));
+  }
+
+  // deno-lint-ignore require-await
+  async rows(file: LakeFile): Promise<readonly Row[]> {
+    const rows = this.#store.rows.get(file.path);
+    if (rows !== undefined) return rows;
+    throw new Refusal(`Cannot read file "${file.path}": the lake has none of that name, must be one of its units`);
+  }
+
+  damages(): Promise<readonly Damage[]> {
+    return Promise.resolve([]);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** @throws {Refusal} when the holding is not what the lake holds */
+  #shelfOf(held: Holding): Shelf {
+    const shelf = this.#store.shelves.get(nameOf(held));
+    const now = shelf?.holding;
+    if (shelf !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
+      return shelf;
+    }
+    const state = now === undefined ? "it is not in hand" : `epoch ${now.epoch} stands at ${now.next}`;
+    throw new Refusal(
+      `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
+    );
+  }
+}
+
+class RowSheet implements Sheet {
+  rows = 0;
+  size = 0;
+  first = -1;
+  last = -1;
+  readonly place: string;
+  /** Rows by table and date. */
+  readonly files = new Map<string, Row[]>();
+  readonly #after: number;
+  readonly #dates = new Set<string>();
+
+  constructor(held: Holding) {
+    this.place = nameOf(held);
+    this.#after = held.origin;
+  }
+
+  get dates(): number {
+    return this.#dates.size;
+  }
+
+  overflows(eventTime: number): boolean {
+    return this.#dates.size >= UNIT_DATES_MAX && !this.#dates.has(dateOf(eventTime));
+  }
+
+  add(table: TableName, row: Row): void {
+    const origin = row[1] as number;
+    if (!(origin > Math.max(this.last, this.#after))) {
+      throw new RangeError(
+        `Cannot add origin ${origin} to a sheet of ${this.place}: it follows ${this.last}, must rise`,
+      );
+    }
+    const date = dateOf(row[4] as number);
+    const key = `${table} ${date}`;
+    const list = this.files.get(key);
+    if (list === undefined) this.files.set(key, [row]);
+    else list.push(row);
+    this.#dates.add(date);
+    this.size += encodeRow(row).length;
+    if (this.first < 0) this.first = origin;
+    this.last = origin;
+    this.rows++;
+  }
+}
+
+function nameOf({ topic, partition }: Place): string {
+  return `${topic}-${partition}`;
+}

@@ -1,0 +1,202 @@
+/**
+ * One life of a stage in a storm: doors that do what the plan says to every operation. Once the life is over nothing of it
+ * acts any more, as with a process that was killed; one that was paused goes on when somebody else has its work.
+ *
+ * **In** the storm's doors and its plan, **Out** doors for one run of a stage. **Knows** the doors, `plan`.
+ */
+import { Outage } from "../../lib/failure.ts";
+import type { Hot } from "../../lib/hot.ts";
+import type { Lake, Sheet } from "../../lib/lake.ts";
+import type { Openers } from "../../lib/stage.ts";
+import type { Batch, Message, ReceiveOptions, Transport } from "../../lib/transport.ts";
+import type { Holding } from "../../lib/fence.ts";
+import type { Plan } from "./plan.ts";
+
+/** What the storm's stages share. */
+export interface Doors {
+  readonly log: Transport;
+  readonly hot: Hot;
+  readonly lake: Lake;
+}
+
+/** Thrown by every operation of a life that is over. */
+export class Killed extends Error {}
+
+/** Which stage marks its progress before it has written: a bug that a storm must find. */
+export type Swap = "simulate" | "validate" | "sink-hot" | "sink-cold";
+
+export class Incarnation {
+  readonly openers: Openers;
+  /** Resolves when the plan pauses this life; it goes on after {@linkcode Incarnation.wake}. */
+  readonly paused: Promise<void>;
+  readonly #who: string;
+  readonly #plan: Plan;
+  readonly #swapped: boolean;
+  readonly #end = new AbortController();
+  readonly #pause = Promise.withResolvers<void>();
+  readonly #awake = Promise.withResolvers<void>();
+  /** Writes that were acknowledged and not done, in a stage that is swapped. */
+  #owed: (() => Promise<unknown>)[] = [];
+  #isPaused = false;
+
+  /** `group` is what the life is called in its group's name: lives of another name do not share with it. */
+  constructor(stage: string, group: string, doors: Doors, plan: Plan, swap: Swap | null) {
+    this.#who = `${stage}${group}`;
+    this.#plan = plan;
+    this.#swapped = swap === stage;
+    this.paused = this.#pause.promise;
+    this.openers = {
+      transport: () => Promise.resolve(this.#transport(doors.log, group)),
+      hot: () => Promise.resolve(this.#hot(doors.hot)),
+      lake: () => Promise.resolve(this.#lake(doors.lake)),
+    };
+  }
+
+  /** Fires when the life is over. */
+  get signal(): AbortSignal {
+    return this.#end.signal;
+  }
+  end(): void {
+    this.#end.abort();
+    this.wake();
+  }
+  wake(): void {
+    this.#awake.resolve();
+  }
+
+  async #do<T>(operation: string, act: () => Promise<T>): Promise<T> {
+    for (let turn = this.#plan.turns(); turn > 0; turn--) await null;
+    if (this.#isPaused) await this.#awake.promise;
+    this.#assertAlive();
+    const fate = this.#plan.next(this.#who, operation);
+    if (fate === "pause" && !this.#isPaused && !this.#who.startsWith("simulate")) {
+      // Two producers of one id are two markets, and no promise is made for them.
+      this.#isPaused = true;
+      this.#pause.resolve();
+      await this.#awake.promise;
+      this.#assertAlive();
+    }
+    if (fate === "kill before") this.end();
+    this.#assertAlive();
+    if (fate === "fail before") throw new Outage(`${operation} fails before it acts`);
+    const result = await act();
+    if (fate === "kill after") this.end();
+    this.#assertAlive();
+    if (fate === "fail after") throw new Outage(`${operation} fails after it acted`);
+    return result;
+  }
+
+  #assertAlive(): void {
+    if (this.#end.signal.aborted) throw new Killed(`${this.#who} is over`);
+  }
+
+  #transport(log: Transport, group: string): Transport {
+    const receive = this.#receive.bind(this);
+    const scan = this.#scan.bind(this);
+    return {
+      describes: log.describes,
+      create: (topic, partitions) => this.#do(`create ${topic}`, () => log.create(topic, partitions)),
+      ranges: (topic) => this.#do(`ranges ${topic}`, () => log.ranges(topic)),
+      identity: (topic) => this.#do(`identity ${topic}`, () => log.identity(topic)),
+      append: (topic, partition, messages) =>
+        this.#do(`append ${topic}/${partition}`, () => this.#append(log, topic, partition, messages)),
+      sync: (topic, partition) => this.#do(`sync ${topic}/${partition}`, () => log.sync(topic, partition)),
+      claim: (stage, partition) => this.#do(`claim ${stage}/${partition}`, () => log.claim(stage, partition)),
+      save: async (stage, partition, checkpoint) => {
+        await this.#do(`save ${stage}/${partition}`, () => log.save(stage, partition, checkpoint));
+        const owed = this.#owed;
+        this.#owed = [];
+        for (const write of owed) await this.#do("append, late", write);
+      },
+      load: (stage, partition) => this.#do(`load ${stage}/${partition}`, () => log.load(stage, partition)),
+      receive: <Topic extends string>(options: ReceiveOptions<Topic>) =>
+        receive(log, { ...options, group: options.group + group }),
+      read: (topic, partition, from, to, signal) => scan(log, topic, partition, from, to, signal),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  async #append(log: Transport, topic: string, partition: number, messages: readonly Message[]) {
+    if (!this.#swapped) return await log.append(topic, partition, messages);
+    const { high } = (await log.ranges(topic))[partition]!;
+    this.#owed.push(() => log.append(topic, partition, messages));
+    return { first: high, next: high + messages.length };
+  }
+
+  async *#receive<Topic extends string>(log: Transport, options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
+    const signal = AbortSignal.any([options.signal, this.signal]);
+    const stream = log.receive({ ...options, signal, batchMax: this.#plan.batchMax() });
+    const batches = stream[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const { done, value } = await batches.next();
+        this.#assertAlive();
+        if (done) return;
+        const { topic, partition, next } = value;
+        const batch = await this.#do(`receive ${topic}/${partition} to ${next}`, () => Promise.resolve(value));
+        yield { ...batch, ack: () => this.#do(`ack ${topic}/${partition}`, () => value.ack()) };
+      }
+    } finally {
+      await batches.return?.();
+    }
+  }
+
+  async *#scan(
+    log: Transport,
+    topic: string,
+    partition: number,
+    from: number,
+    to: number,
+    signal: AbortSignal | undefined,
+  ) {
+    for await (const records of log.read(topic, partition, from, to, signal)) {
+      yield await this.#do(`read ${topic}/${partition}`, () => Promise.resolve(records));
+    }
+  }
+
+  #hot(hot: Hot): Hot {
+    return {
+      tryThis: hot.tryThis,
+      acquire: (place) => this.#do(`acquire hot ${place.topic}/${place.partition}`, () => hot.acquire(place)),
+      begin: (place, identity, next) =>
+        this.#do(`begin hot ${place.topic}/${place.partition}`, () => hot.begin(place, identity, next)),
+      holdings: () => this.#do("holdings hot", () => hot.holdings()),
+      apply: async (commit) => {
+        const { topic, partition } = commit.held;
+        const name = `apply ${topic}/${partition} to ${commit.next}`;
+        if (!this.#swapped) return await this.#do(name, () => hot.apply(commit));
+        const held = await this.#do(`${name}, offset`, () => hot.apply({ ...commit, rows: {} }));
+        return await this.#do(`${name}, rows`, () => hot.apply({ ...commit, held }));
+      },
+      rows: (table, partition, from, to) => hot.rows(table, partition, from, to),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #lake(lake: Lake): Lake {
+    return {
+      root: lake.root,
+      tryThis: lake.tryThis,
+      acquire: (place) => this.#do(`acquire lake ${place.topic}/${place.partition}`, () => lake.acquire(place)),
+      begin: (place, identity, next) =>
+        this.#do(`begin lake ${place.topic}/${place.partition}`, () => lake.begin(place, identity, next)),
+      holdings: () => this.#do("holdings lake", () => lake.holdings()),
+      intend: (held, first, last) =>
+        this.#do(`intend ${held.partition} ${first} to ${last}`, () => lake.intend(held, first, last)),
+      intended: (held) => lake.intended(held),
+      sheet: (held) => lake.sheet(held),
+      publish: (held, sheet, next) => this.#publish(lake, held, sheet, next),
+      units: () => this.#do("units", () => lake.units()),
+      rows: (file) => this.#do("rows", () => lake.rows(file)),
+      damages: () => this.#do("damages", () => lake.damages()),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  async #publish(lake: Lake, held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+    const name = `publish ${held.partition} ${sheet.first} to ${sheet.last}`;
+    if (!this.#swapped) return await this.#do(name, () => lake.publish(held, sheet, next));
+    const moved = await this.#do(`${name}, offset`, () => lake.publish(held, lake.sheet(held), next));
+    return await this.#do(`${name}, rows`, () => lake.publish(moved, sheet, next));
+  }
+}

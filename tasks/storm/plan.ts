@@ -1,0 +1,106 @@
+/**
+ * What befalls each operation of a storm: nothing, a failure, or the death of the process, before or after it acted. A
+ * plan is a function of its seed, or of one place in the order of operations; it keeps the trace of what it decided.
+ *
+ * **In** the names of operations, **Out** fates, and the trace. **Knows** `chance`.
+ */
+import { createHash } from "node:crypto";
+import { Chance } from "../../lib/chance.ts";
+
+/** `fail` is an error that the stage sees; after `kill` its process does nothing any more; `pause` wakes it up too late. */
+export type Fate = "pass" | "fail before" | "fail after" | "kill before" | "kill after" | "pause";
+
+/** Decides over every operation of a storm. */
+export interface Plan {
+  /** The fate of the next operation of a stage's incarnation. */
+  next(who: string, operation: string): Fate;
+  /** How many turns others get before an operation acts. */
+  turns(): number;
+  /** Records in a batch at most. */
+  batchMax(): number;
+  /** Hash of everything that was decided so far. */
+  readonly trace: string;
+  /** Decisions other than `pass`, in order. */
+  readonly faults: readonly string[];
+}
+
+/** Operations, decided one by one and traced. */
+abstract class Traced implements Plan {
+  readonly faults: string[] = [];
+  readonly #hash = createHash("sha256");
+  #count = 0;
+
+  abstract turns(): number;
+  abstract batchMax(): number;
+  protected abstract decide(number: number): Fate;
+
+  next(who: string, operation: string): Fate {
+    const number = ++this.#count;
+    const fate = this.decide(number);
+    this.#hash.update(`${number} ${who} ${operation} ${fate}\n`);
+    if (fate !== "pass") this.faults.push(`${number} ${who} ${operation}: ${fate}`);
+    return fate;
+  }
+
+  get trace(): string {
+    return this.#hash.copy().digest("hex");
+  }
+  /** Operations so far. */
+  get count(): number {
+    return this.#count;
+  }
+}
+
+/** One fault, at the n-th operation; nothing before and after. */
+export class Sweep extends Traced {
+  readonly #at: number;
+  readonly #fate: Fate;
+
+  constructor(at: number, fate: Fate) {
+    super();
+    this.#at = at;
+    this.#fate = fate;
+  }
+  protected decide(number: number): Fate {
+    return number === this.#at ? this.#fate : "pass";
+  }
+  turns(): number {
+    return 0;
+  }
+  batchMax(): number {
+    return 50;
+  }
+}
+
+const FAULTS = ["fail before", "fail after", "kill before", "kill after", "pause"] as const;
+
+/** A random subset of faults at a random rate, for a while; then calm, so that everything can drain. */
+export class Swarm extends Traced {
+  readonly #chance: Chance;
+  readonly #kinds: readonly Fate[];
+  /** One operation in so many is struck. */
+  readonly #every: number;
+  readonly #calmAfter: number;
+  readonly #turnsMax: number;
+
+  constructor(seed: number) {
+    super();
+    this.#chance = Chance.of(seed, 0);
+    const kinds = FAULTS.filter(() => this.#chance.below(2) === 1);
+    this.#kinds = kinds.length > 0 ? kinds : [FAULTS[this.#chance.below(FAULTS.length)]!];
+    this.#every = 5 + this.#chance.below(60);
+    this.#calmAfter = 100 + this.#chance.below(900);
+    this.#turnsMax = 1 + this.#chance.below(6);
+  }
+  protected decide(number: number): Fate {
+    const struck = this.#chance.below(this.#every) === 0;
+    const kind = this.#kinds[this.#chance.below(this.#kinds.length)]!;
+    return struck && number <= this.#calmAfter ? kind : "pass";
+  }
+  turns(): number {
+    return this.#chance.below(this.#turnsMax);
+  }
+  batchMax(): number {
+    return 1 + this.#chance.below(80);
+  }
+}
