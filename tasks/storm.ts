@@ -11,7 +11,9 @@ import { type Fate, type Plan, Swarm, Sweep } from "./storm/plan.ts";
 import { round } from "./storm/round.ts";
 
 /** What a sweep does to each operation; a pause needs somebody else to go on, which the swarm brings about. */
-const SWEPT: readonly Fate[] = ["fail before", "fail after", "kill before", "kill after"];
+const SWEPT: readonly Fate[] = [
+  ...["fail before", "fail after", "kill before", "kill after", "power cut before", "power cut after"] as const,
+];
 /** Wrong rounds that are shown. */
 const SHOWN = 5;
 

@@ -7,14 +7,16 @@ import { round } from "./storm/round.ts";
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const SEEDS = 40;
 
-Deno.test("a kill after any operation loses nothing and repeats nothing", strict, async () => {
-  for (let at = 1, struck = true; struck; at++) {
-    const plan = new Sweep(at, "kill after");
-    const { wrong } = await round(plan);
-    assert.deepEqual(wrong, [], plan.faults.join());
-    struck = plan.faults.length > 0;
-  }
-});
+for (const fate of ["kill after", "power cut after"] as const) {
+  Deno.test(`a ${fate} any operation loses nothing and repeats nothing`, strict, async () => {
+    for (let at = 1, struck = true; struck; at++) {
+      const plan = new Sweep(at, fate);
+      const { wrong } = await round(plan);
+      assert.deepEqual(wrong, [], plan.faults.join());
+      struck = plan.faults.length > 0;
+    }
+  });
+}
 
 Deno.test("failures, kills and zombies at random operations lose nothing and repeat nothing", strict, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {

@@ -2,8 +2,8 @@
  * The log in this process's memory, `memory:<name>[?holes=N]`: whoever opens the same name sees the same log, for as long
  * as the process lives.
  *
- * It keeps every promise of the door but durability, and nothing is ever deleted. `holes=N` leaves out every Nth offset,
- * as compaction and transactions do on Kafka.
+ * It keeps every promise of the door for as long as nobody cuts its power. `holes=N` leaves out every Nth offset, as
+ * compaction and transactions do on Kafka.
  * **In**, **Out** see the door. **Knows** `transport`, `codec`, `failure`, `world`.
  */
 import { Misuse, Refusal } from "../failure.ts";
@@ -17,6 +17,8 @@ const BATCH_MAX = 8192;
 interface Partition {
   readonly records: LogRecord[];
   high: number;
+  /** What would survive a power cut: everything below it. */
+  durable: number;
 }
 
 /** Readers of one group. A seat is taken by its owner until that one has put down the batch in hand. */
@@ -67,6 +69,16 @@ function indexOf(records: readonly LogRecord[], offset: number): number {
   return low;
 }
 
+/** Cuts the power of the log of that name: what was appended and not synced is gone. Nobody may be reading it. */
+export function cutPower(name: string): void {
+  for (const { partitions } of stores.get(name)!.topics.values()) {
+    for (const partition of partitions) {
+      partition.records.length = indexOf(partition.records, partition.durable);
+      partition.high = partition.durable;
+    }
+  }
+}
+
 class MemoryLog implements Transport {
   readonly describes: string;
   readonly #store: Store;
@@ -82,7 +94,7 @@ class MemoryLog implements Transport {
     if (found === undefined) {
       this.#store.topics.set(topic, {
         id: crypto.randomUUID(),
-        partitions: Array.from({ length: partitions }, () => ({ records: [], high: 0 })),
+        partitions: Array.from({ length: partitions }, () => ({ records: [], high: 0, durable: 0 })),
       });
     } else if (found !== partitions) {
       throw new Refusal(`Cannot create topic "${topic}": it has ${found} partitions, must have ${partitions}`);
@@ -228,9 +240,10 @@ class MemoryLog implements Transport {
     }
   }
 
-  /** Nothing to do: there is nothing that would outlive the process. */
-  sync(): Promise<void> {
-    return Promise.resolve();
+  // deno-lint-ignore require-await -- a misuse rejects, it does not throw
+  async sync(topic: string, partition: number): Promise<void> {
+    const synced = this.#partition(topic, partition);
+    synced.durable = synced.high;
   }
 
   // deno-lint-ignore require-await

@@ -17,6 +17,8 @@ export interface Doors {
   readonly log: Transport;
   readonly hot: Hot;
   readonly lake: Lake;
+  /** Ends every life, and takes what the log has not synced. */
+  cutPower(): void;
 }
 
 /** Thrown by every operation of a life that is over. */
@@ -32,6 +34,7 @@ export class Incarnation {
   readonly #who: string;
   readonly #plan: Plan;
   readonly #swapped: boolean;
+  readonly #doors: Doors;
   readonly #end = new AbortController();
   readonly #pause = Promise.withResolvers<void>();
   readonly #awake = Promise.withResolvers<void>();
@@ -43,6 +46,7 @@ export class Incarnation {
   constructor(stage: string, group: string, doors: Doors, plan: Plan, swap: Swap | null) {
     this.#who = `${stage}${group}`;
     this.#plan = plan;
+    this.#doors = doors;
     this.#swapped = swap === stage;
     this.paused = this.#pause.promise;
     this.openers = {
@@ -77,10 +81,12 @@ export class Incarnation {
       this.#assertAlive();
     }
     if (fate === "kill before") this.end();
+    if (fate === "power cut before") this.#doors.cutPower();
     this.#assertAlive();
     if (fate === "fail before") throw new Outage(`${operation} fails before it acts`);
     const result = await act();
     if (fate === "kill after") this.end();
+    if (fate === "power cut after") this.#doors.cutPower();
     this.#assertAlive();
     if (fate === "fail after") throw new Outage(`${operation} fails after it acted`);
     return result;

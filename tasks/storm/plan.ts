@@ -7,8 +7,11 @@
 import { createHash } from "node:crypto";
 import { Chance } from "../../lib/chance.ts";
 
-/** `fail` is an error that the stage sees; after `kill` its process does nothing any more; `pause` wakes it up too late. */
-export type Fate = "pass" | "fail before" | "fail after" | "kill before" | "kill after" | "pause";
+/**
+ * `fail` is an error that the stage sees; after `kill` its process does nothing any more; `power cut` kills all of them and
+ * takes what the log has not synced; `pause` wakes a process up too late.
+ */
+export type Fate = "pass" | "pause" | `${"fail" | "kill" | "power cut"} ${"before" | "after"}`;
 
 /** Decides over every operation of a storm. */
 export interface Plan {
@@ -72,7 +75,17 @@ export class Sweep extends Traced {
   }
 }
 
-const FAULTS = ["fail before", "fail after", "kill before", "kill after", "pause"] as const;
+const FAULTS: readonly Fate[] = [
+  ...[
+    "fail before",
+    "fail after",
+    "kill before",
+    "kill after",
+    "power cut before",
+    "power cut after",
+    "pause",
+  ] as const,
+];
 
 /** A random subset of faults at a random rate, for a while; then calm, so that everything can drain. */
 export class Swarm extends Traced {

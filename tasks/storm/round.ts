@@ -16,6 +16,7 @@ import { openHot } from "../../lib/hot.ts";
 import { openLake } from "../../lib/lake.ts";
 import { perform, type Stage } from "../../lib/stage.ts";
 import { openTransport } from "../../lib/transport.ts";
+import { cutPower } from "../../lib/transport/memory.ts";
 import type { World } from "../../lib/world.ts";
 import { type Doors, Incarnation, Killed, type Swap } from "./incarnation.ts";
 import { type Plan, Sweep } from "./plan.ts";
@@ -66,13 +67,18 @@ async function weather(
 ): Promise<Calm & { readonly wrong: readonly string[] }> {
   const name = `storm-${++rounds}`;
   const world: World = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 };
+  const lives = new Set<Incarnation>();
   const doors: Doors = {
     log: await openTransport(`memory:${name}`, world),
     hot: await openHot(`memory:${name}`, world),
     lake: await openLake(`memory:${name}`, world),
+    cutPower: () => {
+      for (const life of lives) life.end();
+      cutPower(name);
+    },
   };
   const wrong: string[] = [];
-  const sky = { doors, plan, swap, wrong };
+  const sky = { doors, plan, swap, wrong, lives };
   const judged = new AbortController(), stored = new AbortController(), never = new AbortController();
   const made: number[] = [];
   const saved = async (): Promise<number> => (await doors.log.load("simulate", 0))?.nextOffset ?? 0;
@@ -107,6 +113,7 @@ interface Sky {
   readonly plan: Plan;
   readonly swap: Swap | null;
   readonly wrong: string[];
+  readonly lives: Set<Incarnation>;
 }
 
 /**
@@ -114,7 +121,7 @@ interface Sky {
  * Whoever was paused wakes up while another does its work.
  */
 async function live(
-  { doors, plan, swap, wrong }: Sky,
+  { doors, plan, swap, wrong, lives }: Sky,
   stage: Stage,
   args: readonly string[],
   drain: AbortSignal,
@@ -126,12 +133,13 @@ async function live(
   };
   const asleep: { readonly life: Incarnation; readonly ended: Promise<unknown> }[] = [];
   let pauses = 0;
-  for (let lives = 1;; lives++) {
-    if (lives > LIVES_MAX) {
+  for (let n = 1;; n++) {
+    if (n > LIVES_MAX) {
       wrong.push(`${stage.name} does not drain: it fell ${LIVES_MAX} times`);
       break;
     }
     const life = new Incarnation(stage.name, pauses === 0 ? "" : `~${pauses}`, doors, plan, swap);
+    lives.add(life);
     const ended = perform(stage, setting, () => {}, life.signal, drain, life.openers)
       .then(() => null, (error: unknown) => error);
     const first = await Promise.race([ended, life.paused.then(() => "paused")]);
@@ -140,11 +148,13 @@ async function live(
       asleep.push({ life, ended });
       continue;
     }
+    // A reader that is told to stop comes to its end in order; a process that was struck down does not.
+    const isOver = life.signal.aborted;
     life.end();
     // Halfway through another life's work is when a zombie does the most harm.
     asleep.at(plan.turns() % Math.max(1, asleep.length))?.life.wake();
-    if (first === null || await isDone()) break;
-    if (first instanceof Killed || first instanceof Outage) continue;
+    if ((first === null && !isOver) || await isDone()) break;
+    if (isOver || first instanceof Killed || first instanceof Outage) continue;
     // Who slept while another took its place is refused, and may in turn have raised the epoch of who took it.
     if (first instanceof Refusal && pauses > 0) continue;
     wrong.push(`${stage.name} stopped: ${reasonOf(first)}`);
