@@ -5,9 +5,11 @@
  *
  * **Knows** everything.
  */
-import { command } from "../lib/crew.ts";
+import { fileURLToPath } from "node:url";
+import { command, type Ending } from "../lib/crew.ts";
 import type { Flags } from "../lib/flag.ts";
 import { type Fate, type Plan, Swarm, Sweep } from "./storm/plan.ts";
+import { kills, type Verdict } from "./storm/mutants.ts";
 import { round } from "./storm/round.ts";
 
 /** What a sweep does to each operation; a pause needs somebody else to go on, which the swarm brings about. */
@@ -20,6 +22,7 @@ const SHOWN = 5;
 const flags = {
   seed: { kind: "count", does: "only the swarm of this seed, with all that befell it" },
   seeds: { kind: "count", default: 1000, does: "swarms, of the seeds from 1 on" },
+  mutants: { kind: "switch", does: "takes each guard away in a copy of the project and shows which test misses it" },
   "no-sweep": { kind: "switch", does: "leaves out the sweep" },
 } as const satisfies Flags;
 
@@ -35,8 +38,9 @@ await command({
   does: "strikes every stage at every operation, and proves that nothing is lost and nothing twice",
   flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold in memory, struck and started again, then audit",
   flags,
-  examples: ["deno task storm", "deno task storm --seed 81723"],
+  examples: ["deno task storm", "deno task storm --seed 81723", "deno task storm --mutants"],
 }, async ({ values, say, stop }) => {
+  if (values.mutants) return await hunt(say, stop);
   const failures: Failure[] = [];
   const count = { rounds: 0, faults: 0 };
   const strike = async (what: string, plan: Plan): Promise<void> => {
@@ -75,3 +79,18 @@ await command({
     findings: failures.length,
   };
 });
+
+/** Which test misses each guard; a guard that none misses is a finding. */
+async function hunt(say: (line: string) => void, stop: AbortSignal): Promise<Ending> {
+  const verdicts: Verdict[] = [];
+  for await (const verdict of kills(fileURLToPath(new URL("..", import.meta.url)), stop)) {
+    say(`${verdict.guard}: ${verdict.killer ?? "NO TEST MISSES IT"}`);
+    verdicts.push(verdict);
+  }
+  const alive = verdicts.filter(({ killer }) => killer === null);
+  return {
+    text: `${verdicts.length} guards taken away, ${alive.length} not missed by any test`,
+    summary: { verdicts },
+    findings: alive.length,
+  };
+}

@@ -1,0 +1,103 @@
+/** What is built on is synced first: the order in which the log and the lake touch the disk. */
+import assert from "@std/assert";
+import { deedsOf } from "../testdata/disk.ts";
+import { openLake } from "./lake.ts";
+import { warm } from "./parquet.ts";
+import { openTransport } from "./transport.ts";
+import type { World } from "./world.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true } as const;
+const world: World = { now: () => 5, env: () => undefined, report: () => {}, retryForMs: 0 };
+// The engine opens a message port for good, which the first test would be blamed for.
+await warm();
+
+async function inFolder(use: (root: string) => Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir({ prefix: "tapedeck-durable-" });
+  try {
+    await use(root);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+Deno.test(
+  "a unit's file, its name and every folder above it are durable before the ledger names it",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const lake = await openLake(`file:${root}`, world);
+      const held = await lake.begin({ sink: "sink-cold", topic: "t", partition: 0 }, "log", 0);
+      const sheet = lake.sheet(held);
+      const time = Date.UTC(2024, 7, 8) * 1000;
+      sheet.add("trades", [0, 1, "sim", "X", time, time, null, 1, "a", null, null, null, "1", "1", "buy", null]);
+      const deeds = await deedsOf(root, async () => void await lake.publish(held, sheet, 2));
+      await lake.close();
+      const file = `trades/date=2024-08-08/t-0-${"1".padStart(20, "0")}-${"1".padStart(20, "0")}.parquet`;
+      assert.deepEqual(deeds, [
+        "write _tmp/t-0-1-1.tmp",
+        "sync _tmp/t-0-1-1.tmp",
+        `link _tmp/t-0-1-1.tmp ${file}`,
+        "sync trades/date=2024-08-08",
+        "sync trades",
+        "sync .",
+        "write _ledger/t-0.ledger",
+        "sync _ledger/t-0.ledger",
+      ]);
+    }),
+);
+
+Deno.test(
+  "an append is synced before it is acknowledged, and a new segment is named by durable folders",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const log = await openTransport(`log:${root}/log?fsync=batch`, world);
+      await log.create("t", 1);
+      const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
+      const append = async () => void await log.append("t", 0, [{ key: null, value: "{}" }]);
+      assert.deepEqual(await deedsOf(root, append), [
+        "write log/t/0/lock",
+        "sync log/t/0/lock",
+        "sync log/t/0",
+        `write ${segment}`,
+        `sync ${segment}`,
+      ]);
+      assert.deepEqual(await deedsOf(root, append), [`write ${segment}`, `sync ${segment}`]);
+      await log.close();
+    }),
+);
+
+Deno.test("sync makes durable what was acknowledged without it", strict, () =>
+  inFolder(async (root) => {
+    const log = await openTransport(`log:${root}/log?fsync=never`, world);
+    await log.create("t", 1);
+    await log.append("t", 0, [{ key: null, value: "{}" }]);
+    const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
+    assert.deepEqual(await deedsOf(root, () => log.sync("t", 0)), [`sync ${segment}`]);
+    await log.close();
+  }));
+
+Deno.test(
+  "a checkpoint and the log's identity are whole and durable under their names, or not there",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const made = await deedsOf(root, async () => {
+        const log = await openTransport(`log:${root}/log`, world);
+        await log.close();
+      });
+      const [draft] = made[0]!.split(" ").slice(1);
+      assert.deepEqual(made, [`write ${draft}`, `sync ${draft}`, `link ${draft} log/log.json`, "sync log"]);
+      const log = await openTransport(`log:${root}/log`, world);
+      const { epoch } = await log.claim("validate", 0);
+      const saved = await deedsOf(root, () => log.save("validate", 0, { epoch, nextOffset: 1, state: "{}" }));
+      const path = "log/checkpoint/validate-0.json";
+      assert.deepEqual(saved, [
+        `write ${path}.new`,
+        `sync ${path}.new`,
+        `rename ${path}.new ${path}`,
+        "sync log/checkpoint",
+      ]);
+      await log.close();
+    }),
+);

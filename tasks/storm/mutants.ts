@@ -1,0 +1,156 @@
+/**
+ * Every guard of the delivery protocols, and how to take it away: a line of the program, what stands there instead, and
+ * the tests that must then fail. A guard that no test misses is a finding.
+ *
+ * **In** the project's folder, **Out** for each guard the test that missed it. **Knows** nothing.
+ */
+
+/** A guard and its absence. `find` stands in the file exactly once. */
+interface Mutant {
+  readonly guard: string;
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+  readonly tests: readonly string[];
+}
+
+/** What became of a mutant: the name of the first test that failed, or null when it lived. */
+export interface Verdict {
+  readonly guard: string;
+  readonly killer: string | null;
+}
+
+const STORM = ["tasks/storm_test.ts"];
+const never = (condition: string): string => condition.replace(/^if \((.*)\) \{$/, "if (false as boolean && ($1)) {");
+const gone = (find: string): string => `// ${find.length} characters were here`;
+
+const MUTANTS: readonly Mutant[] = [
+  ...guard("epoch check of a commit", "lib/hot.ts", "if (stands.epoch !== held.epoch) {", STORM),
+  ...guard("offset equality of a commit", "lib/hot.ts", "if (stands.next !== held.next) {", [
+    "lib/hot_test.ts",
+    ...STORM,
+  ]),
+  ...guard("origin fence", "lib/fence.ts", "if (origin <= this.#last) {", STORM),
+  ...guard("chain of previous origins", "lib/fence.ts", "if (previous !== this.#last) {", STORM),
+  line("one send in flight a partition", "cmd/validate.ts", "      await seat.sent;\n      await durable;", STORM, {
+    put: "      await durable;",
+  }),
+  line("rules in the log", "lib/judge.ts", "      this.#register.apply(result.data);", ["lib/judge_test.ts"]),
+  line("raw synced before it is judged", "cmd/validate.ts", "      await durable;", STORM),
+  line(
+    "outputs synced before the checkpoint",
+    "cmd/validate.ts",
+    "      await log.sync(TOPICS.valid, partition);",
+    STORM,
+  ),
+  line("synced before the commit", "cmd/sink-hot.ts", "      await durable;", STORM),
+  line(
+    "synced before the unit",
+    "cmd/sink-cold.ts",
+    "      await log.sync(seat.held.topic, seat.held.partition);",
+    STORM,
+  ),
+  line(
+    "synced before the producer's checkpoint",
+    "cmd/simulate.ts",
+    "      await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));",
+    STORM,
+  ),
+  ...guard("epoch of a checkpoint", "lib/transport/log.ts", "if (epoch !== checkpoint.epoch) {", [
+    "lib/transport_test.ts",
+  ]),
+  line("read-back of a producer", "lib/producer.ts", "if (producer?.id === id) last =", STORM, {
+    put: "if (producer?.id === `not ${id}`) last =",
+  }),
+  line("epoch of the lake", "lib/lake/file/account.ts", "if (line.epoch !== holding?.epoch) return", [
+    "lib/lake_test.ts",
+  ], {
+    put: "if (false as boolean) return",
+  }),
+  line("twelve digits after the point", "lib/decimal.ts", "    } else if (digit !== 0) return false;", [
+    "lib/decimal_test.ts",
+    "lib/parquet_test.ts",
+  ], { put: "    }" }),
+  line("sync of an append", "lib/writer.ts", '    if (this.#policy === "batch") await this.#sync();\n    else if', [
+    "lib/durability_test.ts",
+  ], { put: "    if" }),
+  line("sync of a lake's file", "lib/lake/file/disk.ts", "      await file.sync();", ["lib/durability_test.ts"]),
+  line(
+    "sync of a lake's folders",
+    "lib/lake/file.ts",
+    "      await syncAbove(this.root, files.map((file) => file.path));",
+    [
+      "lib/durability_test.ts",
+    ],
+  ),
+  line("sync of a log's folder", "lib/writer.ts", "    syncFolder(this.#folder);", ["lib/durability_test.ts"]),
+  line("escape of what a terminal would obey", "lib/failure.ts", "return printable(text.replace", ["lib", "tasks"], {
+    put: "return (text.replace",
+  }),
+  line(
+    "checksum of a record",
+    "lib/segment.ts",
+    "  return stored === crc32(bytes.subarray(start + COVERED_FROM, end));",
+    [
+      "lib/segment_test.ts",
+    ],
+    { put: "  return Number.isInteger(stored);" },
+  ),
+  ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
+];
+
+/** A condition that is never met any more. */
+function guard(name: string, file: string, find: string, tests: readonly string[]): Mutant[] {
+  return [{ guard: name, file, find, put: never(find), tests }];
+}
+
+/** A line that is gone, or another one in its place. */
+function line(
+  name: string,
+  file: string,
+  find: string,
+  tests: readonly string[],
+  { put = gone(find) }: { readonly put?: string } = {},
+): Mutant {
+  return { guard: name, file, find, put, tests };
+}
+
+/**
+ * Takes each guard away in a copy of the project and runs the tests that should miss it.
+ * @throws {Error} when a guard's line is not where the list has it
+ */
+export async function* kills(project: string, signal: AbortSignal): AsyncGenerator<Verdict> {
+  const copy = await Deno.makeTempDir({ prefix: "tapedeck-mutants-" });
+  try {
+    for (const part of ["cmd", "lib", "tasks", "testdata", "deno.json", "deno.lock", "README.md"]) {
+      await copyTree(`${project}/${part}`, `${copy}/${part}`);
+    }
+    for (const { guard, file, find, put, tests } of MUTANTS) {
+      if (signal.aborted) return;
+      const path = `${copy}/${file}`;
+      const source = await Deno.readTextFile(path);
+      if (source.split(find).length !== 2) {
+        throw new Error(`Cannot take away guard "${guard}": its line is not in ${file} once, must be as listed`);
+      }
+      await Deno.writeTextFile(path, source.replace(find, () => put));
+      const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+        args: ["test", "-A", "--no-check", "--fail-fast", ...tests],
+        cwd: copy,
+        env: { NO_COLOR: "1" },
+        stdout: "piped",
+        stderr: "null",
+      }).output();
+      await Deno.writeTextFile(path, source);
+      const failed = /^(.*) \.\.\. FAILED/m.exec(new TextDecoder().decode(stdout))?.[1];
+      yield { guard, killer: code === 0 ? null : failed ?? "the tests do not run" };
+    }
+  } finally {
+    await Deno.remove(copy, { recursive: true });
+  }
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  if ((await Deno.stat(from)).isFile) return await Deno.copyFile(from, to);
+  await Deno.mkdir(to);
+  for await (const { name } of Deno.readDir(from)) await copyTree(`${from}/${name}`, `${to}/${name}`);
+}
