@@ -271,7 +271,7 @@ export async function start(stage: Stage, module: string): Promise<void> {
     if ((values as Common).once) crew.order("drain");
     using _ticker = ticker(crew, say);
     const { outcome, ...report } = await done;
-    const findings = outcome.findings?.length ?? 0;
+    const findings = (outcome.findings ?? outcome.problems ?? []).length;
     const { text, ...rest } = outcome;
     return {
       text: typeof text === "string" ? text : lineOf(report),

@@ -228,6 +228,18 @@ real("an owner who takes over in the middle of an apply wins, since the apply wa
   }
 });
 
+real("the clock is the server's own", async (url, sql) => {
+  const hot = await openHot(url, world);
+  try {
+    const server = async () => Number((await sql`select extract(epoch from clock_timestamp()) * 1000 as now`)[0]!.now);
+    const from = await server();
+    const told = await hot.clock!();
+    assert.ok(from <= told && told <= await server(), `${told} at ${from}`);
+  } finally {
+    await hot.close();
+  }
+});
+
 real("a row that is not what its columns say is refused, by us or by the server", async (url, sql) => {
   const hot = await openHot(url, world);
   try {

@@ -7,7 +7,7 @@
  * **Knows** `fence`, `table`, `failure`.
  */
 import { Misuse } from "./failure.ts";
-import type { Holding, Store } from "./fence.ts";
+import type { Holding, Place, Store } from "./fence.ts";
 import type { Row, TableName } from "./table.ts";
 import type { World } from "./world.ts";
 
@@ -61,6 +61,8 @@ export interface Lake extends Store {
   rows(file: LakeFile): Promise<readonly Row[]>;
   /** Checks the chain, every file's presence and hash, and what lies there unnamed. */
   damages(): Promise<readonly Damage[]>;
+  /** Whether a process that lives has taken the place. */
+  isOwned(place: Place): Promise<boolean>;
   /** Where the files lie: what a file's `path` is relative to. */
   readonly root: string;
   /** A query that the user can paste to look at the data. */

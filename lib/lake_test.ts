@@ -200,6 +200,22 @@ Deno.test(
 );
 
 Deno.test(
+  "a place is owned from its beginning until its owner closes, and asking makes and takes nothing",
+  strict,
+  inLake(async (lake, { root, enter }) => {
+    assert.equal(await lake.isOwned(PLACE), false);
+    await assert.rejects(Deno.stat(root), Deno.errors.NotFound);
+    await lake.begin(PLACE, "log", 0);
+    const other = await enter();
+    assert.deepEqual([await lake.isOwned(PLACE), await other.isOwned(PLACE)], [true, true]);
+    assert.equal(await other.isOwned({ ...PLACE, partition: 3 }), false);
+    await lake.close();
+    assert.equal(await other.isOwned(PLACE), false);
+    assert.equal((await other.acquire(PLACE))?.epoch, 2);
+  }),
+);
+
+Deno.test(
   "an older holding of the same place is fenced",
   strict,
   inLake(async (lake) => {

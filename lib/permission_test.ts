@@ -1,4 +1,5 @@
 import assert from "@std/assert";
+import doctor from "../cmd/doctor.ts";
 import validate from "../cmd/validate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
@@ -30,6 +31,14 @@ Deno.test("each sink is given its own store and not the other's", () => {
   const cold = permissionsOf(sinkCold, setting);
   assert.deepEqual(cold.net, []);
   assert.deepEqual(cold.write, ["/tmp/tape/log", "/tmp/tape/lake"]);
+});
+
+Deno.test("the doctor is given every door, and beside them nothing but the room on their disks", () => {
+  const granted = permissionsOf(doctor, setting);
+  assert.deepEqual(granted.net, ["db.example:5433"]);
+  assert.deepEqual(granted.write, ["/tmp/tape/log", "/tmp/tape/lake"]);
+  assert.deepEqual([granted.sys, granted.run, granted.ffi], [["cpus", "statfs"], false, false]);
+  assert.deepEqual(permissionsOf(sinkCold, setting).sys, ["cpus"]);
 });
 
 Deno.test("a Worker with these permissions cannot read, write, connect or spawn elsewhere", async () => {

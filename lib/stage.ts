@@ -31,15 +31,23 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   readonly examples: readonly string[];
   /** Files that the user names by flag and the stage reads or writes. */
   files?(values: Values<F>): { readonly read?: readonly string[]; readonly write?: readonly string[] };
+  /** What it asks of the system, besides its doors, under the name of the permission. */
+  readonly sys?: readonly "statfs"[];
   run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;
 }
 
-/** A declared stage, as its crew sees it: any topics, any stores, any flags. */
-export type Stage = Declaration<string, string, Need, Flags>;
+/** A stage that is shown its doors shut and opens each by itself, since one that stays shut must not end it. */
+export interface Inspection<F extends Flags> extends Omit<Declaration<string, string, Need, F>, "run"> {
+  inspect(view: View<F>): Promise<Outcome>;
+}
 
-/** What a stage says at its end; `findings` are an audit's. The rest goes into the summary as it is. */
+/** A declared stage, as its crew sees it: any topics, any stores, any flags. */
+export type Stage = Declaration<string, string, Need, Flags> | Inspection<Flags>;
+
+/** What a stage says at its end; `findings` are an audit's, `problems` a doctor's. The rest goes into the summary as it is. */
 export interface Outcome {
   readonly findings?: readonly unknown[];
+  readonly problems?: readonly unknown[];
   readonly [field: string]: unknown;
 }
 
@@ -75,6 +83,12 @@ export interface Hands<Reads extends string, Writes extends string, Needs extend
   readonly drain: AbortSignal;
 }
 
+/** Everything that an inspection may touch. */
+export interface View<F extends Flags> extends Pick<Hands<never, never, never, F>, "values" | "world" | "until"> {
+  /** Where the doors are: whoever opens one closes it. */
+  readonly doors: Pick<Setting, "transport" | "hot" | "lake">;
+}
+
 /**
  * Declares a stage; the types of its hands follow from the declaration. The cast forgets them again: the frame gives each
  * stage exactly what its own declaration names, which the type of a list of stages cannot say.
@@ -88,6 +102,11 @@ export function defineStage<
   declaration: Declaration<Reads, Writes, Needs, F>,
 ): Stage {
   return declaration as unknown as Stage;
+}
+
+/** Declares an inspection; the cast forgets its flags as {@linkcode defineStage} does. */
+export function defineInspection<const F extends Flags>(inspection: Inspection<F>): Stage {
+  return inspection as unknown as Stage;
 }
 
 /** Where a stage finds its doors: URLs and bounds, as the crew resolved them. */
@@ -198,6 +217,10 @@ export async function perform(
     report: (line) => say({ word: "report", line }),
     retryForMs: setting.retryForMs,
   };
+  const until = (at: number): Promise<void> => waiting(at, signal);
+  if ("inspect" in stage) {
+    return await stage.inspect({ values: setting.values as Values<Flags>, doors: setting, world, until });
+  }
   const tally = new Tally();
   const count = {
     received: 0,
@@ -272,19 +295,7 @@ export async function perform(
       },
       tally,
       world,
-      async until(at) {
-        const ms = at - now();
-        if (ms <= 0 || signal.aborted) return;
-        await new Promise<void>((resolve) => {
-          const ring = (): void => {
-            clearTimeout(timeout);
-            signal.removeEventListener("abort", ring);
-            resolve();
-          };
-          const timeout = setTimeout(ring, ms);
-          signal.addEventListener("abort", ring);
-        });
-      },
+      until,
       signal,
       drain,
     };
@@ -294,6 +305,21 @@ export async function perform(
     for (const door of opened) await door.close();
     progress();
   }
+}
+
+/** Waits until `now()` reaches `at`, or the abort. */
+async function waiting(at: number, signal: AbortSignal): Promise<void> {
+  const ms = at - now();
+  if (ms <= 0 || signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const ring = (): void => {
+      clearTimeout(timeout);
+      signal.removeEventListener("abort", ring);
+      resolve();
+    };
+    const timeout = setTimeout(ring, ms);
+    signal.addEventListener("abort", ring);
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { Outage } from "./failure.ts";
-import { defineStage, perform, type Setting } from "./stage.ts";
+import { defineInspection, defineStage, perform, type Setting } from "./stage.ts";
 import { TOPICS } from "./transport.ts";
 
 const setting: Setting = {
@@ -22,4 +22,28 @@ Deno.test("work in the background that fails ends its stage, though nothing more
   });
   const never = new AbortController().signal;
   await assert.rejects(perform(stage, setting, () => {}, never, never), /the store is away/);
+});
+
+Deno.test("an inspection runs though none of its doors would open, and is shown where they are", {
+  sanitizeOps: true,
+  sanitizeResources: true,
+}, async () => {
+  const inspection = defineInspection({
+    ...{
+      name: "visitor",
+      does: "looks",
+      reads: [TOPICS.raw],
+      writes: [],
+      needs: ["hot", "lake"],
+      flags: {},
+      examples: [],
+    },
+    async inspect({ doors: { transport, hot, lake }, world, until }) {
+      await until(world.now());
+      return { transport, hot, lake };
+    },
+  });
+  const shut = { transport: "nothing:a", hot: "nothing:b", lake: "nothing:c" };
+  const never = new AbortController().signal;
+  assert.deepEqual(await perform(inspection, { ...setting, ...shut }, () => {}, never, never), shut);
 });

@@ -4,6 +4,7 @@
  * **Knows** everything.
  */
 import audit from "../cmd/audit.ts";
+import doctor from "../cmd/doctor.ts";
 import ingest from "../cmd/ingest.ts";
 import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
@@ -11,7 +12,7 @@ import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 
 /** Every stage, in the order of the flow. */
-export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit];
+export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor];
 
 const BEGIN = "<!-- flow: printed from the declarations by deno task bless -->";
 const END = "<!-- end of flow -->";
@@ -24,7 +25,7 @@ export function flowText(): string {
   return STAGES.map((stage, i) => {
     const right = [...stage.writes, ...stage.needs].join(" + ");
     return `${left[i]!.padStart(width)} ${left[i] === "" ? "  " : "─▶"} ${stage.name.padEnd(names)} ─▶ ${
-      stage.name === "audit" ? "findings" : right
+      { audit: "findings", doctor: "problems" }[stage.name] ?? right
     }`;
   }).join("\n");
 }

@@ -62,6 +62,8 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   books: ["reconcile", "fence", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["books", "hot", "lake", "parquet", "table", "transport", "tick", "failure"],
   truth: ["books", "plant", "tick", "failure"],
+  examine: ["fence", "hot", "lake", "transport", "tick", "failure", "world"],
+  health: ["examine", "transport", "failure"],
   // What runs it.
   flag: ["failure"],
   stage: ["flag", "meter", "hot", "lake", "transport", "venue", "failure", "world"],

@@ -14,7 +14,18 @@ import { ENGINE, read, write } from "../parquet.ts";
 import { type Row, TABLES } from "../table.ts";
 import type { World } from "../world.ts";
 import { faultOf, FORMAT } from "./file/account.ts";
-import { entriesOf, isOfDisk, makeFolder, nameOf, parse, pathOf, place, syncAbove, syncFolder } from "./file/disk.ts";
+import {
+  entriesOf,
+  isOfDisk,
+  makeFolder,
+  nameOf,
+  parse,
+  pathOf,
+  place,
+  syncAbove,
+  syncFolder,
+  unlessMissing,
+} from "./file/disk.ts";
 import { Ledger, readLedger, sha256 } from "./file/ledger.ts";
 import { UnitSheet } from "./file/sheet.ts";
 import { damagesOf, filesOf, ledgerPath, readLedgers, survey } from "./file/survey.ts";
@@ -225,15 +236,20 @@ class FileLake implements Lake {
     const found = await survey(this.root);
     // What an owner is writing at this moment looks like damage, so it counts only once nobody owns the partition.
     const owned = new Set<string>();
-    for (const { owner } of found) if (owner !== null && await this.#isOwned(owner)) owned.add(owner);
+    for (const { owner } of found) if (owner !== null && await this.#isLocked(owner)) owned.add(owner);
     const again = found.some(({ owner }) => owner !== null && !owned.has(owner)) ? await survey(this.root) : found;
     return again.filter(({ owner }) => owner === null || !owned.has(owner)).map(({ damage }) => damage);
   }
 
-  async #isOwned(name: string): Promise<boolean> {
+  isOwned(place: Place): Promise<boolean> {
+    return this.#isLocked(nameOf(place));
+  }
+
+  /** Asks for the lock as readers share it, and gives it back at once. */
+  async #isLocked(name: string): Promise<boolean> {
     if (this.#seats.has(name)) return true;
-    using lock = await Deno.open(`${ledgerPath(this.root, name)}.lock`);
-    return !await lock.tryLock(false);
+    using lock = await Deno.open(`${ledgerPath(this.root, name)}.lock`).catch(unlessMissing);
+    return lock !== undefined && !await lock.tryLock(false);
   }
 
   close(): Promise<void> {

@@ -16,7 +16,8 @@ import { FSYNC_INTERVAL_MS, type Policy, Writer } from "../writer.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
-const FORMAT = 1;
+/** Version of the files; a program refuses to open a log that says a newer one. */
+export const FORMAT = 1;
 const BATCH_MAX = 3072;
 /** How long an acknowledgement may wait to be written; until then a crash repeats what it covers. */
 const ACKNOWLEDGE_MS = 250;

@@ -78,6 +78,13 @@ class PostgresHot implements Hot {
     );
   }
 
+  clock(): Promise<number> {
+    return this.#session.write(async ({ sql }) => {
+      const [row] = await sql`select (extract(epoch from clock_timestamp()) * 1000)::float8 as now`;
+      return row!.now as number;
+    });
+  }
+
   async apply(commit: Commit): Promise<Holding> {
     const tables = (Object.entries(commit.rows) as Load[]).filter(([, rows]) => rows.length > 0);
     for (const [table, rows] of tables) assertWidth(table, rows);

@@ -1,0 +1,268 @@
+/**
+ * The health of an installation: which of the facts about doors, topics, places and room are problems, what mends each,
+ * and how it all looks on a terminal. Nothing here opens or asks anything.
+ *
+ * **In** facts as `examine` wrote them down, **Out** problems, notes, text.
+ * **Knows** `examine`, `transport`, `failure`.
+ */
+import { type DoorFact, type Facts, type Look, type Position, type StageName, STAGES } from "./examine.ts";
+import { printable } from "./failure.ts";
+import { type Range, TOPICS } from "./transport.ts";
+
+/** Something that is wrong, where, and what mends it. */
+export interface Problem {
+  readonly problem: string;
+  readonly place: string;
+  readonly detail: string;
+  /** A command, or what to do by hand. */
+  readonly action: string;
+}
+
+/** From where on something is a problem. */
+export interface Bounds {
+  /** Free room of a disk at least, bytes. */
+  readonly roomMin: number;
+  /** How far the hot store's clock may be off, ms. */
+  readonly skewMsMax: number;
+}
+
+/** A stage's place in a partition, held against the log. */
+export interface Standing {
+  readonly stage: StageName;
+  readonly topic: string;
+  readonly partition: number;
+  /** Null where no one ever took it. */
+  readonly position: Position | null;
+  /** What the partition holds; null where the log does not tell. */
+  readonly range: Range | null;
+  /** Records that wait; null where the log does not tell. */
+  readonly behind: number | null;
+  /** Whether records waited all the time that was watched, and nobody was seen to take one. */
+  readonly stuck: boolean;
+}
+
+const NAMES = Object.values(TOPICS);
+/** Columns that hold words. */
+const WORDS = new Set(["door", "where", "topic", "identity", "stage", "place", "owner since"]);
+const SHOWN = 20;
+const ANOTHER = "begin another tape: another --data, prefix or schema, or deno task pipeline --fresh";
+
+/** Every place that a stage has or should have taken, of the stages whose doors answered. */
+export function standingsOf({ looks: [before, after] }: Facts): readonly Standing[] {
+  return STAGES.flatMap(({ stage, topics }) => {
+    const positions = after.positions[stage];
+    if (positions === null) return [];
+    return topics.flatMap((topic) => {
+      const ranges = after.topics?.[topic]?.ranges ?? [];
+      const beyond = positions.filter((p) => p.topic === topic && p.partition >= ranges.length);
+      return [...ranges.keys(), ...beyond.map(({ partition }) => partition)].map((partition) =>
+        standingOf(stage, topic, partition, before, after)
+      );
+    });
+  });
+}
+
+function standingOf(stage: StageName, topic: string, partition: number, before: Look, after: Look): Standing {
+  const at = ({ positions }: Look) => positions[stage]?.find((p) => p.topic === topic && p.partition === partition);
+  const position = at(after) ?? null;
+  const range = after.topics?.[topic]?.ranges[partition] ?? null;
+  const next = position?.next ?? 0;
+  const highBefore = before.topics?.[topic]?.ranges[partition]?.high ?? 0;
+  const stuck = highBefore > next && at(before)?.next === position?.next && position?.isOwned !== true;
+  return {
+    ...{ stage, topic, partition, position, range, stuck },
+    behind: range === null ? null : Math.max(0, range.high - Math.max(next, range.low)),
+  };
+}
+
+/** What is wrong, in the order in which to mend it. */
+export function problemsOf(facts: Facts, bounds: Bounds): readonly Problem[] {
+  const standings = standingsOf(facts).map((standing) => ({ ...standing, problem: placeProblem(standing, facts) }));
+  const placed = standings.flatMap(({ problem }) => problem ?? []);
+  return [
+    ...facts.doors.flatMap(doorProblems),
+    ...topicProblems(facts),
+    // Another log is another one for all partitions of a topic, and told once.
+    ...new Map(placed.map((problem) => [`${problem.place} ${problem.detail}`, problem])).values(),
+    ...waitingProblems(standings.filter(({ problem }) => problem === null)),
+    ...roomProblems(facts, bounds),
+    ...skewProblems(facts, bounds),
+  ];
+}
+
+/** What is worth knowing and no problem. */
+export function notesOf(facts: Facts): readonly string[] {
+  const { topics, positions } = facts.looks[1];
+  const empty = topics !== null && NAMES.every((name) => (topics[name]?.ranges ?? []).every(({ high }) => high === 0));
+  const untouched = Object.values(positions).every((list) => list !== null && list.length === 0);
+  const inHand = standingsOf(facts).some(({ position, behind }) => position?.isOwned === true && behind !== 0);
+  return [
+    ...(empty && untouched ? ["nothing recorded yet: deno task pipeline, or deno task simulate, begins"] : []),
+    ...(inHand
+      ? ["sink-cold is at work and holds a unit in hand: what it is behind is published when the unit closes"]
+      : []),
+  ];
+}
+
+function doorProblems({ door, place, failure }: DoorFact): Problem[] {
+  if (failure === null) return [];
+  const mends = {
+    log: "start Kafka (deno task services up), or correct --transport",
+    hot: "start Postgres (deno task services up), or correct --hot and TAPEDECK_POSTGRES_PASSWORD",
+    lake: "make the folder readable, or correct --lake",
+  };
+  const files = /^(log|sqlite|file):/.test(place)
+    ? `mend or move what lies at ${place.slice(place.indexOf(":") + 1)}`
+    : "";
+  return [{ problem: "unreachable", place: door, detail: failure, action: files || mends[door] }];
+}
+
+function topicProblems({ looks: [, { topics }] }: Facts): Problem[] {
+  if (topics === null) return [];
+  const counts = NAMES.map((name) => topics[name]?.ranges.length ?? 0);
+  const count = Math.max(...counts);
+  if (count === 0 || counts.every((n) => n === count)) return [];
+  const detail = NAMES.map((name, i) => counts[i] === 0 ? `${name} is missing` : `${name} has ${counts[i]}`).join(", ");
+  const isWhole = counts.every((n) => n === 0 || n === count);
+  const action = isWhole ? `deno task prepare --partitions ${count}` : ANOTHER;
+  return [{ problem: isWhole ? "missing topic" : "unequal partitions", place: "log", detail, action }];
+}
+
+/** Why the stage's next owner would refuse to resume; null when it would not, or when the log does not tell. */
+function placeProblem(
+  { stage, topic, partition, position, range }: Standing,
+  { looks: [, after] }: Facts,
+): Problem | null {
+  if (after.topics === null) return null;
+  const place = `${stage} ${topic}/${partition}`;
+  const identity = after.topics[topic]?.identity ?? null;
+  if (position !== null && position.identity !== null && position.identity !== identity) {
+    const state = identity === null ? "this log has no such topic" : `this one is "${identity}"`;
+    const detail = `fed from log "${position.identity}" and ${state}`;
+    const action = `give the --transport that it was fed from, or ${ANOTHER}`;
+    return { problem: "another log", place: `${stage} ${topic}`, detail, action };
+  }
+  if (position !== null && (range === null || position.next > range.high)) {
+    const detail = `stands at ${position.next} and the log ends at ${range?.high ?? 0}`;
+    return { problem: "beyond the log", place, detail, action: `bring back the log's records, or ${ANOTHER}` };
+  }
+  const resume = position?.resume ?? 0;
+  if (range === null || resume >= range.low) return null;
+  const detail = `resumes at ${resume} and the log begins at ${range.low}: ${range.low - resume} records are gone`;
+  const isNew = position === null && stage !== "validate";
+  const action = isNew ? `deno task ${stage} --start earliest, which leaves them out` : ANOTHER;
+  return { problem: "before the log", place, detail, action };
+}
+
+/** One problem a stage, however many partitions wait. */
+function waitingProblems(standings: readonly Standing[]): Problem[] {
+  return STAGES.flatMap(({ stage }): Problem[] => {
+    const stuck = standings.filter((standing) => standing.stage === stage && standing.stuck);
+    const [first, ...more] = stuck.map(({ topic, partition }) => `${topic}/${partition}`);
+    const places = more.length === 0 ? first : `${first} and ${more.length} more`;
+    const records = count(stuck.reduce((sum, { behind }) => sum + (behind ?? 0), 0));
+    const begun = stuck.some(({ position }) => position !== null);
+    const detail = `${records} records wait in ${places}, and ${begun ? "nobody takes them" : "nobody ever took one"}`;
+    return stuck.length === 0 ? [] : [{ problem: "stuck", place: stage, detail, action: `deno task ${stage}` }];
+  });
+}
+
+function roomProblems({ rooms }: Facts, { roomMin }: Bounds): Problem[] {
+  return rooms.filter(({ free }) => free < roomMin).map(({ folders, free }) => ({
+    ...{ problem: "disk room", place: folders.join(", ") },
+    detail: `${gigabytes(free)} are free, must be ${gigabytes(roomMin)} at least`,
+    action: "free or add room, or move --data or --lake to another disk",
+  }));
+}
+
+function skewProblems({ skew }: Facts, { skewMsMax }: Bounds): Problem[] {
+  if (skew === null || Math.abs(skew.ms) - skew.withinMs <= skewMsMax) return [];
+  const detail = `it is ${skewText(skew.ms)}, must be within ${skewMsMax} ms`;
+  return [{ problem: "clock", place: "hot", detail, action: "synchronize both hosts with one time server (NTP)" }];
+}
+
+/** Facts, notes and problems, for a terminal. */
+export function healthText(facts: Facts, problems: readonly Problem[]): string {
+  const { versions, doors, rooms, skew, looks: [, after] } = facts;
+  const topics = NAMES.flatMap((name) => {
+    const topic = after.topics?.[name];
+    if (!topic) return [];
+    const records = topic.ranges.reduce((sum, { low, high }) => sum + high - low, 0);
+    return [[name, count(topic.ranges.length), count(records), topic.identity]];
+  });
+  const places = standingsOf(facts).map(({ stage, topic, partition, position, range, behind }) => [
+    stage,
+    `${topic}/${partition}`,
+    position?.epoch?.toLocaleString("en") ?? "-",
+    sinceText(position),
+    count(position?.next ?? 0),
+    range === null ? "?" : count(range.high),
+    behind === null ? "?" : count(behind),
+  ]);
+  const lines = [
+    Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", "),
+    "",
+    ...table([["door", "where", "opens", "answers"], ...doors.map(doorCells)]),
+    ...(topics.length === 0 ? [] : ["", ...table([["topic", "partitions", "records", "identity"], ...topics])]),
+    ...(places.length === 0 ? [] : [
+      "",
+      ...table([["stage", "place", "epoch", "owner since", "next", "end", "behind"], ...places]),
+    ]),
+    "",
+    ...rooms.map(({ folders, free, total }) =>
+      `room   ${gigabytes(free)} free of ${gigabytes(total)} under ${folders.join(", ")}`
+    ),
+    ...(skew === null ? [] : [`clock  hot is ${skewText(skew.ms)}, give or take ${skew.withinMs} ms`]),
+    ...notesOf(facts).map((note) => `note   ${note}`),
+    "",
+    ...problemsText(problems),
+  ];
+  return lines.filter((line, i) => line !== "" || lines[i - 1] !== "").map(printable).join("\n");
+}
+
+function sinceText(position: Position | null): string {
+  const since = position?.since ?? null;
+  if (since === null) return "-";
+  const owned = position!.isOwned === null ? "" : position!.isOwned ? ", in hand" : ", left";
+  return `${new Date(since).toISOString()}${owned}`;
+}
+
+function doorCells({ door, place, failure, isThere, openMs, answerMs }: DoorFact): string[] {
+  if (failure !== null) return [door, place, "-", "unreachable"];
+  return isThere ? [door, place, `${openMs} ms`, `${answerMs} ms`] : [door, place, "-", "not there yet"];
+}
+
+function problemsText(problems: readonly Problem[]): string[] {
+  if (problems.length === 0) return ["healthy: no problem was found"];
+  const shown = problems.slice(0, SHOWN).flatMap(({ problem, place, detail, action }) => [
+    `  ${problem}: ${place}: ${detail}`,
+    `    ▶ ${action}`,
+  ]);
+  const more = problems.length > SHOWN ? [`  and ${problems.length - SHOWN} more, see --json`] : [];
+  return [
+    `${problems.length} ${problems.length === 1 ? "problem" : "problems"} (▶ mends it, with the flags given here)`,
+    ...shown,
+    ...more,
+  ];
+}
+
+/** Rows as columns below the names in the first one; words stand to the left, numbers to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const head = rows[0]!;
+  const widths = head.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return rows.map((row) =>
+    row.map((cell, i) => WORDS.has(head[i]!) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ").trimEnd()
+  );
+}
+
+function count(n: number): string {
+  return n.toLocaleString("en");
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toLocaleString("en", { maximumFractionDigits: 1 })} GB`;
+}
+
+function skewText(ms: number): string {
+  return `${Math.abs(ms)} ms ${ms < 0 ? "behind" : "ahead of"} this clock`;
+}
