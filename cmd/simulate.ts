@@ -95,17 +95,23 @@ const stage = defineStage({
     const total = values.ticks || Infinity;
     let made = 0;
     let saved = 0;
-    const began = world.now();
+    // When the pace began, and how many were made before; what the log holds already is made again without a pause.
+    let began = world.now();
+    let unpaced = 0;
     while (made < total && !signal.aborted) {
       let count = Math.min(FILL_MAX, total - made);
       let due: number | undefined;
-      if (rate > 0) {
-        const ready = Math.floor((world.now() - began) * rate / 1000) - made;
+      if (rate > 0 && resumed.repeats) {
+        began = world.now();
+        unpaced = made + count;
+      } else if (rate > 0) {
+        const paced = made - unpaced;
+        const ready = Math.floor((world.now() - began) * rate / 1000) - paced;
         if (ready < 1) {
-          await until(Math.max(began + (made + 1) * 1000 / rate, world.now() + PACE_MS));
+          await until(Math.max(began + (paced + 1) * 1000 / rate, world.now() + PACE_MS));
           continue;
         }
-        due = began + (made + 1) * 1000 / rate;
+        due = began + (paced + 1) * 1000 / rate;
         count = Math.min(count, ready);
       }
       const lots: SimMessage[][] = places.map(() => []);

@@ -50,6 +50,11 @@ export class Resumed {
     return new Resumed(id, epoch, numbers ? [...numbers] : ranges.map(() => 0), send, appended);
   }
 
+  /** Whether the next message of some partition is in the log already. */
+  get repeats(): boolean {
+    return this.numbers.some((number, partition) => number <= this.#appended[partition]!.number);
+  }
+
   /** Appends what is not there yet and gives the offset of the first message, there or not. `due` is for latency, ms. */
   async append(
     partition: number,

@@ -7,9 +7,10 @@
  */
 import { fileURLToPath } from "node:url";
 import { command, type Ending } from "../lib/crew.ts";
-import type { Flags } from "../lib/flag.ts";
+import type { COMMON, Flags, Values } from "../lib/flag.ts";
 import { type Fate, type Plan, Swarm, Sweep } from "./storm/plan.ts";
 import { kills, type Verdict } from "./storm/mutants.ts";
+import { rounds, type Row } from "./storm/real.ts";
 import { round } from "./storm/round.ts";
 
 /** What a sweep does to each operation; a pause needs somebody else to go on, which the swarm brings about. */
@@ -23,6 +24,8 @@ const flags = {
   seed: { kind: "count", does: "only the swarm of this seed, with all that befell it" },
   seeds: { kind: "count", default: 1000, does: "swarms, of the seeds from 1 on" },
   mutants: { kind: "switch", does: "takes each guard away in a copy of the project and shows which test misses it" },
+  real: { kind: "switch", does: "kill -9 and SIGSTOP of real processes on --transport, --hot and --lake, or on files" },
+  minutes: { kind: "amount", default: 1, unit: "min", does: "length of a real storm" },
   "no-sweep": { kind: "switch", does: "leaves out the sweep" },
 } as const satisfies Flags;
 
@@ -41,6 +44,7 @@ await command({
   examples: ["deno task storm", "deno task storm --seed 81723", "deno task storm --mutants"],
 }, async ({ values, say, stop }) => {
   if (values.mutants) return await hunt(say, stop);
+  if (values.real) return await weather(values, say, stop);
   const failures: Failure[] = [];
   const count = { rounds: 0, faults: 0 };
   const strike = async (what: string, plan: Plan): Promise<void> => {
@@ -93,4 +97,49 @@ async function hunt(say: (line: string) => void, stop: AbortSignal): Promise<End
     summary: { verdicts },
     findings: alive.length,
   };
+}
+
+/** Rounds of a real storm on a tape of its own below `--data`, or where the URLs say. */
+async function weather(
+  values: Values<typeof flags & typeof COMMON>,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Ending> {
+  const { data, transport, hot, lake, create, seed = 1, minutes } = values;
+  const folder = await Deno.makeTempDir({ dir: await made(data), prefix: "storm-" });
+  const given = { transport, hot, lake };
+  const where = [
+    ...["--data", folder, ...(create ? ["--create"] : [])],
+    ...Object.entries(given).flatMap(([name, url]) => url === undefined ? [] : [`--${name}`, url]),
+  ];
+  const rows: Row[] = [];
+  for await (const row of rounds({ seed, untilMs: Date.now() + minutes * 60_000, now: Date.now, where, signal })) {
+    say(rowText(row));
+    rows.push(row);
+  }
+  const broken = rows.filter(({ balanced }) => !balanced);
+  if (broken.length === 0) await Deno.remove(folder, { recursive: true });
+  const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
+  return {
+    text: [
+      ...broken.flatMap(({ round, findings }) => findings.slice(0, SHOWN).map((line) => `round ${round}: ${line}`)),
+      `${rows.length} rounds, ${total((r) => r.kills)} kills, ${
+        total((r) => r.zombies)
+      } zombies, ${broken.length} audits with findings`,
+      ...(broken.length > 0 ? [`the tape lies in ${folder}`] : []),
+    ].join("\n"),
+    summary: { seed, rows },
+    findings: broken.length,
+  };
+}
+
+async function made(folder: string): Promise<string> {
+  await Deno.mkdir(folder, { recursive: true });
+  return folder;
+}
+
+function rowText({ round, kills, zombies, ends, raw, repeats, balanced }: Row): string {
+  const how = Object.entries(ends).map(([end, n]) => `${n} × ${end}`).join(", ");
+  return `round ${round}: ${kills} kills, ${zombies} zombies, ended ${how}; raw ${raw.toLocaleString("en")}, ` +
+    `repeats ${repeats.toLocaleString("en")}, ${balanced ? "balanced" : "NOT BALANCED"}`;
 }

@@ -1,7 +1,7 @@
 /** The law under storms: a taste of what `deno task storm` does at length, and that it catches what it is for. */
 import assert from "@std/assert";
 import type { Swap } from "./storm/incarnation.ts";
-import { Swarm, Sweep } from "./storm/plan.ts";
+import { Breeze, Swarm, Sweep } from "./storm/plan.ts";
 import { round } from "./storm/round.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
@@ -22,6 +22,23 @@ Deno.test("failures, kills and zombies at random operations lose nothing and rep
   for (let seed = 1; seed <= SEEDS; seed++) {
     const { wrong } = await round(new Swarm(seed));
     assert.deepEqual(wrong, [], `seed ${seed}`);
+  }
+});
+
+Deno.test("validate writes no verdict before the raw records that it speaks of are durable", strict, async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const plan = new Breeze(seed);
+    assert.deepEqual((await round(plan)).wrong, []);
+    // By partition, the raw offset that was received up to, and synced up to.
+    const received = new Map<string, number>(), durable = new Map<string, number>();
+    for (const deed of plan.deeds) {
+      const [, verb, topic, partition, to] =
+        /^validate (receive|sync|append) (\S+)\/(\d)(?: to)?(?: (\d+))?/.exec(deed) ?? [];
+      if (verb === "receive") received.set(partition!, Number(to));
+      if (verb === "sync" && topic === "ticks.raw") durable.set(partition!, received.get(partition!)!);
+      if (verb === "append") assert.ok(Number(to) < (durable.get(partition!) ?? 0), `seed ${seed}: ${deed}`);
+    }
+    assert.ok(durable.size > 0);
   }
 });
 

@@ -129,6 +129,11 @@ class MemoryLake implements Lake {
     return Promise.resolve([]);
   }
 
+  /** Nothing is locked here: a place is whose epoch it is. */
+  isOwned(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -21,6 +21,8 @@ export interface Doors {
   cutPower(): void;
 }
 
+const SLOWNESS = 20;
+
 /** Thrown by every operation of a life that is over. */
 export class Killed extends Error {}
 
@@ -69,7 +71,9 @@ export class Incarnation {
   }
 
   async #do<T>(operation: string, act: () => Promise<T>): Promise<T> {
-    for (let turn = this.#plan.turns(); turn > 0; turn--) await null;
+    // An append may take far longer than what comes after it, so that two of them in flight would change places.
+    const slowness = operation.startsWith("append") ? SLOWNESS : 1;
+    for (let turn = slowness * this.#plan.turns(); turn > 0; turn--) await null;
     if (this.#isPaused) await this.#awake.promise;
     this.#assertAlive();
     const fate = this.#plan.next(this.#who, operation);
@@ -105,7 +109,10 @@ export class Incarnation {
       ranges: (topic) => this.#do(`ranges ${topic}`, () => log.ranges(topic)),
       identity: (topic) => this.#do(`identity ${topic}`, () => log.identity(topic)),
       append: (topic, partition, messages) =>
-        this.#do(`append ${topic}/${partition}`, () => this.#append(log, topic, partition, messages)),
+        this.#do(
+          `append ${topic}/${partition} ${originOf(messages)}`,
+          () => this.#append(log, topic, partition, messages),
+        ),
       sync: (topic, partition) => this.#do(`sync ${topic}/${partition}`, () => log.sync(topic, partition)),
       claim: (stage, partition) => this.#do(`claim ${stage}/${partition}`, () => log.claim(stage, partition)),
       save: async (stage, partition, checkpoint) => {
@@ -194,6 +201,7 @@ export class Incarnation {
       publish: (held, sheet, next) => this.#publish(lake, held, sheet, next),
       units: () => this.#do("units", () => lake.units()),
       rows: (file) => this.#do("rows", () => lake.rows(file)),
+      isOwned: (place) => lake.isOwned(place),
       damages: () => this.#do("damages", () => lake.damages()),
       close: () => Promise.resolve(),
     };
@@ -205,4 +213,9 @@ export class Incarnation {
     const moved = await this.#do(`${name}, offset`, () => lake.publish(held, lake.sheet(held), next));
     return await this.#do(`${name}, rows`, () => lake.publish(moved, sheet, next));
   }
+}
+
+/** The last origin that a batch of verdicts speaks of; nothing for a producer's. */
+function originOf(messages: readonly Message[]): string {
+  return /"origin":(\d+)/.exec(String(messages.at(-1)?.value))?.[1] ?? "";
 }

@@ -25,13 +25,13 @@ const never = (condition: string): string => condition.replace(/^if \((.*)\) \{$
 const gone = (find: string): string => `// ${find.length} characters were here`;
 
 const MUTANTS: readonly Mutant[] = [
-  ...guard("epoch check of a commit", "lib/hot.ts", "if (stands.epoch !== held.epoch) {", STORM),
+  ...guard("epoch check of a commit", "lib/hot.ts", "if (stands.epoch !== held.epoch) {", ["lib/hot_test.ts"]),
   ...guard("offset equality of a commit", "lib/hot.ts", "if (stands.next !== held.next) {", [
     "lib/hot_test.ts",
     ...STORM,
   ]),
   ...guard("origin fence", "lib/fence.ts", "if (origin <= this.#last) {", STORM),
-  ...guard("chain of previous origins", "lib/fence.ts", "if (previous !== this.#last) {", STORM),
+  ...guard("chain of previous origins", "lib/fence.ts", "if (previous !== this.#last) {", ["lib/fence_test.ts"]),
   line("one send in flight a partition", "cmd/validate.ts", "      await seat.sent;\n      await durable;", STORM, {
     put: "      await durable;",
   }),
@@ -122,7 +122,19 @@ function line(
 export async function* kills(project: string, signal: AbortSignal): AsyncGenerator<Verdict> {
   const copy = await Deno.makeTempDir({ prefix: "tapedeck-mutants-" });
   try {
-    for (const part of ["cmd", "lib", "tasks", "testdata", "deno.json", "deno.lock", "README.md"]) {
+    for (
+      const part of [
+        "cmd",
+        "lib",
+        "tasks",
+        "testdata",
+        "deno.json",
+        "deno.lock",
+        "README.md",
+        "grafana",
+        "compose.yaml",
+      ]
+    ) {
       await copyTree(`${project}/${part}`, `${copy}/${part}`);
     }
     for (const { guard, file, find, put, tests } of MUTANTS) {

@@ -75,6 +75,31 @@ export class Sweep extends Traced {
   }
 }
 
+/** No fault, but every operation takes its own time. */
+export class Breeze extends Traced {
+  readonly #chance: Chance;
+  /** Every operation in the order in which it acted: stage and operation. */
+  readonly deeds: string[] = [];
+
+  constructor(seed: number) {
+    super();
+    this.#chance = Chance.of(seed, 1);
+  }
+  override next(who: string, operation: string): Fate {
+    this.deeds.push(`${who} ${operation}`);
+    return super.next(who, operation);
+  }
+  protected decide(): Fate {
+    return "pass";
+  }
+  turns(): number {
+    return this.#chance.below(6);
+  }
+  batchMax(): number {
+    return 1 + this.#chance.below(80);
+  }
+}
+
 const FAULTS: readonly Fate[] = [
   ...[
     "fail before",

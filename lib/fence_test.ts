@@ -1,0 +1,57 @@
+import assert from "@std/assert";
+import { Refusal } from "./failure.ts";
+import { Fence, messageOf, startOf, type Store } from "./fence.ts";
+import { openHot } from "./hot.ts";
+import type { World } from "./world.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true } as const;
+const place = { sink: "sink-hot", topic: "ticks.valid", partition: 1 };
+const world: World = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 };
+let stores = 0;
+const store = (): Promise<Store> => openHot(`memory:fence-${stores++}`, world);
+/** What a refusal says of the place, and what it wants. */
+const refused = (says: RegExp) => (error: unknown) => error instanceof Refusal && says.test(error.message);
+
+Deno.test("a fence lets each origin pass once and counts what came again", () => {
+  const fence = new Fence(place, -1);
+  const passed = [[3, -1], [5, 3], [3, -1], [5, 3], [9, 5]].filter(([origin, previous]) =>
+    fence.admits(origin!, previous!)
+  );
+  assert.deepEqual(passed, [[3, -1], [5, 3], [9, 5]]);
+  assert.deepEqual([fence.repeats, fence.last], [2, 9]);
+});
+
+Deno.test("a fence stops at a message whose predecessor it has not seen", () => {
+  const fence = new Fence(place, 3);
+  for (const previous of [-1, 2, 4]) {
+    assert.throws(() => fence.admits(5, previous), refused(/origin 5 of "ticks.valid\/1".*the last one applied is 3/));
+  }
+  assert.equal(fence.last, 3);
+});
+
+Deno.test("a store that knows nothing begins where the log begins, or where it is told", strict, async () => {
+  assert.equal((await startOf(await store(), place, "log", { low: 0, high: 9 }, undefined)).next, 0);
+  assert.equal((await startOf(await store(), place, "log", { low: 4, high: 9 }, 4)).next, 4);
+  const lost = startOf(await store(), place, "log", { low: 4, high: 9 }, undefined);
+  await assert.rejects(lost, refused(/its first 4 records are gone .* must be told where with --start earliest/));
+});
+
+Deno.test("a store goes on only in its own log, and only where that still holds what comes next", strict, async () => {
+  const hot = await openHot(`memory:fence-${stores++}`, world);
+  const held = await hot.begin(place, "log", 0);
+  await hot.apply({ held, next: 5, origin: 4, rows: {} });
+  const start = (identity: string, low: number, high: number) => startOf(hot, place, identity, { low, high }, low);
+  await assert.rejects(start("other", 0, 9), refused(/fed from log "log" and this is "other"/));
+  await assert.rejects(start("log", 6, 9), refused(/records 5 to 5 were deleted before they were applied/));
+  await assert.rejects(start("log", 0, 4), refused(/applied up to 5 but the log ends at 4/));
+  const resumed = await start("log", 5, 5);
+  assert.deepEqual([resumed.next, resumed.origin], [5, 4]);
+  assert.ok(resumed.epoch > held.epoch);
+});
+
+Deno.test("a message without a readable origin is refused by its place", () => {
+  const at = { topic: "ticks.valid", partition: 1 };
+  for (const value of ["", "{}", "null", '{"origin":1.5,"previous":0}', '{"origin":1}', new Uint8Array([123, 125])]) {
+    assert.throws(() => messageOf({ offset: 7, key: null, value }, at), refused(/"ticks.valid\/1\/7"/));
+  }
+});
