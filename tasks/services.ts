@@ -12,7 +12,13 @@ const NEEDED = [
   { variable: "KAFKA_URL", service: "kafka", url: "kafka://127.0.0.1:9092" },
   { variable: "POSTGRES_URL", service: "postgres", url: "postgres://market:market@127.0.0.1:5432/market" },
 ] as const;
-const SUITES = ["lib/transport_test.ts", "lib/transport_kafka_test.ts", "lib/hot_test.ts", "tasks/flow_test.ts"];
+const SUITES = [
+  "lib/transport_test.ts",
+  "lib/transport_kafka_test.ts",
+  "lib/hot_test.ts",
+  "tasks/flow_test.ts",
+  "tasks/hostile_test.ts",
+];
 
 /** Runs a program in the project's folder; shows what it prints, or keeps it. Gives null when there is no such program. */
 async function run(
