@@ -323,8 +323,9 @@ Deno.test(
 
 /** Runs a command as a process of its own; what it prints must be fit for a terminal. */
 async function command(name: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const path = new URL(`../cmd/${name}.ts`, import.meta.url).pathname;
-  const done = await new Deno.Command(Deno.execPath(), { args: ["run", "-A", path, ...args], stdin: "null" }).output();
+  const cwd = new URL("../", import.meta.url);
+  const words = ["run", "-A", `cmd/${name}.ts`, ...args];
+  const done = await new Deno.Command(Deno.execPath(), { args: words, cwd, stdin: "null" }).output();
   const [out, err] = [done.stdout, done.stderr].map((bytes) => new TextDecoder().decode(bytes)) as [string, string];
   assertShown(out);
   assertShown(err);
@@ -508,7 +509,10 @@ Deno.test("hostile words on the command line are a misuse on one line, or mean n
       const error = await thrown(run(audit, data, ...words));
       assert.ok(error instanceof Misuse, `${JSON.stringify(words)}: ${error.stack}`);
     }
-    const { code, out, err } = await command("audit", "--symbol", "\x1b]0;x\x07\x9b2J\u202e", "--date", DATE, "--json");
+    const { code, out, err } = await command(
+      "audit",
+      ...["--data", data, "--symbol", "\x1b]0;x\x07\x9b2J\u202e", "--date", DATE, "--json"],
+    );
     assert.deepEqual([code, out], [2, ""]);
     assert.match(err, /Cannot audit --symbol "\\u001b\]0;x\\u0007\\u009b2J\\u202e": no tick can have it/);
   });
