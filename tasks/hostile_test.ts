@@ -374,6 +374,12 @@ Deno.test("a capture of the corpus, plain and gzip, is ingested line by line and
         assert.equal((await run(ingest, data, "--from", path) as Ingested).lines, 0);
       });
     }
+    await withCapture(data, plain, async (path) => {
+      const args = ["--data", `${data}`, "--from", path, "--to", "-"];
+      const { code, out, err } = await command("ingest", ...args);
+      assert.equal(code, 0, err);
+      assert.equal(out.split("\n").length - 1, KINDS.trade + KINDS.depthUpdate);
+    });
     await flow(data);
     const fates = await assertAccounts(data);
     assert.equal(Object.values(fates).reduce((sum, n) => sum + n, 0), ticks);
