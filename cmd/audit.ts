@@ -7,8 +7,9 @@
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
 import { checkDay, type Verdict } from "../lib/check.ts";
 import { start } from "../lib/crew.ts";
-import { Misuse, printable } from "../lib/failure.ts";
+import { Misuse, printable, reasonOf } from "../lib/failure.ts";
 import { defineStage } from "../lib/stage.ts";
+import { isSymbol } from "../lib/tick.ts";
 import { TOPICS } from "../lib/transport.ts";
 import { type Score, score } from "../lib/truth.ts";
 
@@ -39,6 +40,11 @@ const stage = defineStage({
     if ((symbol === undefined) !== (date === undefined)) {
       throw new Misuse("Cannot check a day: --symbol and --date belong together, must both be given");
     }
+    if (symbol !== undefined && !isSymbol(symbol)) {
+      throw new Misuse(
+        `Cannot audit --symbol "${symbol}": no tick can have it, must be a symbol as the venue writes it`,
+      );
+    }
     const books = await closeBooks({ log, ranges, hot, lake, signal });
     const damages = await lake.damages();
     const units = await lake.units();
@@ -47,7 +53,7 @@ const stage = defineStage({
       : await checkDay(lake.root, units.flatMap((unit) => unit.files).filter((file) => file.date === date), symbol);
     const truth = values.truth === undefined
       ? null
-      : score((await Deno.readTextFile(values.truth)).split("\n").filter((line) => line !== ""), books, {
+      : score((await truthOf(values.truth)).split("\n").filter((line) => line !== ""), books, {
         windowMax: 1024,
         lateMsMax: 1000,
       });
@@ -92,6 +98,16 @@ const stage = defineStage({
     };
   },
 });
+
+async function truthOf(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new Misuse(`Cannot read truth "${path}": ${reasonOf(error)}, must be a file that simulate wrote`, {
+      cause: error,
+    });
+  }
+}
 
 interface AnyFinding extends Omit<Finding, "finding"> {
   readonly finding: string;

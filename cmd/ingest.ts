@@ -5,13 +5,14 @@
  * **In** a capture and a venue's mapper, **Out** `ticks.raw`, and every frame counted by kind.
  * **Knows** `capture`, `venue`, `producer`, `stage`, `crew`.
  */
+import { Buffer } from "node:buffer";
 import { contentHash, readCapture } from "../lib/capture.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
 import { Resumed } from "../lib/producer.ts";
 import { defineStage } from "../lib/stage.ts";
 import { keyOf } from "../lib/tick.ts";
-import { type Message, partitionOf, TOPICS } from "../lib/transport.ts";
+import { type Message, MESSAGE_BYTES_MAX, partitionOf, TOPICS } from "../lib/transport.ts";
 import { openVenue, VENUES } from "../lib/venue.ts";
 
 /** Ticks between two checkpoints. */
@@ -76,14 +77,16 @@ const stage = defineStage({
       const lots: Pick<Message, "key" | "value">[][] = places.map(() => []);
       for (const { frame, receivedTime } of batch.lines) {
         const mapped = venue.map(frame, receivedTime);
-        kinds[mapped.kind] = (kinds[mapped.kind] ?? 0) + 1;
-        tally.add("frames_total", 1, venue.name, mapped.kind);
+        const messages = mapped.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
+        // What no message can hold is no tick of this venue; it must not stop those behind it.
+        const isWhole = messages.every(({ value }) => fits(value));
+        const kind = isWhole ? mapped.kind : "malformed";
+        kinds[kind] = (kinds[kind] ?? 0) + 1;
+        tally.add("frames_total", 1, venue.name, kind);
         lines++;
-        for (const tick of mapped.ticks) {
-          const key = keyOf(tick);
-          lots[partitionOf(key, places.length)]!.push({ key, value: JSON.stringify(tick) });
-          ticks++;
-        }
+        if (!isWhole) continue;
+        for (const message of messages) lots[partitionOf(message.key, places.length)]!.push(message);
+        ticks += messages.length;
       }
       await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));
       tally.add("ticks_produced_total", sum(lots.map((lot) => lot.length)));
@@ -98,6 +101,9 @@ const stage = defineStage({
 });
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+
+const fits = (value: string): boolean =>
+  value.length * 3 <= MESSAGE_BYTES_MAX || Buffer.byteLength(value) <= MESSAGE_BYTES_MAX;
 
 export default stage;
 if (import.meta.main) await start(stage, import.meta.url);

@@ -6,11 +6,10 @@
  * **Knows** `fence`, `lake`, `table`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { Fence, type Holding, messageOf, startOf } from "../lib/fence.ts";
+import { Fence, type Holding, startOf, validOf } from "../lib/fence.ts";
 import { type Sheet, UNIT_ROWS, UNIT_SIZE } from "../lib/lake.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rowOf, TABLE_OF } from "../lib/table.ts";
-import type { ValidTick } from "../lib/tick.ts";
 import { TOPICS } from "../lib/transport.ts";
 
 /** A partition in hand: what the lake holds of it, and the unit in the making. */
@@ -70,7 +69,7 @@ const stage = defineStage({
       const seat = seats.get(batch.partition)!;
       const before = seat.fence.repeats;
       for (const record of batch.records) {
-        const tick = messageOf<ValidTick>(record, batch);
+        const tick = validOf(record, batch);
         if (!seat.fence.admits(tick.origin, tick.previous)) continue;
         if (seat.cut === null && seat.sheet.rows > 0 && seat.sheet.overflows(tick.eventTime)) {
           await publish(seat, record.offset);

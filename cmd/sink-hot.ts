@@ -5,11 +5,10 @@
  * **Knows** `fence`, `hot`, `table`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { Fence, type Holding, messageOf, startOf } from "../lib/fence.ts";
+import { Fence, type Holding, rejectedOf, startOf, validOf } from "../lib/fence.ts";
 import type { HotTable } from "../lib/hot.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rejectedRowOf, type Row, rowOf, TABLE_OF } from "../lib/table.ts";
-import type { Rejected, ValidTick } from "../lib/tick.ts";
 import { type Batch, TOPICS } from "../lib/transport.ts";
 
 /** A partition in hand. */
@@ -85,11 +84,11 @@ function rowsOf(batch: Batch, fence: Fence): Load {
   let newest = 0;
   for (const record of batch.records) {
     if (batch.topic === TOPICS.rejected) {
-      const rejected = messageOf<Rejected>(record, batch);
+      const rejected = rejectedOf(record, batch);
       if (!fence.admits(rejected.origin, rejected.previous)) continue;
       (rows.rejected ??= []).push(rejectedRowOf(rejected));
     } else {
-      const tick = messageOf<ValidTick>(record, batch);
+      const tick = validOf(record, batch);
       if (!fence.admits(tick.origin, tick.previous)) continue;
       (rows[TABLE_OF[tick.type]] ??= []).push(rowOf(tick, batch.partition));
       newest = tick.eventTime;

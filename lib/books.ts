@@ -8,12 +8,12 @@
 import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { reasonOf, Refusal } from "./failure.ts";
-import { type Holding, messageOf } from "./fence.ts";
+import { type Holding, rejectedOf, validOf } from "./fence.ts";
 import type { Hot, HotTable } from "./hot.ts";
 import type { Lake, LakeFile, Unit } from "./lake.ts";
 import { Comparison, type Entry, FATE, Fates, Window } from "./reconcile.ts";
 import { encodeRow, rejectedRowOf, type Row, rowOf, TABLE_NAMES, TABLE_OF, type TableName } from "./table.ts";
-import type { Rejected, ValidTick } from "./tick.ts";
+import type { ValidTick } from "./tick.ts";
 import { type LogRecord, type Range, TOPICS, type Transport } from "./transport.ts";
 
 /** Something that is not as it must be, and where. */
@@ -154,7 +154,7 @@ class Book {
     let hotRejected = 0;
     const expected: Row[] = [];
     await this.#scan(sources, TOPICS.rejected, rejected.low, rejected.high, (record) => {
-      const message = messageOf<Rejected>(record, { topic: TOPICS.rejected, partition: this.#partition });
+      const message = rejectedOf(record, { topic: TOPICS.rejected, partition: this.#partition });
       if (!this.#judge(fates, message.origin, FATE.rejected, record, repeatsOf)) return;
       this.#rejections.set(message.origin, { series: "", sequence: null, eventTime: 0, reasons: message.reasons });
       expected.push(rejectedRowOf(message));
@@ -190,7 +190,7 @@ class Book {
     const flow = this.#stream(sources, TOPICS.valid, valid.low, valid.high);
     for await (const records of flow) {
       for (const record of records) {
-        const tick = messageOf<ValidTick>(record, { topic: TOPICS.valid, partition: this.#partition });
+        const tick = validOf(record, { topic: TOPICS.valid, partition: this.#partition });
         if (!this.#judge(fates, tick.origin, FATE.valid, record, repeatsOf)) continue;
         this.#notice(tick);
         while (tick.origin >= window.end) {

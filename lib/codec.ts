@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { Misuse } from "./failure.ts";
-import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
+import { KEY_LENGTH_MAX, MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
 
 /** A value's bytes; not a copy where the value is bytes. */
 export function bytesOf(value: Value): Buffer {
@@ -27,4 +27,12 @@ export function sizeOf(value: Value, place: string, bytesMax = MESSAGE_BYTES_MAX
   const bytes = typeof value === "string" ? Buffer.byteLength(value) : value.byteLength;
   if (bytes <= bytesMax) return bytes;
   throw new Misuse(`Cannot append message to "${place}": it has ${bytes} bytes, must have at most ${bytesMax}`);
+}
+
+/** @throws {Misuse} when a message's key is longer than one may be; `place` is for the message */
+export function checkKey(key: string | null, place: string): void {
+  if (key === null || key.length <= KEY_LENGTH_MAX) return;
+  throw new Misuse(
+    `Cannot append message to "${place}": its key has ${key.length} characters, must have at most ${KEY_LENGTH_MAX}`,
+  );
 }

@@ -6,7 +6,7 @@
  * **Knows** `stage`, `flag`, `meter`, `failure`.
  */
 import process from "node:process";
-import { EXIT, Misuse, Outage, printable, reasonOf, Refusal } from "./failure.ts";
+import { EXIT, Misuse, Outage, printable, printableJson, printableLines, reasonOf, Refusal } from "./failure.ts";
 import { COMMON, type Flags, helpOf, readFlags, type Values } from "./flag.ts";
 import { permissionsOf } from "./permission.ts";
 import {
@@ -206,7 +206,7 @@ export async function command<F extends Flags>(
 ): Promise<never> {
   const flags = { ...what.flags, ...COMMON } as F & typeof COMMON;
   const help = (): string => helpOf({ ...what, flags });
-  const say: Line = (text) => console.error(text);
+  const say: Line = (text) => console.error(printableLines(text));
   let crew: Crew | null = null;
   try {
     if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
@@ -228,7 +228,7 @@ export async function command<F extends Flags>(
     await crew.close();
     const toStdout = (values as Record<string, unknown>).to === "-" ? say : console.log;
     if (ending.text !== "") say(ending.text);
-    if ((values as Common).json) toStdout(JSON.stringify({ ...ending.summary, ...spent() }));
+    if ((values as Common).json) toStdout(printableJson({ ...ending.summary, ...spent() }));
     Deno.exit(ending.findings > 0 ? EXIT.findings : EXIT.done);
   } catch (error) {
     const code = error instanceof Misuse ? EXIT.misuse : error instanceof Refusal ? EXIT.refused : EXIT.failed;

@@ -8,10 +8,9 @@
 import { statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { Misuse, reasonOf } from "./failure.ts";
-import { type Holding, messageOf } from "./fence.ts";
+import { type Holding, rejectedOf, validOf } from "./fence.ts";
 import { openHot } from "./hot.ts";
 import { openLake } from "./lake.ts";
-import type { Rejected, ValidTick } from "./tick.ts";
 import { openTransport, type Range, TOPICS, type Transport } from "./transport.ts";
 import type { World } from "./world.ts";
 
@@ -235,10 +234,10 @@ async function judgedOf(log: Transport): Promise<readonly Position[]> {
     const checkpoint = await log.load("validate", partition);
     const resume = checkpoint?.nextOffset ?? 0;
     let next = resume;
-    for (const topic of [TOPICS.valid, TOPICS.rejected]) {
+    for (const [topic, messageOf] of [[TOPICS.valid, validOf], [TOPICS.rejected, rejectedOf]] as const) {
       const { low, high } = topics[topic]?.ranges[partition] ?? { low: 0, high: 0 };
       for await (const records of low < high ? log.read(topic, partition, high - 1, high) : []) {
-        const { origin } = messageOf<ValidTick | Rejected>(records.at(-1)!, { topic, partition });
+        const { origin } = messageOf(records.at(-1)!, { topic, partition });
         next = Math.max(next, origin + 1);
       }
     }

@@ -29,10 +29,20 @@ export function reasonOf(error: unknown): string {
   return printable(text.replace(/\s*\n\s*/g, "; "));
 }
 
+const OBEYED = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
 /** `text` with control, format and bidi characters shown as escapes, so that it may reach a terminal or a log. */
 export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
-    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`,
-  );
+  return text.replace(OBEYED, (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, "0")}`);
+}
+
+/** The same for a text of several lines, which stay. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}
+
+/** `value` as JSON on one line that may reach a terminal: it parses to the same, whatever its texts hold. */
+export function printableJson(value: unknown): string {
+  const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(OBEYED, (c) => c.split("").map(escaped).join(""));
 }

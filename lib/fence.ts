@@ -3,12 +3,14 @@
  *
  * A store keeps, per sink and partition, how far it has applied and the epoch of the owner; both change in the same
  * commit as the data. `startOf` says where to read on, or refuses; `Fence` lets each origin pass once.
- * **Knows** `transport`, `reading`, `tick`, `failure`.
+ * What stands in an output was judged, so a sink does not judge it again; but it takes only what it can store.
+ * **Knows** `transport`, `reading`, `tick`, `decimal`, `failure`.
  */
+import { fits, FRACTION_DIGITS_MAX } from "./decimal.ts";
 import { Refusal } from "./failure.ts";
-import { readValid } from "./reading.ts";
-import type { Rejected, ValidTick } from "./tick.ts";
-import type { Batch, LogRecord, Range } from "./transport.ts";
+import { isStorable, readValid } from "./reading.ts";
+import { isTick, Rejected, type Tick, type ValidTick } from "./tick.ts";
+import { type Batch, type LogRecord, type Range, TOPICS } from "./transport.ts";
 
 /** One sink's place in one partition of a topic. */
 export interface Place {
@@ -121,22 +123,64 @@ export class Fence {
   }
 }
 
-/**
- * The message of an output topic. Whatever stands there was judged, so a sink does not judge it again.
- * @throws {Refusal} when it cannot be read at all
- */
-export function messageOf<T extends ValidTick | Rejected>(
-  record: LogRecord,
-  { topic, partition }: Pick<Batch, "topic" | "partition">,
-): T {
-  const text = typeof record.value === "string" ? record.value : "";
-  try {
-    const message = (readValid(text) ?? JSON.parse(text)) as T;
-    if (Number.isSafeInteger(message.origin) && Number.isSafeInteger(message.previous)) return message;
-  } catch {
-    // Falls through to the refusal: what is no JSON has no origin either.
+/** The tick that a message of `ticks.valid` holds. @throws {Refusal} when `validate` cannot have written it */
+export function validOf(record: LogRecord, place: Pick<Batch, "topic" | "partition">): ValidTick {
+  const tick = typeof record.value === "string" ? readValid(record.value) ?? spelledOf(record.value) : null;
+  if (tick !== null && isCounted(tick.origin, 0) && isCounted(tick.previous, -1) && isExact(tick)) return tick;
+  throw foreign(record, place);
+}
+
+/** What a message of `ticks.rejected` holds. @throws {Refusal} when `validate` cannot have written it */
+export function rejectedOf(record: LogRecord, place: Pick<Batch, "topic" | "partition">): Rejected {
+  const { data } = Rejected.safeParse(jsonOf(String(record.value)));
+  if (data !== undefined && data.topic === TOPICS.raw && data.partition === place.partition) {
+    const { key, reason, reasons, rules, raw, rawBase64 } = data;
+    if ([key, reason, ...reasons, rules, raw, rawBase64].every((text) => text === null || isStorable(text))) {
+      return data;
+    }
   }
-  throw new Refusal(
-    `Cannot store message "${topic}/${partition}/${record.offset}": it has no readable origin, must be one that validate wrote`,
+  throw foreign(record, place);
+}
+
+function foreign({ offset }: LogRecord, { topic, partition }: Pick<Batch, "topic" | "partition">): Refusal {
+  return new Refusal(
+    `Cannot store message "${topic}/${partition}/${offset}": it is not as described, must be one that validate wrote`,
   );
+}
+
+/** A valid tick that another than the plain spelling may have. */
+function spelledOf(text: string): ValidTick | null {
+  const value = jsonOf(text);
+  if (typeof value !== "object" || value === null) return null;
+  const { origin: _origin, previous: _previous, flags, ...tick } = value as Partial<ValidTick>;
+  return isTick(tick) && (flags === undefined || isFlags(flags)) ? value as ValidTick : null;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const isFlags = (flags: unknown): boolean =>
+  Array.isArray(flags) && flags.length > 0 && flags.every((flag) => typeof flag === "string" && /^[a-z]+$/.test(flag));
+const isCounted = (n: unknown, min: number): boolean => Number.isSafeInteger(n) && n as number >= min;
+
+/** Whether every store keeps all digits of the tick's amounts. */
+function isExact(tick: Tick): boolean {
+  const isKept = (amount: string | null): boolean =>
+    amount === null || amount.length <= FRACTION_DIGITS_MAX || fits(amount);
+  switch (tick.type) {
+    case "trade":
+      return isKept(tick.price) && isKept(tick.size);
+    case "quote":
+      return isKept(tick.bidPrice) && isKept(tick.bidSize) && isKept(tick.askPrice) && isKept(tick.askSize);
+    case "book":
+    case "delta":
+      return [...tick.bids, ...tick.asks].every(([price, size]) => isKept(price) && isKept(size));
+    case "status":
+      return true;
+  }
 }

@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { Refusal } from "./failure.ts";
-import { Fence, messageOf, startOf, type Store } from "./fence.ts";
+import { Fence, startOf, type Store, validOf } from "./fence.ts";
 import { openHot } from "./hot.ts";
 import type { World } from "./world.ts";
 
@@ -52,6 +52,6 @@ Deno.test("a store goes on only in its own log, and only where that still holds 
 Deno.test("a message without a readable origin is refused by its place", () => {
   const at = { topic: "ticks.valid", partition: 1 };
   for (const value of ["", "{}", "null", '{"origin":1.5,"previous":0}', '{"origin":1}', new Uint8Array([123, 125])]) {
-    assert.throws(() => messageOf({ offset: 7, key: null, value }, at), refused(/"ticks.valid\/1\/7"/));
+    assert.throws(() => validOf({ offset: 7, key: null, value }, at), refused(/"ticks.valid\/1\/7"/));
   }
 });

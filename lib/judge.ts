@@ -8,7 +8,7 @@
 import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
 import { bytesOf } from "./codec.ts";
-import { DEPTH_MAX, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
+import { DEPTH_MAX, isStorable, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
 import { Register, SavedRegister } from "./register.ts";
 import {
   Control,
@@ -27,7 +27,7 @@ import {
 } from "./rule.ts";
 import { DISCIPLINES, type Disciplines } from "./sequence.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
-import { type LogRecord, TOPICS } from "./transport.ts";
+import { type LogRecord, MESSAGE_BYTES_MAX, messageBytesMax, TOPICS } from "./transport.ts";
 
 /** What becomes of a message. `text` is one JSON line for the output's topic; `reasons` are in table order. */
 export type Verdict =
@@ -193,13 +193,22 @@ export class Judge {
     this.counts.rejected++;
     this.counts.rules[reason]!++;
     const rejected: Rejected = {
-      ...{ topic: this.#topic, partition: this.#partition, origin: offset, previous: this.#lastRejected, key },
+      ...{ topic: this.#topic, partition: this.#partition, origin: offset, previous: this.#lastRejected },
+      key: key === null || isStorable(key) ? key : printable(key),
       ...{ reason, reasons: [...reasons], rules: this.rules },
       replays: isObject(value) && value.source === "redrive" ? 1 : 0,
       ...rawOf(text, record.value),
     };
+    const message = JSON.stringify(rejected);
+    if (message.length > messageBytesMax(TOPICS.rejected)) {
+      throw new Refusal(
+        `Cannot judge message "${this.#topic}/${this.#partition}/${offset}": it has ${
+          bytesOf(record.value).length
+        } bytes, must have at most ${MESSAGE_BYTES_MAX}`,
+      );
+    }
     this.#lastRejected = offset;
-    return { to: "rejected", text: JSON.stringify(rejected), reason, reasons };
+    return { to: "rejected", text: message, reason, reasons };
   }
 
   /** A message that is no tick has a place in its series all the same, where it says which. */

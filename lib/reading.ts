@@ -28,12 +28,17 @@ export function textOf(value: Value): string | null {
   }
 }
 
+/** Whether every store can hold the text. */
+export function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
+
 /** How a rejected message carries the original: as text where that is text which every store can hold, else its bytes. */
 export function rawOf(
   text: string | null,
   value: Value,
 ): { raw: string; rawBase64: null } | { raw: null; rawBase64: string } {
-  if (text !== null && text.length <= RAW_TEXT_MAX && !text.includes("\0") && text.isWellFormed()) {
+  if (text !== null && text.length <= RAW_TEXT_MAX && isStorable(text)) {
     return { raw: text, rawBase64: null };
   }
   return { raw: null, rawBase64: bytesOf(value).toString("base64") };

@@ -106,13 +106,16 @@ function lineOf({ key, value, producer, control }: Message, offset: number): str
     (typeof value === "string" ? VALUE + value + "}\n" : ',"base64":"' + bytesOf(value).toString("base64") + '"}\n');
 }
 
-/** Interned keys, so that a record's key does not keep the chunk alive that it was cut from. */
+/**
+ * Interned keys by their spelling between the quotes, so that a record's key does not keep the chunk alive that it was cut
+ * from. Half a surrogate pair has no bytes: it reads as it would from a log that keeps bytes.
+ */
 const keys = new Map<string, string>();
-function intern(key: string): string {
-  let kept = keys.get(key);
+function intern(spelling: string): string {
+  let kept = keys.get(spelling);
   if (kept === undefined) {
-    kept = Buffer.from(key).toString();
-    if (keys.size < KEYS_MAX) keys.set(kept, kept);
+    kept = (JSON.parse(`"${spelling}"`) as string).toWellFormed();
+    if (keys.size < KEYS_MAX) keys.set(Buffer.from(spelling).toString(), kept);
   }
   return kept;
 }
@@ -208,11 +211,10 @@ function decodeRare(line: string, offset: number): LogRecord {
     throw new Refusal(`Cannot read record at offset ${offset}: its line has another format, must be ${BLANK}…`);
   }
   const rest = line.slice(head[0].length, -1);
-  const key: string | null = JSON.parse(head[1]!);
   const envelope: [string, number, number] | null = head[2] === undefined ? null : JSON.parse(head[2]);
   return {
     offset,
-    key: key === null ? null : intern(key),
+    key: head[1] === "null" ? null : intern(head[1]!.slice(1, -1)),
     value: head[4] === "value" ? rest : new Uint8Array(Buffer.from(rest.slice(1, -1), "base64")),
     ...(envelope && { producer: { id: envelope[0], epoch: envelope[1], number: envelope[2] } }),
     ...(head[3] !== undefined && { control: true as const }),

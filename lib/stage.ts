@@ -15,7 +15,7 @@ import { openLake } from "./lake.ts";
 import type { Batch, Message, Range, ReceiveOptions, Transport } from "./transport.ts";
 import { openTransport, TOPICS } from "./transport.ts";
 import type { World } from "./world.ts";
-import { Misuse, Outage, reasonOf, Refusal } from "./failure.ts";
+import { Misuse, Outage, printable, reasonOf, Refusal } from "./failure.ts";
 
 type Need = "hot" | "lake";
 
@@ -214,7 +214,7 @@ export async function perform(
   const world: World = {
     now: () => Math.floor(now()),
     env: (name) => setting.env[name],
-    report: (line) => say({ word: "report", line }),
+    report: (line) => say({ word: "report", line: printable(line) }),
     retryForMs: setting.retryForMs,
   };
   const until = (at: number): Promise<void> => waiting(at, signal);

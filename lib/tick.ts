@@ -129,6 +129,7 @@ export const Rejected = z.strictObject({
   partition: count,
   origin: count,
   previous: z.int().min(-1),
+  /** The message's key, its control characters escaped where it holds what not every store can. */
   key: z.string().nullable(),
   /** The first broken rule in table order. */
   reason: z.string(),
@@ -145,9 +146,13 @@ export const Rejected = z.strictObject({
 });
 export type Rejected = Readonly<z.infer<typeof Rejected>>;
 
+/** UTF-16 units of a key at most: more than a venue and a symbol can have that are any. */
+const KEY_LENGTH_MAX = 256;
+
 /** The message key: order holds per key, and the key decides the partition. */
 export function keyOf(tick: { readonly venue: string; readonly symbol: string }): string {
-  return `${tick.venue}:${tick.symbol}`;
+  const key = `${tick.venue}:${tick.symbol}`;
+  return key.length <= KEY_LENGTH_MAX ? key : key.slice(0, KEY_LENGTH_MAX);
 }
 
 const isMicros = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;

@@ -113,15 +113,21 @@ export interface Transport {
 export const CHECKPOINT_BYTES_MAX = 32 << 20;
 /** Bytes that one message may have. */
 export const MESSAGE_BYTES_MAX = 1 << 20;
+/** UTF-16 units that a message's key may have; of a longer one that somebody else wrote the beginning is read. */
+export const KEY_LENGTH_MAX = 1 << 10;
 export const TOPICS = {
   raw: "ticks.raw",
   valid: "ticks.valid",
   rejected: "ticks.rejected",
 } as const;
 
+/** Bytes that `validate` may add to a sound tick: where it came from, what was noticed, numbers written out. */
+const VERDICT_BYTES_MAX = 1 << 10;
+
 /** Bytes that a message of this topic may have: a rejected message holds another one, in base64 if it must. */
 export function messageBytesMax(topic: string): number {
-  return topic.endsWith(TOPICS.rejected) ? 2 * MESSAGE_BYTES_MAX : MESSAGE_BYTES_MAX;
+  if (topic.endsWith(TOPICS.rejected)) return 2 * MESSAGE_BYTES_MAX;
+  return topic.endsWith(TOPICS.valid) ? MESSAGE_BYTES_MAX + VERDICT_BYTES_MAX : MESSAGE_BYTES_MAX;
 }
 
 /** Opens the resident that the URL's scheme names. @throws {Misuse} for an unknown scheme */

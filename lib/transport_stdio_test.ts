@@ -57,12 +57,13 @@ Deno.test("lines of standard input are records of partition 0, numbered from 0, 
 Deno.test("what is written to standard output reads back as the same values, without what is no tick", async () => {
   const written = await run(`
     const values = ['{"a":"é"}', new TextEncoder().encode("not json"), new TextEncoder().encode("two\\nlines"),
-      new Uint8Array([0, 255]), new Uint8Array(), new TextEncoder().encode('"base64:AA=="')];
+      new Uint8Array([0, 255]), new Uint8Array(), new TextEncoder().encode('"base64:AA=="'),
+      '"\\u202e\\x9b2J"'];
     await io.append("t", 0, [{ key: "k", value: "rules", control: true }]);
     const place = await io.append("t", 0, values.map((value) => ({ key: "k", value })));
     console.error(JSON.stringify(place));
   `);
-  assert.equal(written.err, '{"first":1,"next":7}\n');
+  assert.equal(written.err, '{"first":1,"next":8}\n');
   assert.deepEqual(written.out.split("\n"), [
     '{"a":"é"}',
     "not json",
@@ -70,13 +71,22 @@ Deno.test("what is written to standard output reads back as the same values, wit
     '"base64:AP8="',
     '"base64:"',
     '"base64:ImJhc2U2NDpBQT09Ig=="',
+    '"base64:IuKArsKbMkoi"',
     "",
   ]);
   const read = await run(
     `for await (const { records } of io.receive(once)) for (const { value } of records) console.log(JSON.stringify(told(value)));`,
     written.out,
   );
-  assert.deepEqual(lines(read.out), ['{"a":"é"}', "not json", "two\nlines", [0, 255], "", '"base64:AA=="']);
+  assert.deepEqual(lines(read.out), [
+    '{"a":"é"}',
+    "not json",
+    "two\nlines",
+    [0, 255],
+    "",
+    '"base64:AA=="',
+    '"\u202e\x9b2J"',
+  ]);
 });
 
 Deno.test("reading begins where start says", async () => {

@@ -5,6 +5,7 @@ import kafkajs from "kafkajs";
 import { Misuse, Refusal } from "./failure.ts";
 import {
   type Batch,
+  KEY_LENGTH_MAX,
   type LogRecord,
   type Message,
   MESSAGE_BYTES_MAX,
@@ -441,6 +442,30 @@ promise("a message of the largest size passes, and a larger one is a misuse", 1,
   const records = await drain(b.log, once(b.topic, b.group));
   assert.deepEqual(records.map((record) => record.value), [message(0).value, value, message(1).value]);
   await assert.rejects(b.log.append(b.topic, 0, [{ key: "k", value: `${value} ` }]), Misuse);
+  assert.equal((await drain(b.log, once(b.topic, b.group))).length, 0);
+});
+
+promise("a key comes back as it is, whatever it holds, and one that is too long is a misuse", 1, async (b) => {
+  const keys = [
+    "",
+    "\0",
+    "a\nb\tc",
+    "\\",
+    "a\\",
+    '"',
+    '\\"',
+    'a","value":1',
+    "\x1b]0;x\x07",
+    "\u202e",
+    "é",
+    "e\u0301",
+    "😀",
+  ];
+  const messages = [...keys, "\x01".repeat(KEY_LENGTH_MAX)].map((key) => ({ key, value: "1" }));
+  await b.log.append(b.topic, 0, messages);
+  const records = await drain(b.log, once(b.topic, b.group));
+  assert.deepEqual(records.map(({ key }) => key), messages.map(({ key }) => key));
+  await assert.rejects(b.log.append(b.topic, 0, [{ key: "k".repeat(KEY_LENGTH_MAX + 1), value: "1" }]), Misuse);
   assert.equal((await drain(b.log, once(b.topic, b.group))).length, 0);
 });
 

@@ -4,7 +4,7 @@
  *
  * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `codec`, `transport`, `failure`, `world`.
  */
-import { sizeOf } from "./codec.ts";
+import { checkKey, sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
 import { BASE_DIGITS, notedBase, readFully, segmentsOf, syncFolder, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
@@ -44,7 +44,8 @@ export class Writer {
 
   async append(messages: readonly Message[]): Promise<{ first: number; next: number }> {
     // A UTF-16 unit has at most three bytes, so that only long texts are measured.
-    for (const { value } of messages) {
+    for (const { key, value } of messages) {
+      checkKey(key, this.#place);
       if (value.length * 3 > this.#bytesMax) sizeOf(value, this.#place, this.#bytesMax);
     }
     if (!this.#lock.tryLockSync(true)) await this.#lock.lock(true);

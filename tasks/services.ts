@@ -18,6 +18,7 @@ const SUITES = [
   "lib/hot_test.ts",
   "lib/health_test.ts",
   "tasks/flow_test.ts",
+  "tasks/hostile_test.ts",
 ];
 
 /** Runs a program in the project's folder; shows what it prints, or keeps it. Gives null when there is no such program. */

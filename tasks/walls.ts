@@ -52,7 +52,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
     "failure",
   ],
   // The stores.
-  fence: ["reading", "transport", "tick", "failure"],
+  fence: ["reading", "transport", "tick", "decimal", "failure"],
   hot: ["schema", "fence", "table", "transport", "failure", "world"],
   schema: ["table", "failure"],
   lake: ["parquet", "fence", "table", "transport", "failure", "world"],

@@ -6,13 +6,16 @@ import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 import { COMMON, readFlags } from "../lib/flag.ts";
-import { type Outcome, perform, type Setting, type Stage } from "../lib/stage.ts";
+import { type Outcome, perform, type Setting, type Stage, type Word } from "../lib/stage.ts";
 
 const never = new AbortController().signal;
 const at_once = AbortSignal.abort();
 
 /** Where a flow lies; embedded unless it says otherwise. */
 export const places = new Map<string, { readonly transport: string; readonly hot: string }>();
+
+/** Who hears what the stages of a flow say. */
+export const listeners = new Map<string, (word: Word) => void>();
 
 export async function run(stage: Stage, data: string, ...args: string[]): Promise<Outcome> {
   const values = readFlags({ ...stage.flags, ...COMMON }, args, () => undefined);
@@ -28,7 +31,7 @@ export async function run(stage: Stage, data: string, ...args: string[]): Promis
     values,
     env: {},
   };
-  return await perform(stage, setting, () => {}, never, at_once);
+  return await perform(stage, setting, listeners.get(data) ?? (() => {}), never, at_once);
 }
 
 export async function flow(data: string): Promise<void> {

@@ -19,7 +19,7 @@ import {
   type ReceiveOptions,
   type Transport,
 } from "../transport.ts";
-import { bytesOf, sizeOf } from "../codec.ts";
+import { bytesOf, checkKey, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
 import { Prefixed } from "./kafka/prefixed.ts";
@@ -228,6 +228,7 @@ function* partsOf(messages: readonly Message[], topic: string, partition: number
   let part: Message[] = [];
   let bytes = 0;
   for (const message of messages) {
+    checkKey(message.key, place);
     const value = bytesOf(message.value);
     const size = OVERHEAD_BYTES + 3 * (message.key?.length ?? 0) + sizeOf(value, place, bytesMax);
     if (part.length > 0 && (bytes + size > WRITE_BYTES_MAX || part.length >= WRITE_MESSAGES_MAX)) {

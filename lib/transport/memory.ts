@@ -9,7 +9,7 @@
 import { Misuse, Refusal } from "../failure.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
-import { sizeOf } from "../codec.ts";
+import { checkKey, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 
 const BATCH_MAX = 8192;
@@ -118,7 +118,10 @@ class MemoryLog implements Transport {
     messages: readonly Message[],
   ): Promise<{ first: number; next: number }> {
     const into = this.#partition(topic, partition);
-    for (const { value } of messages) sizeOf(value, `${topic}/${partition}`, messageBytesMax(topic));
+    for (const { key, value } of messages) {
+      checkKey(key, `${topic}/${partition}`);
+      sizeOf(value, `${topic}/${partition}`, messageBytesMax(topic));
+    }
     const { holes } = this.#store;
     const first = into.high;
     for (const message of messages) {

@@ -1,14 +1,14 @@
 /**
  * Standard input and output, `stdio:`: values as lines, one partition, for pipes such as `… --to - | jq`.
  *
- * A value that is not one line of text travels as the JSON string "base64:…", and comes back as its bytes. Keys and
+ * A value that is not one line of printable text travels as the JSON string "base64:…", and comes back as its bytes. Keys and
  * producers have no place in a line; a control message is not written. An offset is the number of a line, from 0. There
  * is nothing to seek in: `ranges` gives what was read so far, a drain ends at the end of the input, checkpoints and
  * acknowledgements last as long as the process.
  * **In**, **Out** see the door. **Knows** `transport`, `codec`, `failure`, `world`.
  */
 import { Buffer } from "node:buffer";
-import { Misuse, Outage, Refusal } from "../failure.ts";
+import { Misuse, Outage, printable, Refusal } from "../failure.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { MESSAGE_BYTES_MAX } from "../transport.ts";
 import { bytesOf, sizeOf, valueOf } from "../codec.ts";
@@ -149,11 +149,12 @@ class Stdio implements Transport {
   }
 }
 
-/** The line of a value. Text that would read back as something else is wrapped like bytes. */
+/** The line of a value. Text that would read back as something else, or that a terminal would obey, is wrapped like bytes. */
 function lineOf(value: Message["value"], place: string): string {
   sizeOf(value, place);
   const text = typeof value === "string" ? value : valueOf(bytesOf(value));
-  if (typeof text === "string" && text !== "" && !text.includes("\n") && !WRAPPED.test(text)) return `${text}\n`;
+  // A line break is one of the characters that a terminal would obey.
+  if (typeof text === "string" && text !== "" && printable(text) === text && !WRAPPED.test(text)) return `${text}\n`;
   return `"base64:${bytesOf(value).toString("base64")}"\n`;
 }
 

@@ -16,6 +16,7 @@
  * | maintenance           | `e` = serverShutdown     | `serverShutdown` | nothing: it names no symbol                | golden   |
  * | futures               | X, pu, or T on bookTicker| `foreign`        | nothing: another market is another venue   | U        |
  * | known, fields missing | type or size of a field  | `malformed`      | nothing                                    | golden   |
+ * | was not UTF-8         | U+FFFD                   | `malformed`      | nothing                                    | hostile  |
  * | no time of any clock  | plain line of bookTicker | `untimed`        | nothing: a time is never made up           | golden   |
  * | anything else         |                          | `unknown`        | nothing                                    | golden   |
  *
@@ -57,6 +58,8 @@ export const venue: Venue = {
   // depth event's chain lies in firstId and lastId, its sequence only rises. An unchanged book is sent again as it is.
   disciplines: { trade: "contiguous", quote: "rising", book: "none", delta: "rising", status: "none" },
   map(frame, receivedTime) {
+    // Stands for bytes that were not UTF-8: what they said is not known, and two of them would look the same.
+    if (frame.includes("\ufffd")) return nothing("malformed");
     const opened = open(frame, false);
     if (opened === undefined) return nothing("malformed");
     const { data } = opened;

@@ -4,9 +4,10 @@
  * **In** messages, and what kafkajs decoded; **Out** what the producers want, and records.
  * **Knows** `transport`, `codec`.
  */
+import type { Buffer } from "node:buffer";
 import type { IHeaders, KafkaMessage } from "kafkajs";
-import type { LogRecord, Message, Producer } from "../../transport.ts";
 import { valueOf } from "../../codec.ts";
+import { KEY_LENGTH_MAX, type LogRecord, type Message, type Producer } from "../../transport.ts";
 
 /** Header `id/epoch/number`. An id may hold slashes, the numbers none. */
 const PRODUCER = "p";
@@ -22,12 +23,17 @@ export function headersOf({ producer, control }: Message): Record<string, string
 
 /** The record of a message that was read; a value that is absent (a tombstone) reads as empty text. */
 export function recordOf({ key, value, headers }: KafkaMessage, offset: number): LogRecord {
-  const keyed = { offset, key: key === null ? null : key.toString(), value: value === null ? "" : valueOf(value) };
+  const keyed = { offset, key: key === null ? null : keyOf(key), value: value === null ? "" : valueOf(value) };
   if (headers === undefined) return keyed;
   const producer = producerOf(headers[PRODUCER]);
   const isControl = headers[CONTROL]?.toString() === "1";
   if (producer === null) return isControl ? { ...keyed, control: true } : keyed;
   return isControl ? { ...keyed, producer, control: true } : { ...keyed, producer };
+}
+
+function keyOf(key: Buffer): string {
+  const text = key.toString();
+  return text.length <= KEY_LENGTH_MAX ? text : text.slice(0, KEY_LENGTH_MAX).toWellFormed();
 }
 
 /** The envelope that a header spells; null for what no producer of ours wrote. */
