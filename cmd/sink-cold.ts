@@ -58,6 +58,12 @@ const stage = defineStage({
       seats.set(partition, { held, sheet: lake.sheet(held), fence, cut, next: held.next });
       return held.next;
     };
+    // Whoever comes next reads again what was not published.
+    const end = async (_topic: string, partition: number): Promise<void> => {
+      const seat = seats.get(partition);
+      seats.delete(partition);
+      if (seat !== undefined) await lake.release(seat.held);
+    };
     const publish = async (seat: Seat, next: number): Promise<void> => {
       await log.sync(seat.held.topic, seat.held.partition);
       seat.held = await lake.publish(seat.held, seat.sheet, next);
@@ -65,7 +71,7 @@ const stage = defineStage({
       seat.cut = null;
       units++;
     };
-    for await (const batch of receive({ start: begin })) {
+    for await (const batch of receive({ start: begin, stop: end })) {
       const seat = seats.get(batch.partition)!;
       const before = seat.fence.repeats;
       for (const record of batch.records) {

@@ -55,6 +55,8 @@ export interface Lake extends Store {
    * @throws {Refusal} when another owner has raised the epoch, or a file of the ledger has other bytes
    */
   publish(held: Holding, sheet: Sheet, next: number): Promise<Holding>;
+  /** Gives the place up, so that another process may acquire it; what its sheet holds is not published. */
+  release(held: Holding): Promise<void>;
   /** Every unit of the ledger, per partition in the order of origins. */
   units(): Promise<readonly Unit[]>;
   /** Reads a file as the independent witness does: hyparquet, not the engine that wrote it; ordered by origin. */

@@ -42,15 +42,20 @@ export class Member {
 
   /**
    * Gives up the seats that are now another's and takes the free ones that are now its own. Seats go round the members
-   * in the order of their numbers. `settled` is false while another still holds a seat that is due to this member.
+   * in the order of their numbers. `leave` is waited for before a seat is free for another. `settled` is false while
+   * another still holds a seat that is due to this member.
    */
-  share(
+  async share(
     seats: readonly Seat[],
-  ): { readonly taken: readonly Seat[]; readonly left: readonly Seat[]; readonly settled: boolean } {
+    leave: (seat: Seat) => Promise<void>,
+  ): Promise<{ readonly taken: readonly Seat[]; readonly settled: boolean }> {
     const present = this.#present();
     const mine = new Set(seats.filter((_, i) => present[i % present.length] === this.#number));
     const left = [...this.#owned.keys()].filter((seat) => !mine.has(seat));
-    for (const seat of left) this.#release(seat);
+    for (const seat of left) {
+      await leave(seat);
+      this.#release(seat);
+    }
     if (left.length > 0) this.#ring();
     const taken: Seat[] = [];
     for (const seat of mine) {
@@ -61,7 +66,7 @@ export class Member {
         taken.push(seat);
       } else lock.close();
     }
-    return { taken, left, settled: this.#owned.size === mine.size };
+    return { taken, settled: this.#owned.size === mine.size };
   }
 
   leave(): void {

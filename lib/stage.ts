@@ -57,7 +57,7 @@ export interface Hands<Reads extends string, Writes extends string, Needs extend
   readonly hot: "hot" extends Needs ? Hot : undefined;
   readonly lake: "lake" extends Needs ? Lake : undefined;
   /** The stream of the declared topics; its group is the stage's name. */
-  receive(options?: Pick<ReceiveOptions<Reads>, "start" | "batchMax">): AsyncIterable<Batch>;
+  receive(options?: Pick<ReceiveOptions<Reads>, "start" | "stop" | "batchMax">): AsyncIterable<Batch>;
   /** Appends to a declared topic; `due` is when the oldest message became due, for latency (default: now). */
   send(
     topic: Writes,

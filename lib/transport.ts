@@ -66,6 +66,8 @@ export interface ReceiveOptions<Topic extends string = string> {
   readonly group: string;
   /** Asked when a partition is assigned: where to start. Without it the group's acknowledged offset, else the low end. */
   readonly start?: (topic: Topic, partition: number, range: Range) => Promise<number>;
+  /** Told when a partition is taken away: before another reader gets it where the log can wait, else as soon as known. */
+  readonly stop?: (topic: Topic, partition: number) => Promise<void>;
   /** Ends the stream after the batch in hand. */
   readonly signal: AbortSignal;
   /** Ends the stream at the ends of the topics as they are when this fires (at the start, if it has fired already). */

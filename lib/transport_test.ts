@@ -310,6 +310,33 @@ promise("two readers share the partitions, and the one that stays gets those of 
   await readers[1];
 });
 
+promise("stop is told of the partition that another reader is given", 2, async (b) => {
+  const over = new AbortController();
+  const alone = Promise.withResolvers<void>();
+  const taken = Promise.withResolvers<number>(), given = Promise.withResolvers<number>();
+  let begun = 0;
+  const read = async (log: Transport, told: Pick<ReceiveOptions, "start" | "stop">) => {
+    for await (const _ of log.receive({ topics: [b.topic], group: b.group, signal: over.signal, ...told }));
+  };
+  const first = read(b.log, {
+    start: () => {
+      if (++begun === 2) alone.resolve();
+      return Promise.resolve(0);
+    },
+    stop: (_, partition) => Promise.resolve(taken.resolve(partition)),
+  });
+  await alone.promise;
+  const second = read(await b.again(), {
+    start: (_, partition) => {
+      given.resolve(partition);
+      return Promise.resolve(0);
+    },
+  });
+  assert.equal(await taken.promise, await given.promise);
+  over.abort();
+  await Promise.all([first, second]);
+});
+
 promise(
   "start is asked once for each partition assigned, with its range, and is where reading begins",
   2,

@@ -4,9 +4,12 @@
 import assert from "@std/assert";
 import audit from "../cmd/audit.ts";
 import simulate from "../cmd/simulate.ts";
+import sinkCold from "../cmd/sink-cold.ts";
+import sinkHot from "../cmd/sink-hot.ts";
+import validate from "../cmd/validate.ts";
 import { MESSAGE_BYTES_MAX, openTransport } from "../lib/transport.ts";
-import type { Outcome } from "../lib/stage.ts";
-import { flow, places, run, withData } from "../testdata/flow.ts";
+import { type Outcome, perform } from "../lib/stage.ts";
+import { flow, places, run, settingOf, withData } from "../testdata/flow.ts";
 
 const findingsOf = (outcome: Outcome) =>
   (outcome.findings ?? []) as { finding: string; place: string; first: number; last: number; detail: string }[];
@@ -164,3 +167,28 @@ function firstFile(folder: string, end: string): string {
   }
   throw new Error(`no file that ends in ${end} under ${folder}`);
 }
+
+Deno.test("a second sink-cold of the group is given its share of the lake by the first", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "3000", "--faults", "0.01");
+    await run(validate, data);
+    const drain = new AbortController();
+    const sink = (onProgress: (received: number) => void) =>
+      perform(
+        sinkCold,
+        { ...settingOf(sinkCold, data, ["--unit-rows", "500"]), retryForMs: 5_000 },
+        (word) => word.word === "progress" && onProgress(word.progress.received),
+        new AbortController().signal,
+        drain.signal,
+      );
+    const first = Promise.withResolvers<void>(), second = Promise.withResolvers<void>();
+    const one = sink((received) => received >= 2000 && first.resolve());
+    await first.promise;
+    const other = sink((received) => received > 0 && second.resolve());
+    await second.promise;
+    drain.abort();
+    await Promise.all([one, other]);
+    await run(sinkHot, data);
+    assert.deepEqual(findingsOf(await run(audit, data)), []);
+  });
+});

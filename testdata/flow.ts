@@ -17,9 +17,9 @@ export const places = new Map<string, { readonly transport: string; readonly hot
 /** Who hears what the stages of a flow say. */
 export const listeners = new Map<string, (word: Word) => void>();
 
-export async function run(stage: Stage, data: string, ...args: string[]): Promise<Outcome> {
-  const values = readFlags({ ...stage.flags, ...COMMON }, args, () => undefined);
-  const setting: Setting = {
+/** How a stage is set to run where the flow lies. */
+export function settingOf(stage: Stage, data: string, args: readonly string[]): Setting {
+  return {
     transport: `log:${data}/log?fsync=never`,
     to: null,
     hot: `sqlite:${data}/hot.db`,
@@ -28,10 +28,13 @@ export async function run(stage: Stage, data: string, ...args: string[]): Promis
     partitions: 2,
     create: true,
     retryForMs: 0,
-    values,
+    values: readFlags({ ...stage.flags, ...COMMON }, args, () => undefined),
     env: {},
   };
-  return await perform(stage, setting, listeners.get(data) ?? (() => {}), never, at_once);
+}
+
+export async function run(stage: Stage, data: string, ...args: string[]): Promise<Outcome> {
+  return await perform(stage, settingOf(stage, data, args), listeners.get(data) ?? (() => {}), never, at_once);
 }
 
 export async function flow(data: string): Promise<void> {

@@ -37,12 +37,16 @@ export function open(url: string, world: World): Promise<Lake> {
   return Promise.resolve(new FileLake(root, world));
 }
 
-/** A place in hand. The ledger is opened anew by every acquire, the lock is kept until the lake closes. */
+/** A place in hand. The ledger is opened anew by every acquire, the lock is kept until the place is released. */
 interface Seat {
   readonly name: string;
   readonly lock: Deno.FsFile;
   readonly ledger: Ledger;
 }
+
+/** How long an owner may take to give a place up, once a group has given it to another; and how often is looked. */
+const GIVE_WAY_MS = 10_000;
+const PAUSE_MS = 50;
 
 class FileLake implements Lake {
   readonly root: string;
@@ -50,6 +54,7 @@ class FileLake implements Lake {
   readonly #world: World;
   readonly #seats = new Map<string, Seat>();
   #temporaries = 0;
+  #isClosed = false;
 
   constructor(root: string, world: World) {
     this.root = root;
@@ -115,7 +120,7 @@ class FileLake implements Lake {
     const path = ledgerPath(this.root, name);
     const lock = this.#seats.get(name)?.lock ?? await Deno.open(`${path}.lock`, { create: true, write: true });
     try {
-      if (!this.#seats.has(name) && !await lock.tryLock(true)) {
+      if (!this.#seats.has(name) && !await this.#locked(lock, name)) {
         const { holding, pid } = await readLedger(path);
         const since = holding === null ? "" : ` since ${new Date(holding.since).toISOString()}`;
         throw new Refusal(`Cannot acquire "${name}": process ${pid || "unknown"} holds it${since}, must be free`);
@@ -128,6 +133,18 @@ class FileLake implements Lake {
       lock.close();
       throw error;
     }
+  }
+
+  /** Locks, waiting for an owner that was told to give way and has not yet; false when it does not. */
+  async #locked(lock: Deno.FsFile, name: string): Promise<boolean> {
+    const { now, report, retryForMs } = this.#world;
+    const until = now() + Math.min(retryForMs, GIVE_WAY_MS);
+    for (let isFirst = true; !await lock.tryLock(true); isFirst = false) {
+      if (this.#isClosed || now() >= until) return false;
+      if (isFirst) report(`waits for another process to give up ${name} of the lake`);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+    return true;
   }
 
   /** Removes what a crash left of a partition. @throws {Refusal} when it is more than one crash can leave */
@@ -252,7 +269,15 @@ class FileLake implements Lake {
     return lock !== undefined && !await lock.tryLock(false);
   }
 
+  release(held: Holding): Promise<void> {
+    const name = nameOf(held);
+    this.#seats.get(name)?.lock.close();
+    this.#seats.delete(name);
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
+    this.#isClosed = true;
     for (const { lock } of this.#seats.values()) lock.close();
     this.#seats.clear();
     return Promise.resolve();

@@ -114,6 +114,10 @@ class MemoryLake implements Lake {
     });
   }
 
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
   units(): Promise<readonly Unit[]> {
     return Promise.resolve([...this.#store.shelves.values()].flatMap(({ units }) => units));
   }

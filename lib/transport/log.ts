@@ -203,11 +203,12 @@ class Log implements Transport {
     try {
       while (!signal.aborted) {
         if (this.#noted.size > 0 && waker.membership) await this.#writeNoted();
-        const { taken, left, settled } = member.share(seats.map((seat) => seat.name));
-        for (const name of left) {
-          cursors.get(name)?.close();
+        const { taken, settled } = await member.share(seats.map((seat) => seat.name), async (name) => {
+          const { seat } = cursors.get(name)!;
+          cursors.get(name)!.close();
           cursors.delete(name);
-        }
+          await options.stop?.(seat.topic, seat.partition);
+        });
         for (const name of taken) {
           const seat = seats.find((s) => s.name === name)!;
           const range = rangeOf(this.#folder(seat.topic, seat.partition));

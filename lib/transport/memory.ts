@@ -139,7 +139,7 @@ class MemoryLog implements Transport {
   }
 
   async *receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
-    const { topics, signal, drain, start, batchMax = BATCH_MAX } = options;
+    const { topics, signal, drain, start, stop, batchMax = BATCH_MAX } = options;
     const seats = topics.flatMap((topic) =>
       this.#topic(topic).partitions.map((from, partition) => {
         return { topic, partition, from, name: `${topic}/${partition}` };
@@ -169,6 +169,7 @@ class MemoryLog implements Transport {
         for (const [i, seat] of seats.entries()) {
           const isDue = members[i % members.length] === me;
           if (!isDue && mine.delete(seat.name)) {
+            await stop?.(seat.topic as Topic, seat.partition);
             owners.delete(seat.name);
             this.#ring();
           }

@@ -199,6 +199,7 @@ export class Incarnation {
       intended: (held) => lake.intended(held),
       sheet: (held) => lake.sheet(held),
       publish: (held, sheet, next) => this.#publish(lake, held, sheet, next),
+      release: (held) => this.#do(`release ${held.partition}`, () => lake.release(held)),
       units: () => this.#do("units", () => lake.units()),
       rows: (file) => this.#do("rows", () => lake.rows(file)),
       isOwned: (place) => lake.isOwned(place),

@@ -34,11 +34,12 @@ export class Prefixed implements Transport {
 
   async *receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
     const own = (topic: string): Topic => topic.slice(this.#prefix.length) as Topic;
-    const { topics, group, start, ...others } = options;
+    const { topics, group, start, stop, ...others } = options;
     const batches = this.#log.receive<string>({
       ...others,
       topics: topics.map((topic) => this.#prefix + topic),
       group: this.#prefix + group,
+      ...(stop && { stop: (topic: string, partition: number) => stop(own(topic), partition) }),
       ...(start && { start: (topic: string, partition: number, range: Range) => start(own(topic), partition, range) }),
     });
     for await (const batch of batches) yield { ...batch, topic: own(batch.topic), ack: () => batch.ack() };

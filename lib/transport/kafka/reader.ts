@@ -41,6 +41,8 @@ export class Reader<Topic extends string> {
   /** The assignment that the places belong to. */
   #generation = 0;
   #places: ReadonlyMap<string, Place> = new Map();
+  /** Partitions that `start` was asked for, until `stop` is told. */
+  readonly #started = new Map<string, { readonly topic: string; readonly partition: number }>();
   #queue: { readonly chunk: Chunk; at: number }[] = [];
   #failure: unknown = null;
   #asked: Promise<ReadonlyMap<string, number>> | null = null;
@@ -120,9 +122,15 @@ export class Reader<Topic extends string> {
 
   /** Learns where to begin in each partition assigned, and forgets what was fetched for the last assignment. */
   async #settle({ generation, partitions }: Assignment): Promise<void> {
-    const { start, signal } = this.#options;
+    const { start, stop, signal } = this.#options;
     this.#queue = [];
     this.#places = new Map();
+    const assigned = new Set(partitions.map(nameOf));
+    for (const [name, { topic, partition }] of [...this.#started]) {
+      if (assigned.has(name)) continue;
+      this.#started.delete(name);
+      await stop?.(topic as Topic, partition);
+    }
     const member = this.#member!;
     const places = new Map<string, Place>();
     for (const { topic, partition } of partitions) {
@@ -134,6 +142,7 @@ export class Reader<Topic extends string> {
       );
       if (signal.aborted || member.assignment?.generation !== generation) return;
       const isHeld = acknowledged !== null && acknowledged >= range.low && acknowledged <= range.high;
+      this.#started.set(nameOf({ topic, partition }), { topic, partition });
       const offset = start ? await start(topic as Topic, partition, range) : isHeld ? acknowledged : range.low;
       places.set(nameOf({ topic, partition }), { topic, partition, offset, delivered: offset });
     }
