@@ -1,5 +1,6 @@
 /** What somebody or something changed behind our back: the audit exits with findings, and names each one with its place. */
 import assert from "@std/assert";
+import { cp } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import audit from "../cmd/audit.ts";
@@ -38,7 +39,7 @@ function damaged(what: string, damage: (data: string) => Promise<readonly (strin
   Deno.test(`the audit finds and names ${what}`, strict, async () => {
     const data = await Deno.makeTempDir({ prefix: "tapedeck-damaged-" });
     try {
-      await copyTree(sound, data);
+      await cp(sound, data, { recursive: true });
       const wanted = await damage(data);
       const findings = (await run(audit, data)).findings as readonly Finding[];
       const found = findings.map(({ finding, place, first, last, detail }) =>
@@ -247,13 +248,5 @@ function* pathsBelow(folder: string): Generator<string> {
   for (const { name, isDirectory } of [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1)) {
     if (isDirectory) yield* pathsBelow(`${folder}/${name}`);
     else yield `${folder}/${name}`;
-  }
-}
-
-async function copyTree(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for await (const { name, isDirectory } of Deno.readDir(from)) {
-    if (isDirectory) await copyTree(`${from}/${name}`, `${to}/${name}`);
-    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
   }
 }

@@ -123,9 +123,9 @@ async function weather(
   return {
     text: [
       ...broken.flatMap(({ round, findings }) => findings.slice(0, SHOWN).map((line) => `round ${round}: ${line}`)),
-      `${rows.length} rounds, ${total((r) => r.kills)} kills, ${
-        total((r) => r.zombies)
-      } zombies, ${broken.length} audits with findings`,
+      `${rows.length} rounds, ${total((r) => r.kills)} kills, ${total((r) => r.zombies)} zombies, ${
+        total((r) => r.copies)
+      } copies, ${broken.length} audits with findings`,
       ...(broken.length > 0 ? [`the tape lies in ${folder}`] : []),
     ].join("\n"),
     summary: { seed, rows },
@@ -138,8 +138,10 @@ async function made(folder: string): Promise<string> {
   return folder;
 }
 
-function rowText({ round, kills, zombies, ends, raw, repeats, balanced }: Row): string {
+function rowText({ round, kills, zombies, copies, ends, raw, repeats, balanced }: Row): string {
   const how = Object.entries(ends).map(([end, n]) => `${n} × ${end}`).join(", ");
-  return `round ${round}: ${kills} kills, ${zombies} zombies, ended ${how}; raw ${raw.toLocaleString("en")}, ` +
+  return `round ${round}: ${kills} kills, ${zombies} zombies, ${copies} copies, ended ${how}; raw ${
+    raw.toLocaleString("en")
+  }, ` +
     `repeats ${repeats.toLocaleString("en")}, ${balanced ? "balanced" : "NOT BALANCED"}`;
 }

@@ -4,6 +4,7 @@
  *
  * **In** the project's folder, **Out** for each guard the test that missed it. **Knows** nothing.
  */
+import { cp } from "node:fs/promises";
 
 /** A guard and its absence. `find` stands in the file exactly once. */
 interface Mutant {
@@ -135,7 +136,7 @@ export async function* kills(project: string, signal: AbortSignal): AsyncGenerat
         "compose.yaml",
       ]
     ) {
-      await copyTree(`${project}/${part}`, `${copy}/${part}`);
+      await cp(`${project}/${part}`, `${copy}/${part}`, { recursive: true });
     }
     for (const { guard, file, find, put, tests } of MUTANTS) {
       if (signal.aborted) return;
@@ -159,10 +160,4 @@ export async function* kills(project: string, signal: AbortSignal): AsyncGenerat
   } finally {
     await Deno.remove(copy, { recursive: true });
   }
-}
-
-async function copyTree(from: string, to: string): Promise<void> {
-  if ((await Deno.stat(from)).isFile) return await Deno.copyFile(from, to);
-  await Deno.mkdir(to);
-  for await (const { name } of Deno.readDir(from)) await copyTree(`${from}/${name}`, `${to}/${name}`);
 }

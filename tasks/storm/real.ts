@@ -1,6 +1,7 @@
 /**
- * A storm on the real thing: the stages as processes of their own on real files, or on Kafka and Postgres, killed with -9
- * and stopped for longer than anybody waits, at random moments of a seed, started again at once; then drained and audited.
+ * A storm on the real thing: the stages as processes of their own on real files, or on Kafka and Postgres, killed with -9,
+ * stopped for longer than anybody waits, and joined by further copies, at random moments of a seed, started again at once;
+ * then drained and audited.
  *
  * **In** where the tape lies, and a seed, **Out** a row a round. **Knows** `chance`.
  */
@@ -12,6 +13,8 @@ export interface Row {
   readonly round: number;
   readonly kills: number;
   readonly zombies: number;
+  /** Copies that joined their stage's group. */
+  readonly copies: number;
   /** Exit codes of processes that ended by themselves, and how many did: 4 is a zombie that was refused. */
   readonly ends: Readonly<Record<string, number>>;
   readonly raw: number;
@@ -41,6 +44,8 @@ const ARGS: Readonly<Record<Victim, readonly string[]>> = {
 /** Blows of a round, and the longest pause between two. */
 const BLOWS = 12;
 const PAUSE_MS_MAX = 900;
+/** Copies of a stage beside the first that live at once. */
+const COPIES_MAX = 2;
 /** How long a process is stopped while another one has its work. */
 const SLEEP_MS = 1_500;
 
@@ -54,11 +59,12 @@ export async function* rounds({ seed, untilMs, now, where, signal }: Options): A
 
 async function round(number: number, chance: Chance, where: readonly string[]): Promise<Row> {
   const ends: Record<string, number> = {};
-  const count = { kills: 0, zombies: 0 };
+  const count = { kills: 0, zombies: 0, copies: 0 };
   const crew = new Map<Victim, Deno.ChildProcess>(
     VICTIMS.map((name) => [name, start(name, [...ARGS[name], ...where])]),
   );
   const asleep: Deno.ChildProcess[] = [];
+  const copies: Deno.ChildProcess[] = [];
   const ended = async (child: Deno.ChildProcess): Promise<void> => {
     const { code, signal } = await child.status;
     const how = signal ?? String(code);
@@ -68,8 +74,18 @@ async function round(number: number, chance: Chance, where: readonly string[]): 
     await sleep(100 + chance.below(PAUSE_MS_MAX));
     const victim = VICTIMS[chance.below(VICTIMS.length)]!;
     const child = crew.get(victim)!;
+    const kind = chance.below(10);
     // Two producers of one id are two markets, so the simulator only dies.
-    if (chance.below(5) === 0 && victim !== "simulate") {
+    if (kind < 3 && victim !== "simulate") {
+      count.copies++;
+      copies.push(start(victim, [...ARGS[victim], ...where]));
+      if (copies.length <= COPIES_MAX) continue;
+      const eldest = copies.shift()!;
+      signalTo(eldest, kind === 0 ? "SIGKILL" : "SIGTERM");
+      await ended(eldest);
+      continue;
+    }
+    if (kind < 5 && victim !== "simulate") {
       count.zombies++;
       signalTo(child, "SIGSTOP");
       asleep.push(child);
@@ -83,8 +99,9 @@ async function round(number: number, chance: Chance, where: readonly string[]): 
   }
   // Who woke up and was not refused leaves as a process does that is told to.
   await sleep(SLEEP_MS);
-  for (const child of [...asleep, ...crew.values()]) signalTo(child, "SIGTERM");
-  await Promise.all([...asleep, ...crew.values()].map(ended));
+  const alive = [...asleep, ...copies, ...crew.values()];
+  for (const child of alive) signalTo(child, "SIGTERM");
+  await Promise.all(alive.map(ended));
   for (const stage of ["validate", "sink-hot", "sink-cold"] as const) {
     await start(stage, [...ARGS[stage], ...where, "--once"]).status;
   }
