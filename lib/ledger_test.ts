@@ -167,17 +167,3 @@ Deno.test("two appends at once are one append and one refusal", strict, () =>
     assert.deepEqual(outcomes.map(({ status }) => status), ["fulfilled", "rejected"]);
     assert.equal((await readLedger(path)).units.length, 1);
   }));
-
-Deno.test(
-  "a line of an owner that was replaced breaks the ledger, and cannot be written",
-  strict,
-  () =>
-    inFile(async (path) => {
-      const ledger = await written(path, [owner(1), unit(0, 1, 2), owner(2, 2, 1)]);
-      await assert.rejects(ledger.append(unit(2, 3, 4, 1)), Refusal);
-      await Deno.writeTextFile(path, forged([owner(1), unit(0, 1, 2), owner(2, 2, 1), unit(2, 3, 4, 1)]));
-      const { fault, units } = await readLedger(path);
-      assert.match(fault?.detail ?? "", /epoch 1 writes while 2 owns/);
-      assert.equal(units.length, 1);
-    }),
-);

@@ -7,10 +7,16 @@ import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
+import { Outage } from "../lib/failure.ts";
+import { openHot } from "../lib/hot.ts";
+import { type Lake, openLake } from "../lib/lake.ts";
+import { readLedger } from "../lib/lake/file/ledger.ts";
 import { MESSAGE_BYTES_MAX, openTransport } from "../lib/transport.ts";
+import type { World } from "../lib/world.ts";
 import { type Outcome, perform } from "../lib/stage.ts";
 import { flow, places, run, settingOf, withData } from "../testdata/flow.ts";
 
+const openLedger = (data: string) => readLedger(`${data}/lake/_ledger/ticks.valid-0.ledger`);
 const findingsOf = (outcome: Outcome) =>
   (outcome.findings ?? []) as { finding: string; place: string; first: number; last: number; detail: string }[];
 
@@ -189,6 +195,32 @@ Deno.test("a second sink-cold of the group is given its share of the lake by the
     drain.abort();
     await Promise.all([one, other]);
     await run(sinkHot, data);
+    assert.deepEqual(findingsOf(await run(audit, data)), []);
+  });
+});
+
+Deno.test("a seal that was bound and not made is made at the same place, whatever has come since", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "500", "--faults", "0");
+    await run(validate, data);
+    const failing = async (url: string, world: World): Promise<Lake> =>
+      new Proxy(await openLake(url, world), {
+        get: (lake, name: keyof Lake) =>
+          name === "publish"
+            ? () => Promise.reject(new Outage("the disk is full"))
+            : typeof lake[name] === "function"
+            ? lake[name].bind(lake)
+            : lake[name],
+      });
+    const never = new AbortController().signal;
+    const doors = { transport: openTransport, hot: openHot, lake: failing };
+    const setting = settingOf(sinkCold, data, []);
+    await assert.rejects(perform(sinkCold, setting, () => {}, never, AbortSignal.abort(), doors), /the disk is full/);
+    const bound = (await openLedger(data)).intent!;
+    await run(simulate, data, "--ticks", "500", "--faults", "0");
+    await flow(data);
+    const { units } = await openLedger(data);
+    assert.deepEqual([units[0]!.first, units[0]!.last], [bound.first, bound.last]);
     assert.deepEqual(findingsOf(await run(audit, data)), []);
   });
 });

@@ -26,6 +26,11 @@ const flags = {
   mutants: { kind: "switch", does: "takes each guard away in a copy of the project and shows which test misses it" },
   real: { kind: "switch", does: "kill -9 and SIGSTOP of real processes on --transport, --hot and --lake, or on files" },
   minutes: { kind: "amount", default: 1, unit: "min", does: "length of a real storm" },
+  strike: {
+    kind: "text",
+    value: "COMMAND",
+    does: "with --real: a shell command that restarts a service, now and then",
+  },
   "no-sweep": { kind: "switch", does: "leaves out the sweep" },
 } as const satisfies Flags;
 
@@ -88,10 +93,10 @@ await command({
 async function hunt(say: (line: string) => void, stop: AbortSignal): Promise<Ending> {
   const verdicts: Verdict[] = [];
   for await (const verdict of kills(fileURLToPath(new URL("..", import.meta.url)), stop)) {
-    say(`${verdict.guard}: ${verdict.killer ?? "NO TEST MISSES IT"}`);
+    say(`${verdict.guard}: ${verdict.untried ?? verdict.killer ?? "NO TEST MISSES IT"}`);
     verdicts.push(verdict);
   }
-  const alive = verdicts.filter(({ killer }) => killer === null);
+  const alive = verdicts.filter(({ killer, untried }) => killer === null && untried === undefined);
   return {
     text: `${verdicts.length} guards taken away, ${alive.length} not missed by any test`,
     summary: { verdicts },
@@ -105,7 +110,7 @@ async function weather(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Ending> {
-  const { data, transport, hot, lake, create, seed = 1, minutes } = values;
+  const { data, transport, hot, lake, create, seed = 1, minutes, strike } = values;
   const folder = await Deno.makeTempDir({ dir: await made(data), prefix: "storm-" });
   const given = { transport, hot, lake };
   const where = [
@@ -113,7 +118,9 @@ async function weather(
     ...Object.entries(given).flatMap(([name, url]) => url === undefined ? [] : [`--${name}`, url]),
   ];
   const rows: Row[] = [];
-  for await (const row of rounds({ seed, untilMs: Date.now() + minutes * 60_000, now: Date.now, where, signal })) {
+  for await (
+    const row of rounds({ seed, untilMs: Date.now() + minutes * 60_000, now: Date.now, where, strike, signal })
+  ) {
     say(rowText(row));
     rows.push(row);
   }
@@ -125,7 +132,7 @@ async function weather(
       ...broken.flatMap(({ round, findings }) => findings.slice(0, SHOWN).map((line) => `round ${round}: ${line}`)),
       `${rows.length} rounds, ${total((r) => r.kills)} kills, ${total((r) => r.zombies)} zombies, ${
         total((r) => r.copies)
-      } copies, ${broken.length} audits with findings`,
+      } copies, ${total((r) => r.strikes)} strikes, ${broken.length} audits with findings`,
       ...(broken.length > 0 ? [`the tape lies in ${folder}`] : []),
     ].join("\n"),
     summary: { seed, rows },
@@ -138,9 +145,9 @@ async function made(folder: string): Promise<string> {
   return folder;
 }
 
-function rowText({ round, kills, zombies, copies, ends, raw, repeats, balanced }: Row): string {
+function rowText({ round, kills, zombies, copies, strikes, ends, raw, repeats, balanced }: Row): string {
   const how = Object.entries(ends).map(([end, n]) => `${n} × ${end}`).join(", ");
-  return `round ${round}: ${kills} kills, ${zombies} zombies, ${copies} copies, ended ${how}; raw ${
+  return `round ${round}: ${kills} kills, ${zombies} zombies, ${copies} copies, ${strikes} strikes, ended ${how}; raw ${
     raw.toLocaleString("en")
   }, ` +
     `repeats ${repeats.toLocaleString("en")}, ${balanced ? "balanced" : "NOT BALANCED"}`;

@@ -13,12 +13,15 @@ interface Mutant {
   readonly find: string;
   readonly put: string;
   readonly tests: readonly string[];
+  /** The variable that names the service that the tests need. */
+  readonly needs?: string;
 }
 
-/** What became of a mutant: the name of the first test that failed, or null when it lived. */
+/** What became of a mutant: the name of the first test that failed, null when it lived; or what was not there to try it. */
 export interface Verdict {
   readonly guard: string;
   readonly killer: string | null;
+  readonly untried?: string;
 }
 
 const STORM = ["tasks/storm_test.ts"];
@@ -64,7 +67,7 @@ const MUTANTS: readonly Mutant[] = [
     put: "if (producer?.id === `not ${id}`) last =",
   }),
   line("epoch of the lake", "lib/lake/file/account.ts", "if (line.epoch !== holding?.epoch) return", [
-    "lib/lake_test.ts",
+    "lib/ledger_test.ts",
   ], {
     put: "if (false as boolean) return",
   }),
@@ -97,6 +100,18 @@ const MUTANTS: readonly Mutant[] = [
     ],
     { put: "  return Number.isInteger(stored);" },
   ),
+  line(
+    "a seal bound by an intent",
+    "cmd/sink-cold.ts",
+    "        await lake.intend(seat.held, seat.sheet.first, seat.sheet.last);",
+    ["tasks/flow_test.ts"],
+  ),
+  line("bound of a capture's line", "lib/capture.ts", "  if (line.length <= LINE_LENGTH_MAX) return;", [
+    "lib/capture_test.ts",
+  ], { put: "  if (line.length >= 0) return;" }),
+  line("bound of what a codec unpacks", "lib/transport/kafka/compression.ts", "maxOutputLength: BATCH_BYTES_MAX }", [
+    "lib/transport_kafka_test.ts",
+  ], { put: "maxOutputLength: 2 ** 30 }", needs: "KAFKA_URL" }),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
 
@@ -111,9 +126,9 @@ function line(
   file: string,
   find: string,
   tests: readonly string[],
-  { put = gone(find) }: { readonly put?: string } = {},
+  { put = gone(find), needs }: { readonly put?: string; readonly needs?: string } = {},
 ): Mutant {
-  return { guard: name, file, find, put, tests };
+  return { guard: name, file, find, put, tests, ...(needs !== undefined && { needs }) };
 }
 
 /**
@@ -138,8 +153,12 @@ export async function* kills(project: string, signal: AbortSignal): AsyncGenerat
     ) {
       await cp(`${project}/${part}`, `${copy}/${part}`, { recursive: true });
     }
-    for (const { guard, file, find, put, tests } of MUTANTS) {
+    for (const { guard, file, find, put, tests, needs } of MUTANTS) {
       if (signal.aborted) return;
+      if (needs !== undefined && Deno.env.get(needs) === undefined) {
+        yield { guard, killer: null, untried: `${needs} is not set` };
+        continue;
+      }
       const path = `${copy}/${file}`;
       const source = await Deno.readTextFile(path);
       if (source.split(find).length !== 2) {

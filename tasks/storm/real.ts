@@ -15,6 +15,8 @@ export interface Row {
   readonly zombies: number;
   /** Copies that joined their stage's group. */
   readonly copies: number;
+  /** Times that the user's command struck a service. */
+  readonly strikes: number;
   /** Exit codes of processes that ended by themselves, and how many did: 4 is a zombie that was refused. */
   readonly ends: Readonly<Record<string, number>>;
   readonly raw: number;
@@ -30,6 +32,8 @@ interface Options {
   readonly now: () => number;
   /** Flags that say where the tape lies. */
   readonly where: readonly string[];
+  /** A shell command that strikes a service and lets it come back; none without it. */
+  readonly strike: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -50,16 +54,21 @@ const COPIES_MAX = 2;
 const SLEEP_MS = 1_500;
 
 /** Runs rounds until the time is over; at least one. */
-export async function* rounds({ seed, untilMs, now, where, signal }: Options): AsyncGenerator<Row> {
+export async function* rounds({ seed, untilMs, now, where, strike, signal }: Options): AsyncGenerator<Row> {
   const chance = Chance.of(seed, 2);
   for (let number = 1; number === 1 || (now() < untilMs && !signal.aborted); number++) {
-    yield await round(number, chance, where);
+    yield await round(number, chance, where, strike);
   }
 }
 
-async function round(number: number, chance: Chance, where: readonly string[]): Promise<Row> {
+async function round(
+  number: number,
+  chance: Chance,
+  where: readonly string[],
+  strike: string | undefined,
+): Promise<Row> {
   const ends: Record<string, number> = {};
-  const count = { kills: 0, zombies: 0, copies: 0 };
+  const count = { kills: 0, zombies: 0, copies: 0, strikes: 0 };
   const crew = new Map<Victim, Deno.ChildProcess>(
     VICTIMS.map((name) => [name, start(name, [...ARGS[name], ...where])]),
   );
@@ -75,6 +84,11 @@ async function round(number: number, chance: Chance, where: readonly string[]): 
     const victim = VICTIMS[chance.below(VICTIMS.length)]!;
     const child = crew.get(victim)!;
     const kind = chance.below(10);
+    if (kind === 9 && strike !== undefined) {
+      count.strikes++;
+      await new Deno.Command("sh", { args: ["-c", strike], stdout: "null", stderr: "null" }).output();
+      continue;
+    }
     // Two producers of one id are two markets, so the simulator only dies.
     if (kind < 3 && victim !== "simulate") {
       count.copies++;
