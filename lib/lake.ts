@@ -8,7 +8,7 @@
  */
 import { Misuse } from "./failure.ts";
 import type { Holding, Place, Store } from "./fence.ts";
-import type { Row, TableName } from "./table.ts";
+import { dateOf, type Row, type TableName } from "./table.ts";
 import type { World } from "./world.ts";
 
 /** A file that the ledger names. */
@@ -85,6 +85,54 @@ export interface Sheet {
   /** First and last origin; -1 when empty. */
   readonly first: number;
   readonly last: number;
+}
+
+/** What every resident's sheet keeps of its rows, wherever it puts them. */
+export abstract class RisingSheet implements Sheet {
+  rows = 0;
+  size = 0;
+  first = -1;
+  last = -1;
+  /** Name of the place that the rows are of. */
+  readonly place: string;
+  readonly #partition: number;
+  readonly #after: number;
+  readonly #dates = new Set<string>();
+
+  /** After the origin that the holding stands at. */
+  constructor(held: Holding, place: string) {
+    this.place = place;
+    this.#partition = held.partition;
+    this.#after = held.origin;
+  }
+
+  get dates(): number {
+    return this.#dates.size;
+  }
+
+  overflows(eventTime: number): boolean {
+    return this.#dates.size >= UNIT_DATES_MAX && !this.#dates.has(dateOf(eventTime));
+  }
+
+  add(table: TableName, row: Row): void {
+    const origin = row[1], eventTime = row[4];
+    if (row[0] !== this.#partition || typeof origin !== "number" || !(origin > Math.max(this.last, this.#after))) {
+      throw new RangeError(
+        `Cannot add origin ${origin} of partition ${
+          row[0]
+        } to a sheet of ${this.place}: it follows ${this.last}, must rise`,
+      );
+    }
+    const date = dateOf(eventTime as number);
+    this.size += this.put(table, date, row);
+    this.#dates.add(date);
+    if (this.first < 0) this.first = origin;
+    this.last = origin;
+    this.rows++;
+  }
+
+  /** Takes a row of a table and date, and gives the size that it adds. */
+  protected abstract put(table: TableName, date: string, row: Row): number;
 }
 
 /** A unit closes before it holds more event dates than this. */

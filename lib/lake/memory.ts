@@ -6,8 +6,8 @@
  */
 import { Misuse, Refusal } from "../failure.ts";
 import type { Holding, Place } from "../fence.ts";
-import { type Damage, type Lake, type LakeFile, type Sheet, type Unit, UNIT_DATES_MAX } from "../lake.ts";
-import { dateOf, encodeRow, type Row, type TableName } from "../table.ts";
+import { type Damage, type Lake, type LakeFile, RisingSheet, type Sheet, type Unit } from "../lake.ts";
+import { encodeRow, type Row, type TableName } from "../table.ts";
 import type { World } from "../world.ts";
 
 /** What one place holds. */
@@ -156,47 +156,20 @@ class MemoryLake implements Lake {
   }
 }
 
-class RowSheet implements Sheet {
-  rows = 0;
-  size = 0;
-  first = -1;
-  last = -1;
-  readonly place: string;
+class RowSheet extends RisingSheet {
   /** Rows by table and date. */
   readonly files = new Map<string, Row[]>();
-  readonly #after: number;
-  readonly #dates = new Set<string>();
 
   constructor(held: Holding) {
-    this.place = nameOf(held);
-    this.#after = held.origin;
+    super(held, nameOf(held));
   }
 
-  get dates(): number {
-    return this.#dates.size;
-  }
-
-  overflows(eventTime: number): boolean {
-    return this.#dates.size >= UNIT_DATES_MAX && !this.#dates.has(dateOf(eventTime));
-  }
-
-  add(table: TableName, row: Row): void {
-    const origin = row[1] as number;
-    if (!(origin > Math.max(this.last, this.#after))) {
-      throw new RangeError(
-        `Cannot add origin ${origin} to a sheet of ${this.place}: it follows ${this.last}, must rise`,
-      );
-    }
-    const date = dateOf(row[4] as number);
+  protected override put(table: TableName, date: string, row: Row): number {
     const key = `${table} ${date}`;
     const list = this.files.get(key);
     if (list === undefined) this.files.set(key, [row]);
     else list.push(row);
-    this.#dates.add(date);
-    this.size += encodeRow(row).length;
-    if (this.first < 0) this.first = origin;
-    this.last = origin;
-    this.rows++;
+    return encodeRow(row).length;
   }
 }
 

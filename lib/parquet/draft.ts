@@ -87,23 +87,24 @@ export abstract class Vector {
 
 /** Little-endian integers of several 32-bit words. */
 export abstract class Words extends Vector {
-  abstract readonly width: number;
-  abstract words: Uint32Array<ArrayBuffer>;
+  words: Uint32Array<ArrayBuffer>;
+  readonly #width: number;
 
+  constructor(capacity: number, width: number) {
+    super(capacity);
+    this.#width = width;
+    this.words = new Uint32Array(capacity * width);
+  }
   override grow(capacity: number): void {
     super.grow(capacity);
-    this.words = grown(this.words, capacity * this.width);
+    this.words = grown(this.words, capacity * this.#width);
   }
 }
 
 /** Safe integers in 64 bits. */
 export class Integers extends Words {
-  readonly width = 2;
-  words: Uint32Array<ArrayBuffer>;
-
   constructor(capacity: number) {
-    super(capacity);
-    this.words = new Uint32Array(capacity * 2);
+    super(capacity, 2);
   }
   put(row: number, cell: string | number): number {
     if (!Number.isSafeInteger(cell)) return 0;
@@ -116,12 +117,8 @@ export class Integers extends Words {
 
 /** Decimals of 38 digits, 12 of them after the point, in 128 bits. */
 export class Decimals extends Words {
-  readonly width = 4;
-  words: Uint32Array<ArrayBuffer>;
-
   constructor(capacity: number) {
-    super(capacity);
-    this.words = new Uint32Array(capacity * 4);
+    super(capacity, 4);
   }
   put(row: number, cell: string | number): number {
     if (typeof cell !== "string" || !putUnscaled(cell, this.words, row * 4)) return 0;
