@@ -14,12 +14,14 @@ export function bytesOf(value: Value): Buffer {
 }
 
 /**
- * The value that the bytes are, copied. Decoding puts U+FFFD for what is not UTF-8, so only text that holds one is
- * looked at twice.
+ * The value that the bytes `from` up to `to` are, copied. Decoding puts U+FFFD for what is not UTF-8, so only text that
+ * holds one is looked at twice.
  */
-export function valueOf(bytes: Buffer): Value {
-  const text = bytes.toString();
-  return text.includes("\ufffd") && !Buffer.from(text).equals(bytes) ? Uint8Array.from(bytes) : text;
+export function valueOf(bytes: Buffer, from = 0, to = bytes.length): Value {
+  const text = bytes.toString("utf8", from, to);
+  if (!text.includes("\ufffd")) return text;
+  const part = bytes.subarray(from, to);
+  return Buffer.from(text).equals(part) ? text : Uint8Array.from(part);
 }
 
 /** Bytes that a value has. @throws {Misuse} when they are more than a message may have; `place` is for the message */

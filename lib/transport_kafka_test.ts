@@ -1,13 +1,12 @@
 import assert from "@std/assert";
 import { Buffer } from "node:buffer";
 import kafkajs from "kafkajs";
+import "../testdata/zstd.ts";
 import { Misuse, Outage, Refusal } from "./failure.ts";
 import { type Batch, type LogRecord, openTransport, type Transport } from "./transport.ts";
 import { addressOf, kafkaOf } from "./transport/kafka/address.ts";
 import { Checkpoints } from "./transport/kafka/checkpoints.ts";
-import { boundCodecs } from "./transport/kafka/compression.ts";
 import { Patience } from "./transport/kafka/outage.ts";
-import { recordOf } from "./transport/kafka/envelope.ts";
 
 const kafkaUrl = Deno.env.get("KAFKA_URL");
 if (kafkaUrl === undefined) console.log("transport on Kafka is skipped, KAFKA_URL is not set");
@@ -265,36 +264,6 @@ Deno.test("an address that cannot be meant is a misuse, and shows no password", 
       return true;
     });
   }
-});
-
-Deno.test("what other producers write is read as far as it goes", () => {
-  const message = { timestamp: "0", attributes: 0, offset: "5", key: null, value: null };
-  const read = (headers: kafkajs.IHeaders) => recordOf({ ...message, headers } as kafkajs.KafkaMessage, 5);
-  assert.deepEqual(read({}), { key: null, value: "", offset: 5 });
-  for (const p of ["", "x", "a/b", "/1/2", "a/1/x", ["a/1/2", "a/1/3"], undefined]) {
-    assert.deepEqual(read({ p, c: "0" }), { key: null, value: "", offset: 5 }, String(p));
-  }
-  assert.deepEqual(read({ p: Buffer.from("a/1/2"), c: Buffer.from("1") }), {
-    key: null,
-    value: "",
-    offset: 5,
-    producer: { id: "a", epoch: 1, number: 2 },
-    control: true,
-  });
-});
-
-Deno.test("codecs that are not there say so", async () => {
-  boundCodecs();
-  for (const type of [kafkajs.CompressionTypes.Snappy, kafkajs.CompressionTypes.LZ4] as const) {
-    await assert.rejects(
-      async () => await kafkajs.CompressionCodecs[type]().decompress(Buffer.alloc(9)),
-      /must be plain, gzip or zstd/,
-    );
-  }
-  await assert.rejects(
-    kafkajs.CompressionCodecs[kafkajs.CompressionTypes.GZIP]().decompress(Buffer.alloc(9)),
-    /does not unpack/,
-  );
 });
 
 /** A compacted topic in memory. */

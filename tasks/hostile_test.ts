@@ -6,6 +6,7 @@ import assert from "@std/assert";
 import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import kafkajs from "kafkajs";
+import "../testdata/zstd.ts";
 import postgres from "postgres";
 import audit from "../cmd/audit.ts";
 import ingest from "../cmd/ingest.ts";

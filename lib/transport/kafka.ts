@@ -56,7 +56,6 @@ class KafkaLog implements Transport {
   readonly #scans: Source;
   readonly #appends = new Map<string, Promise<unknown>>();
   #writer: Writer | null = null;
-  #checkpointWriter: Writer | null = null;
   #checkpoints: Promise<Checkpoints> | null = null;
 
   constructor(address: Address, world: World) {
@@ -115,26 +114,23 @@ class KafkaLog implements Transport {
     partition: number,
     messages: readonly Message[],
   ): Promise<{ readonly first: number; readonly next: number }> {
-    this.#writer ??= writerOf(this.#address, true);
-    return this.#append(this.#writer, topic, partition, [...partsOf(messages, topic, partition)]);
+    return this.#append(topic, partition, [...partsOf(messages, topic, partition)]);
   }
 
   /** One append in flight a partition: a retry must not overtake. */
   #append(
-    writer: Writer,
     topic: string,
     partition: number,
     parts: readonly (readonly Message[])[],
   ): Promise<{ readonly first: number; readonly next: number }> {
     const name = `${topic}/${partition}`;
-    const act = () => this.#write(writer, topic, partition, parts);
+    const act = () => this.#write(topic, partition, parts);
     const appended = (this.#appends.get(name) ?? Promise.resolve()).then(act, act);
     this.#appends.set(name, appended.catch(() => {}));
     return appended;
   }
 
   async #write(
-    writer: Writer,
     topic: string,
     partition: number,
     parts: readonly (readonly Message[])[],
@@ -148,6 +144,7 @@ class KafkaLog implements Transport {
       const { high } = (await this.ranges(topic))[partition]!;
       return { first: high, next: high };
     }
+    const writer = this.#writer ??= writerOf(this.#address);
     let first = -1;
     let next = -1;
     for (const part of parts) {
@@ -190,12 +187,7 @@ class KafkaLog implements Transport {
   }
 
   async close(): Promise<void> {
-    await Promise.all([
-      this.#control.close(),
-      this.#scans.close(),
-      this.#writer?.close(),
-      this.#checkpointWriter?.close(),
-    ]);
+    await Promise.all([this.#control.close(), this.#scans.close(), this.#writer?.close()]);
   }
 
   #checkpointLog(): Promise<Checkpoints> {
@@ -208,9 +200,8 @@ class KafkaLog implements Transport {
 
   async #openCheckpoints(): Promise<Checkpoints> {
     await this.#create(CHECKPOINT_TOPIC, 1, CHECKPOINT_TOPIC_CONFIG);
-    const writer = this.#checkpointWriter ??= writerOf(this.#address, false);
     return new Checkpoints({
-      append: (message) => this.#append(writer, CHECKPOINT_TOPIC, 0, [[message]]),
+      append: (message) => this.#append(CHECKPOINT_TOPIC, 0, [[message]]),
       read: (from) => this.read(CHECKPOINT_TOPIC, 0, from, Infinity),
       low: async () => (await this.ranges(CHECKPOINT_TOPIC))[0]!.low,
     });

@@ -112,6 +112,12 @@ const MUTANTS: readonly Mutant[] = [
   line("bound of what a codec unpacks", "lib/transport/kafka/compression.ts", "maxOutputLength: BATCH_BYTES_MAX }", [
     "lib/transport_kafka_test.ts",
   ], { put: "maxOutputLength: 2 ** 30 }", needs: "KAFKA_URL" }),
+  ...guard(
+    "checksum of a batch on Kafka",
+    "lib/transport/kafka/fetched.ts",
+    "if (batch.readUInt32BE(CRC_AT) !== crc32c(batch.subarray(CRC_FROM))) {",
+    ["lib/transport_kafka_fetched_test.ts"],
+  ),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
 

@@ -3,7 +3,7 @@
  *
  * **In** `kafka://host:port[,host2:port2][?tls=true&sasl=…&producer=…&clientId=…]` and the two environment names;
  * **Out** an `Address`, and the settings of kafkajs made from it.
- * **Knows** `compression`, `failure`, `world`.
+ * **Knows** `fetched`, `failure`, `world`.
  */
 import net from "node:net";
 import tls from "node:tls";
@@ -11,7 +11,7 @@ import kafkajs from "kafkajs";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import { Misuse } from "../../failure.ts";
 import type { World } from "../../world.ts";
-import { boundCodecs } from "./compression.ts";
+import { readFetches } from "./fetched.ts";
 
 const MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
 const PRODUCERS = ["platformatic", "kafkajs"] as const;
@@ -83,7 +83,7 @@ export function addressOf(url: string, world: World): Address {
 
 /** kafkajs for this address. Its own retries are few: the bound on an outage is ours. */
 export function kafkaOf({ brokers, clientId, tls: secure, sasl }: Address): kafkajs.Kafka {
-  boundCodecs();
+  readFetches();
   calm();
   return new kafkajs.Kafka({
     brokers: [...brokers],

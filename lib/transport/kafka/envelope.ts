@@ -1,12 +1,9 @@
 /**
  * A message on Kafka: key and value as they are, the producer's envelope and the control flag as two short headers.
  *
- * **In** messages, and what kafkajs decoded; **Out** what the producers want, and records.
- * **Knows** `transport`, `codec`.
+ * **In** messages, and the headers of what was read; **Out** what the producers want, and records. **Knows** `transport`.
  */
 import type { Buffer } from "node:buffer";
-import type { IHeaders, KafkaMessage } from "kafkajs";
-import { valueOf } from "../../codec.ts";
 import { KEY_LENGTH_MAX, type LogRecord, type Message, type Producer } from "../../transport.ts";
 
 /** Header `id/epoch/number`. An id may hold slashes, the numbers none. */
@@ -21,25 +18,23 @@ export function headersOf({ producer, control }: Message): Record<string, string
   return control ? { [PRODUCER]: mark, [CONTROL]: "1" } : { [PRODUCER]: mark };
 }
 
-/** The record of a message that was read; a value that is absent (a tombstone) reads as empty text. */
-export function recordOf({ key, value, headers }: KafkaMessage, offset: number): LogRecord {
-  const keyed = { offset, key: key === null ? null : keyOf(key), value: value === null ? "" : valueOf(value) };
-  if (headers === undefined) return keyed;
-  const producer = producerOf(headers[PRODUCER]);
-  const isControl = headers[CONTROL]?.toString() === "1";
-  if (producer === null) return isControl ? { ...keyed, control: true } : keyed;
-  return isControl ? { ...keyed, producer, control: true } : { ...keyed, producer };
+/** The record with what its headers, by name, say of it. */
+export function marked(record: LogRecord, headers: ReadonlyMap<string, string>): LogRecord {
+  const producer = producerOf(headers.get(PRODUCER));
+  const isControl = headers.get(CONTROL) === "1";
+  if (producer === null) return isControl ? { ...record, control: true } : record;
+  return isControl ? { ...record, producer, control: true } : { ...record, producer };
 }
 
-function keyOf(key: Buffer): string {
-  const text = key.toString();
+/** The key that the bytes `from` up to `to` are, no longer than a key may be. */
+export function keyOf(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString("utf8", from, to);
   return text.length <= KEY_LENGTH_MAX ? text : text.slice(0, KEY_LENGTH_MAX).toWellFormed();
 }
 
 /** The envelope that a header spells; null for what no producer of ours wrote. */
-function producerOf(header: IHeaders[string]): Producer | null {
-  if (header === undefined || Array.isArray(header)) return null;
-  const text = header.toString();
+function producerOf(text: string | undefined): Producer | null {
+  if (text === undefined) return null;
   const byNumber = text.lastIndexOf("/");
   const byEpoch = text.lastIndexOf("/", byNumber - 1);
   if (byEpoch < 1) return null;

@@ -3,15 +3,14 @@
  *
  * kafkajs joins groups but offers no plain fetch; its cluster object does, and every partition assigner is given one.
  * Records of aborted transactions are left out. An offset that the log no longer holds is an error, never a reset.
- * **In** positions, **Out** chunks. **Knows** `address`, `compression`, `outage`, `envelope`, `transport`, `failure`.
+ * **In** positions, **Out** chunks. **Knows** `address`, `compression`, `fetched`, `outage`, `transport`, `failure`.
  */
 import kafkajs from "kafkajs";
-import filterAborted from "kafkajs/src/consumer/filterAbortedMessages.js";
 import { Misuse, Refusal } from "../../failure.ts";
 import type { LogRecord, Range } from "../../transport.ts";
 import { type Address, kafkaOf } from "./address.ts";
 import { Unreadable } from "./compression.ts";
-import { recordOf } from "./envelope.ts";
+import type { Fetched } from "./fetched.ts";
 import { isOf } from "./outage.ts";
 
 /** Bytes of one answer of a broker, and of one partition in it; a larger batch still comes alone. */
@@ -31,17 +30,6 @@ export interface Chunk extends Position {
   readonly records: readonly LogRecord[];
   readonly next: number;
   readonly high: number;
-}
-
-/** A fetch's answer for one partition, as kafkajs decodes it. */
-interface Fetched {
-  readonly partition: number;
-  readonly highWatermark: string;
-  readonly abortedTransactions: readonly unknown[] | null;
-  readonly messages: readonly (kafkajs.KafkaMessage & {
-    readonly isControlRecord: boolean;
-    readonly batchContext?: { readonly firstOffset: string; readonly lastOffsetDelta: number };
-  })[];
 }
 
 export class Source {
@@ -114,7 +102,7 @@ export class Source {
 
   /**
    * Fetches from one broker, waiting up to `waitMs` for a first record.
-   * @throws {Refusal} naming the partition whose offset is out of range or whose records do not unpack
+   * @throws {Refusal} naming the partition whose offset is out of range or whose records cannot be read
    */
   async fetch(node: string, positions: readonly Position[], waitMs: number): Promise<Chunk[]> {
     try {
@@ -168,20 +156,9 @@ export class Source {
   }
 }
 
-function chunkOf(position: Position, { highWatermark, abortedTransactions, messages }: Fetched): Chunk {
-  const kept: Fetched["messages"] = abortedTransactions?.length
-    ? filterAborted({ messages, abortedTransactions })
-    : messages;
-  const records: LogRecord[] = [];
-  for (const message of kept) {
-    if (message.isControlRecord) continue;
-    const offset = Number(message.offset);
-    if (offset >= position.offset) records.push(recordOf(message, offset));
-  }
-  const last = messages.at(-1);
-  // What compaction took from the end of a batch shows only in the batch's own end.
-  const batchEnd = last?.batchContext
-    ? Number(last.batchContext.firstOffset) + last.batchContext.lastOffsetDelta
-    : Number(last?.offset ?? -1);
-  return { ...position, records, next: Math.max(position.offset, batchEnd + 1), high: Number(highWatermark) };
+function chunkOf(position: Position, { records, next, high }: Fetched): Chunk {
+  // A batch comes whole, with what lies before the offset that was asked for.
+  const isExact = (records[0]?.offset ?? Infinity) >= position.offset;
+  const kept = isExact ? records : records.filter(({ offset }) => offset >= position.offset);
+  return { ...position, records: kept, next: Math.max(position.offset, next), high };
 }

@@ -26,12 +26,9 @@ export interface Writer {
   close(): Promise<void>;
 }
 
-/**
- * The writer that the address asks for. Without `idempotent` its batches name no producer, so that compaction leaves no
- * empty batch behind for the producer's sake, which kafkajs could not read over.
- */
-export function writerOf(address: Address, idempotent: boolean): Writer {
-  return address.producer === "kafkajs" ? new KafkajsWriter(address) : new PlatformaticWriter(address, idempotent);
+/** The writer that the address asks for. */
+export function writerOf(address: Address): Writer {
+  return address.producer === "kafkajs" ? new KafkajsWriter(address) : new PlatformaticWriter(address);
 }
 
 /** platformatic's settings for an address. Its retries are few: the bound on an outage is ours. */
@@ -66,8 +63,8 @@ const NAMES: Readonly<Record<string, Buffer>> = { p: Buffer.from("p"), c: Buffer
 class PlatformaticWriter implements Writer {
   readonly #producer: Producer<Buffer, Buffer, Buffer, Buffer>;
 
-  constructor(address: Address, idempotent: boolean) {
-    this.#producer = new Producer({ ...platformaticOf(address), idempotent });
+  constructor(address: Address) {
+    this.#producer = new Producer({ ...platformaticOf(address), idempotent: true });
   }
 
   async write(topic: string, partition: number, messages: readonly Message[]): Promise<number> {
