@@ -6,7 +6,17 @@
  * **Knows** `stage`, `flag`, `meter`, `failure`.
  */
 import process from "node:process";
-import { EXIT, Misuse, Outage, printable, printableJson, printableLines, reasonOf, Refusal } from "./failure.ts";
+import {
+  codeOf,
+  EXIT,
+  Misuse,
+  Outage,
+  printable,
+  printableJson,
+  printableLines,
+  reasonOf,
+  Refusal,
+} from "./failure.ts";
 import { COMMON, type Flags, helpOf, readFlags, type Values } from "./flag.ts";
 import { permissionsOf } from "./permission.ts";
 import {
@@ -152,7 +162,8 @@ function serve(port: number, board: Board, say: Line): Deno.HttpServer {
   );
 }
 
-function settingOf(common: Common, values: Readonly<Record<string, unknown>>, to: string | null): Setting {
+/** Where the flags say that a stage finds its doors. */
+export function settingOf(common: Common, values: Readonly<Record<string, unknown>>, to: string | null): Setting {
   const log = `log:${common.data}/log`;
   return {
     transport: withPolicy(common.transport ?? log, common.fsync),
@@ -231,7 +242,6 @@ export async function command<F extends Flags>(
     if ((values as Common).json) toStdout(printableJson({ ...ending.summary, ...spent() }));
     Deno.exit(ending.findings > 0 ? EXIT.findings : EXIT.done);
   } catch (error) {
-    const code = error instanceof Misuse ? EXIT.misuse : error instanceof Refusal ? EXIT.refused : EXIT.failed;
     say(
       error instanceof Misuse || error instanceof Refusal || error instanceof Outage
         ? reasonOf(error)
@@ -239,7 +249,7 @@ export async function command<F extends Flags>(
     );
     if (error instanceof Misuse) say(`${what.name} --help shows the flags`);
     await crew?.close().catch(() => {});
-    Deno.exit(code);
+    Deno.exit(codeOf(error));
   }
 }
 

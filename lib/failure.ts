@@ -23,6 +23,11 @@ export class Refusal extends Error {
   override readonly name = "Refusal";
 }
 
+/** The exit code of a process that ends with this error. */
+export function codeOf(error: unknown): number {
+  return error instanceof Misuse ? EXIT.misuse : error instanceof Refusal ? EXIT.refused : EXIT.failed;
+}
+
 /** The message of anything thrown, on one line and without control characters that a terminal would obey. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);

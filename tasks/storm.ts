@@ -10,6 +10,7 @@ import { command, type Ending } from "../lib/crew.ts";
 import type { COMMON, Flags, Values } from "../lib/flag.ts";
 import { type Fate, type Plan, Swarm, Sweep } from "./storm/plan.ts";
 import { kills, type Verdict } from "./storm/mutants.ts";
+import { nameOf, POINTS, reachable } from "./storm/points.ts";
 import { rounds, type Row } from "./storm/real.ts";
 import { round } from "./storm/round.ts";
 
@@ -19,11 +20,14 @@ const SWEPT: readonly Fate[] = [
 ];
 /** Wrong rounds that are shown. */
 const SHOWN = 5;
+/** A process that is stopped for so long is late; on Kafka its group has given it up by then. */
+const SLEEP_MS = 1_500, KAFKA_SLEEP_MS = 12_000;
 
 const flags = {
   seed: { kind: "count", does: "only the swarm of this seed, with all that befell it" },
   seeds: { kind: "count", default: 1000, does: "swarms, of the seeds from 1 on" },
   mutants: { kind: "switch", does: "takes each guard away in a copy of the project and shows which test misses it" },
+  points: { kind: "switch", does: "lists the crash points at which a real storm kills" },
   real: { kind: "switch", does: "kill -9 and SIGSTOP of real processes on --transport, --hot and --lake, or on files" },
   minutes: { kind: "amount", default: 1, unit: "min", does: "length of a real storm" },
   strike: {
@@ -48,6 +52,7 @@ await command({
   flags,
   examples: ["deno task storm", "deno task storm --seed 81723", "deno task storm --mutants"],
 }, async ({ values, say, stop }) => {
+  if (values.points) return { text: pointsText(), summary: { points: POINTS }, findings: 0 };
   if (values.mutants) return await hunt(say, stop);
   if (values.real) return await weather(values, say, stop);
   const failures: Failure[] = [];
@@ -117,25 +122,32 @@ async function weather(
     ...["--data", folder, ...(create ? ["--create"] : [])],
     ...Object.entries(given).flatMap(([name, url]) => url === undefined ? [] : [`--${name}`, url]),
   ];
+  const schemes = [transport ?? "log:", hot ?? "sqlite:", lake ?? "file:"].map((url) => url.slice(0, url.indexOf(":")));
+  const points = reachable(schemes);
+  const sleepMs = schemes.includes("kafka") ? KAFKA_SLEEP_MS : SLEEP_MS;
   const rows: Row[] = [];
-  for await (
-    const row of rounds({ seed, untilMs: Date.now() + minutes * 60_000, now: Date.now, where, strike, signal })
-  ) {
+  const untilMs = Date.now() + minutes * 60_000;
+  for await (const row of rounds({ seed, untilMs, now: Date.now, where, points, sleepMs, strike, signal })) {
     say(rowText(row));
     rows.push(row);
   }
   const broken = rows.filter(({ balanced }) => !balanced);
   if (broken.length === 0) await Deno.remove(folder, { recursive: true });
   const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
+  const deaths = (name: string): number => total((row) => row.points[name] ?? 0);
+  const missed = points.map(nameOf).filter((name) => deaths(name) === 0);
   return {
     text: [
       ...broken.flatMap(({ round, findings }) => findings.slice(0, SHOWN).map((line) => `round ${round}: ${line}`)),
-      `${rows.length} rounds, ${total((r) => r.kills)} kills, ${total((r) => r.zombies)} zombies, ${
-        total((r) => r.copies)
-      } copies, ${total((r) => r.strikes)} strikes, ${broken.length} audits with findings`,
+      ...(missed.length > 0 ? [`nobody died at: ${missed.join(", ")}`] : []),
+      `${rows.length} rounds, ${total((r) => r.kills + deathsOf(r))} kills, ${total(deathsOf)} of them at ${
+        points.length - missed.length
+      } of ${points.length} crash points, ${total((r) => r.zombies)} zombies, ${total((r) => r.copies)} copies, ${
+        total((r) => r.strikes)
+      } strikes, ${broken.length} audits with findings`,
       ...(broken.length > 0 ? [`the tape lies in ${folder}`] : []),
     ].join("\n"),
-    summary: { seed, rows },
+    summary: { seed, rows, missed },
     findings: broken.length,
   };
 }
@@ -145,10 +157,22 @@ async function made(folder: string): Promise<string> {
   return folder;
 }
 
-function rowText({ round, kills, zombies, copies, strikes, ends, raw, repeats, balanced }: Row): string {
-  const how = Object.entries(ends).map(([end, n]) => `${n} × ${end}`).join(", ");
-  return `round ${round}: ${kills} kills, ${zombies} zombies, ${copies} copies, ${strikes} strikes, ended ${how}; raw ${
+/** Processes of a round that died at a crash point. */
+function deathsOf({ points }: Row): number {
+  return Object.values(points).reduce((sum, n) => sum + n, 0);
+}
+
+function rowText(row: Row): string {
+  const { round, kills, zombies, copies, strikes, ends, raw, repeats, balanced } = row;
+  const how = Object.entries(ends).map(([code, n]) => `${n} × ${code}`).join(", ");
+  return `round ${round}: ${kills} kills, ${
+    deathsOf(row)
+  } more at crash points, ${zombies} zombies, ${copies} copies, ${strikes} strikes, exit codes ${how}; raw ${
     raw.toLocaleString("en")
-  }, ` +
-    `repeats ${repeats.toLocaleString("en")}, ${balanced ? "balanced" : "NOT BALANCED"}`;
+  }, repeats ${repeats.toLocaleString("en")}, ${balanced ? "balanced" : "NOT BALANCED"}`;
+}
+
+function pointsText(): string {
+  const lines = POINTS.map((point) => point.scheme === null ? nameOf(point) : `${nameOf(point)} (${point.scheme}:)`);
+  return [...lines, `${lines.length} crash points`].join("\n");
 }

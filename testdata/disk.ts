@@ -1,17 +1,21 @@
 /**
- * What the program asks of the disk, in order: for tests that a thing is synced before somebody builds on it, which no
- * crash of a process can show.
+ * What the program asks of the disk, in order: for tests that a thing is synced before somebody builds on it, and for
+ * storms that kill a process between two deeds.
  */
 type Path = string | URL;
 
-/** Of files that were opened in some `act`, which may stay open for the next. */
+export type Deed = "write" | "sync" | "link" | "rename";
+/** Stands at every deed. A `before` that says `half` lets a write get no further than half of its bytes. */
+export interface Watch {
+  before(deed: Deed, paths: readonly string[]): "half" | void;
+  after(deed: Deed, paths: readonly string[]): void;
+}
+
+/** Of files that were opened while somebody watched, which may stay open for the next. */
 const pathOf = new WeakMap<Deno.FsFile, string>();
 
-/** Runs `act` and gives what it did to files below `root`: `write a`, `sync a`, `link a b` …, paths relative to it. */
-export async function deedsOf(root: string, act: () => Promise<void>): Promise<string[]> {
-  const deeds: string[] = [];
-  const short = (path: Path): string => String(path).startsWith(`${root}/`) ? String(path).slice(root.length + 1) : ".";
-  const note = (deed: string, ...paths: Path[]): void => void deeds.push([deed, ...paths.map(short)].join(" "));
+/** Has every deed of this thread watched until it is disposed of. */
+export function watchDisk({ before, after }: Watch): Disposable {
   const kept: (() => void)[] = [];
   const patch = <T extends object, K extends keyof T>(owner: T, name: K, make: (original: T[K]) => T[K]): void => {
     const original = owner[name];
@@ -24,39 +28,58 @@ export async function deedsOf(root: string, act: () => Promise<void>): Promise<s
   };
   patch(Deno, "open", (open) => async (path, options) => opened(await open(path, options), path));
   patch(Deno, "openSync", (open) => (path, options) => opened(open(path, options), path));
-  patch(Deno, "link", (link) => async (from, to) => {
-    await link(from, to);
-    note("link", from, to);
+  for (const [name, deed] of [["link", "link"], ["rename", "rename"]] as const) {
+    patch(Deno, name, (original) => async (from: Path, to: Path) => {
+      const paths = [String(from), String(to)];
+      before(deed, paths);
+      await original(from as string, to as string);
+      after(deed, paths);
+    });
+  }
+  patch(Deno, "linkSync", (original) => (from, to) => {
+    before("link", [from, to]);
+    original(from, to);
+    after("link", [from, to]);
   });
-  patch(Deno, "linkSync", (link) => (from, to) => {
-    link(from, to);
-    note("link", from, to);
-  });
-  patch(Deno, "rename", (rename) => async (from, to) => {
-    await rename(from, to);
-    note("rename", from, to);
-  });
+  const given = (deed: Deed, paths: readonly string[], bytes: unknown): unknown[] => {
+    const isHalf = before(deed, paths) === "half";
+    return isHalf && bytes instanceof Uint8Array ? [bytes.subarray(0, bytes.length >> 1)] : [bytes];
+  };
   const prototype = Deno.FsFile.prototype;
   for (const [name, deed] of [["write", "write"], ["sync", "sync"], ["syncData", "sync"]] as const) {
     patch(prototype, name, (original) =>
-      async function (this: Deno.FsFile, ...given: unknown[]) {
-        const result = await (original as (...given: unknown[]) => Promise<unknown>).apply(this, given);
-        note(deed, pathOf.get(this) ?? "?");
+      async function (this: Deno.FsFile, bytes: unknown) {
+        const paths = [pathOf.get(this) ?? "?"];
+        const result = await (original as (...given: unknown[]) => Promise<unknown>)
+          .apply(this, given(deed, paths, bytes));
+        after(deed, paths);
         return result;
       } as never);
   }
   for (const [name, deed] of [["writeSync", "write"], ["syncSync", "sync"], ["syncDataSync", "sync"]] as const) {
     patch(prototype, name, (original) =>
-      function (this: Deno.FsFile, ...given: unknown[]) {
-        const result = (original as (...given: unknown[]) => unknown).apply(this, given);
-        note(deed, pathOf.get(this) ?? "?");
+      function (this: Deno.FsFile, bytes: unknown) {
+        const paths = [pathOf.get(this) ?? "?"];
+        const result = (original as (...given: unknown[]) => unknown).apply(this, given(deed, paths, bytes));
+        after(deed, paths);
         return result;
       } as never);
   }
-  try {
-    await act();
-    return deeds;
-  } finally {
-    for (const restore of kept.reverse()) restore();
-  }
+  return {
+    [Symbol.dispose]: () => {
+      for (const restore of kept.reverse()) restore();
+    },
+  };
+}
+
+/** Runs `act` and gives what it did to files below `root`: `write a`, `sync a`, `link a b` …, paths relative to it. */
+export async function deedsOf(root: string, act: () => Promise<void>): Promise<string[]> {
+  const deeds: string[] = [];
+  const short = (path: string): string => path.startsWith(`${root}/`) ? path.slice(root.length + 1) : ".";
+  using _watch = watchDisk({
+    before: () => {},
+    after: (deed, paths) => void deeds.push([deed, ...paths.map(short)].join(" ")),
+  });
+  await act();
+  return deeds;
 }

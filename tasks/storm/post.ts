@@ -1,0 +1,159 @@
+/**
+ * A stage's post in a storm on real processes: somebody always stands there. Who falls is replaced at once; each process is
+ * armed with the next crash point, and may be struck before it comes to it.
+ *
+ * **In** a stage and where its tape lies, **Out** what became of its processes. **Knows** `points`, `chance`.
+ */
+import { fileURLToPath } from "node:url";
+import type { Chance } from "../../lib/chance.ts";
+import { nameOf, type Point, type Victim } from "./points.ts";
+
+/** What became of the processes of a round. */
+export interface Toll {
+  /** Killed from outside, at no matter what. */
+  kills: number;
+  /** Processes that died at their crash point, by its name. */
+  readonly points: Record<string, number>;
+  /** Exit codes of processes that ended by themselves: 4 is a zombie that was refused. */
+  readonly ends: Record<string, number>;
+}
+
+const ARGS: Readonly<Record<Victim, readonly string[]>> = {
+  validate: ["--checkpoint-every", "5000"],
+  "sink-hot": [],
+  "sink-cold": ["--unit-rows", "5000"],
+  simulate: ["--ticks", "0", "--rate", "8000", "--faults", "0.02", "--symbols", "20"],
+};
+/** A process may come by its point so many times before it dies there. */
+const TIMES_MAX = 4;
+/** Pause before a process that ended by itself is replaced. */
+const PAUSE_MS = 300;
+
+export class Post {
+  readonly #stage: Victim;
+  readonly #where: readonly string[];
+  readonly #points: readonly Point[];
+  readonly #chance: Chance;
+  readonly #toll: Toll;
+  readonly #alive = new Map<Deno.ChildProcess, Promise<void>>();
+  readonly #struck = new WeakSet<Deno.ChildProcess>();
+  #child: Deno.ChildProcess;
+  #isOver = false;
+
+  constructor(stage: Victim, where: readonly string[], points: readonly Point[], chance: Chance, toll: Toll) {
+    this.#stage = stage;
+    this.#where = where;
+    this.#points = points.filter((point) => point.stage === stage);
+    this.#chance = chance;
+    this.#toll = toll;
+    this.#child = this.#man();
+  }
+
+  /** Kills who stands there. */
+  async kill(): Promise<void> {
+    await this.#strike(this.#child);
+  }
+
+  /** Stops who stands there; another one takes the post, and the sleeper wakes up to find it taken. */
+  async stun(ms: number): Promise<void> {
+    const sleeper = this.#child;
+    signalTo(sleeper, "SIGSTOP");
+    this.#child = this.#man();
+    await sleep(ms);
+    signalTo(sleeper, "SIGCONT");
+  }
+
+  /** A further copy that shares the work for a while, and then dies or leaves. */
+  async copy(ms: number, dies: boolean): Promise<void> {
+    const copy = this.#start(["run", "-A", pathOf(`cmd/${this.#stage}.ts`), ...this.#args()]);
+    this.#watch(copy, this.#note(copy));
+    await sleep(ms);
+    if (dies) await this.#strike(copy);
+    else signalTo(copy, "SIGTERM");
+  }
+
+  /** Lets everybody leave as a process does that is told to, and waits until they have. */
+  async leave(): Promise<void> {
+    this.#isOver = true;
+    for (const child of this.#alive.keys()) signalTo(child, "SIGTERM");
+    await Promise.all(this.#alive.values());
+  }
+
+  /** Runs the stage until it has taken all that there is. */
+  async drain(): Promise<void> {
+    await this.#start(["run", "-A", pathOf(`cmd/${this.#stage}.ts`), ...this.#args(), "--once"]).status;
+  }
+
+  #args(): readonly string[] {
+    return [...ARGS[this.#stage], ...this.#where];
+  }
+
+  /** A new process at the post, armed with any point, or one that fewest have died at. */
+  #man(): Deno.ChildProcess {
+    const deaths = (point: Point): number => this.#toll.points[nameOf(point)] ?? 0;
+    const fewest = Math.min(...this.#points.map(deaths));
+    const rare = this.#points.filter((point) => deaths(point) === fewest);
+    const list = this.#chance.below(2) === 0 ? rare : this.#points;
+    const point = nameOf(list[this.#chance.below(list.length)]!);
+    // Some points are come by once in a life.
+    const times = String(this.#chance.below(2) === 0 ? 1 : 1 + this.#chance.below(TIMES_MAX));
+    const child = this.#start(["run", "-A", pathOf("tasks/storm/victim.ts"), point, times, ...this.#args()]);
+    this.#watch(child, this.#relieve(child, point));
+    return child;
+  }
+
+  #watch(child: Deno.ChildProcess, ended: Promise<void>): void {
+    this.#alive.set(child, ended.then(() => void this.#alive.delete(child)));
+  }
+
+  /** Notes how a process ended, and mans the post again when it was the one who stood there. */
+  async #relieve(child: Deno.ChildProcess, point: string): Promise<void> {
+    const { signal } = await child.status;
+    if (signal === "SIGKILL" && !this.#struck.has(child)) {
+      this.#toll.points[point] = (this.#toll.points[point] ?? 0) + 1;
+    }
+    await this.#note(child);
+    if (signal !== "SIGKILL") await sleep(PAUSE_MS);
+    if (child === this.#child && !this.#isOver) this.#child = this.#man();
+  }
+
+  async #note(child: Deno.ChildProcess): Promise<void> {
+    const { code, signal } = await child.status;
+    if (signal !== null) return;
+    this.#toll.ends[code] = (this.#toll.ends[code] ?? 0) + 1;
+  }
+
+  async #strike(child: Deno.ChildProcess): Promise<void> {
+    this.#struck.add(child);
+    if (signalTo(child, "SIGKILL")) this.#toll.kills++;
+    await child.status;
+  }
+
+  #start(args: readonly string[]): Deno.ChildProcess {
+    return new Deno.Command(Deno.execPath(), {
+      args: [...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+}
+
+export function pathOf(file: string): string {
+  return fileURLToPath(new URL(`../../${file}`, import.meta.url));
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** A signal to a process that may have ended; whether it had not. */
+function signalTo(child: Deno.ChildProcess, signal: Deno.Signal): boolean {
+  try {
+    child.kill(signal);
+    return true;
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
+    return false;
+  }
+}
