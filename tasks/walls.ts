@@ -58,6 +58,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   lake: ["parquet", "fence", "table", "transport", "failure", "world"],
   parquet: ["table", "decimal", "failure"],
   // What makes the whole sound.
+  repair: ["fence", "lake", "table", "transport", "failure"],
   reconcile: ["lake", "table", "failure"],
   books: ["reconcile", "fence", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["books", "hot", "lake", "parquet", "table", "transport", "tick", "failure"],
