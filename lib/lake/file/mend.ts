@@ -8,7 +8,7 @@
 import { dirname } from "node:path";
 import { Refusal } from "../../failure.ts";
 import type { LakeFile } from "../../lake.ts";
-import { makeFolder, syncAbove, syncFolder, unlessMissing } from "./disk.ts";
+import { makeFolder, syncAbove, unlessMissing } from "./disk.ts";
 import { sha256 } from "./ledger.ts";
 
 const KEPT = "_quarantine";
@@ -53,6 +53,6 @@ async function keep(root: string, path: string, found: Uint8Array, now: number):
   const reason = { at: new Date(now).toISOString(), path, kept, reason: "its bytes were not those of the ledger" };
   await reasons.write(new TextEncoder().encode(JSON.stringify(reason) + "\n"));
   await reasons.sync();
-  await syncFolder(`${root}/${KEPT}`);
+  await syncAbove(root, [kept]);
   return kept;
 }
