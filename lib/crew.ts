@@ -8,7 +8,7 @@
 import process from "node:process";
 import { EXIT, Misuse, Outage, printable, printableJson, printableLines, reasonOf, Refusal } from "./failure.ts";
 import { COMMON, type Flags, helpOf, readFlags, type Values } from "./flag.ts";
-import { permissionsOf } from "./permission.ts";
+import { permissionsOf, variablesOf } from "./permission.ts";
 import {
   inWorker,
   type Mark,
@@ -61,7 +61,7 @@ export class Crew {
     values: Readonly<Record<string, unknown>>,
     to: string | null = null,
   ): Promise<Report> {
-    const setting = settingOf(this.#common, values, to);
+    const setting = settingOf(stage, this.#common, values, to);
     const worker = new Worker(module, {
       type: "module",
       name: stage.name,
@@ -152,9 +152,14 @@ function serve(port: number, board: Board, say: Line): Deno.HttpServer {
   );
 }
 
-function settingOf(common: Common, values: Readonly<Record<string, unknown>>, to: string | null): Setting {
+function settingOf(
+  stage: Stage,
+  common: Common,
+  values: Readonly<Record<string, unknown>>,
+  to: string | null,
+): Setting {
   const log = `log:${common.data}/log`;
-  return {
+  const setting = {
     transport: withPolicy(common.transport ?? log, common.fsync),
     to: to === null ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
     hot: common.hot ?? `sqlite:${common.data}/hot.db`,
@@ -163,8 +168,12 @@ function settingOf(common: Common, values: Readonly<Record<string, unknown>>, to
     create: common.create,
     retryForMs: common["retry-for"] * 1000,
     values,
-    env: Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => name.startsWith("TAPEDECK_"))),
   };
+  const env = variablesOf(stage, setting).flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { ...setting, env: Object.fromEntries(env) };
 }
 
 function withPolicy(url: string, policy: string): string {

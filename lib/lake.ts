@@ -6,7 +6,7 @@
  * rows and boundaries give the same bytes.
  * **Knows** `fence`, `table`, `failure`.
  */
-import { Misuse } from "./failure.ts";
+import { Misuse, shownUrl } from "./failure.ts";
 import type { Holding, Place, Store } from "./fence.ts";
 import { dateOf, type Row, type TableName } from "./table.ts";
 import type { World } from "./world.ts";
@@ -155,7 +155,9 @@ export const UNIT_SIZE = 48 << 20;
 export async function openLake(url: string, world: World): Promise<Lake> {
   const scheme = url.slice(0, url.indexOf(":"));
   if (!SCHEMES.includes(scheme)) {
-    throw new Misuse(`Cannot open lake "${url}": scheme is "${scheme}", must be one of ${SCHEMES.join(", ")}`);
+    throw new Misuse(
+      `Cannot open lake "${shownUrl(url)}": its scheme is unknown, must be one of ${SCHEMES.join(", ")}`,
+    );
   }
   const resident: { open(url: string, world: World): Promise<Lake> } = await import(`./lake/${scheme}.ts`);
   return await resident.open(url, world);

@@ -21,7 +21,7 @@ const setting: Setting = {
 Deno.test("a stage is given its own log, and no store, host, process or library that it does not need", () => {
   const granted = permissionsOf(validate, setting);
   assert.deepEqual([granted.read, granted.write], [["/tmp/tape/log"], ["/tmp/tape/log"]]);
-  assert.deepEqual([granted.net, granted.env, granted.sys, granted.run, granted.ffi], [[], [], [], false, false]);
+  assert.deepEqual([granted.net, granted.env, granted.sys, granted.run, granted.ffi], [[], false, [], false, false]);
 });
 
 Deno.test("each sink is given its own store and not the other's", () => {

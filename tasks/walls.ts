@@ -81,7 +81,7 @@ export const POWERS: Readonly<Record<string, readonly string[]>> = {
   "Deno.addSignalListener": ["stage", "crew"],
   "Deno.removeSignalListener": ["stage", "crew"],
   "process.argv": [],
-  "process.env": [],
+  "process.env": ["stage"],
   "process.exit": [],
   "process.on": [],
   "Date.now": ["stage", "crew"],
