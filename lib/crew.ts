@@ -144,7 +144,7 @@ function failureOf(stage: string, kind: string, message: string, stack: string):
 
 function serve(port: number, board: Board, say: Line): Deno.HttpServer {
   return Deno.serve(
-    { hostname: "127.0.0.1", port, onListen: () => say(`metrics at http://127.0.0.1:${port}/metrics`) },
+    { hostname: "127.0.0.1", port, onListen: (at) => say(`metrics at http://127.0.0.1:${at.port}/metrics`) },
     async (request) => {
       if (new URL(request.url).pathname !== "/metrics") return new Response("see /metrics\n", { status: 404 });
       return new Response(await board.text(), { headers: { "content-type": board.contentType } });
