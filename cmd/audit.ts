@@ -1,13 +1,15 @@
 /**
  * Closes the books of every partition, checks a symbol's day, and holds the verdicts against what was planted.
  *
- * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some.
- * **Knows** `books`, `check`, `truth`, `stage`, `crew`.
+ * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some, after whatever was repaired.
+ * **Knows** `books`, `check`, `repair`, `truth`, `stage`, `crew`.
  */
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
 import { checkDay, type Verdict } from "../lib/check.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
+import type { Damage } from "../lib/lake.ts";
+import { type Repair, repair } from "../lib/repair.ts";
 import { defineStage } from "../lib/stage.ts";
 import { isSymbol } from "../lib/tick.ts";
 import { TOPICS } from "../lib/transport.ts";
@@ -24,10 +26,12 @@ const stage = defineStage({
   flags: {
     symbol: { kind: "text", value: "SYMBOL", does: "checks this symbol's day too (with --date)" },
     date: { kind: "text", value: "YYYY-MM-DD", pattern: /^\d{4}-\d{2}-\d{2}$/, does: "UTC date of the checks" },
+    repair: { kind: "switch", does: "writes damaged files of the lake again from the log, keeping what lay there" },
     truth: { kind: "text", value: "FILE", does: "what simulate planted: was all of it caught, and nothing else" },
   },
   examples: [
     "deno task audit",
+    "deno task audit --repair",
     "deno task audit --symbol TTF-GAS --date 2026-11-20",
     "deno task audit --truth t.ndjson --json",
   ],
@@ -45,6 +49,7 @@ const stage = defineStage({
         `Cannot audit --symbol "${symbol}": no tick can have it, must be a symbol as the venue writes it`,
       );
     }
+    const repairs = values.repair ? await repair({ log, ranges, lake, signal }) : null;
     const books = await closeBooks({ log, ranges, hot, lake, signal });
     const damages = await lake.damages();
     const units = await lake.units();
@@ -65,7 +70,7 @@ const stage = defineStage({
         place: damage.path,
         first: -1,
         last: -1,
-        detail: damage.detail,
+        detail: damage.detail + wayOut(damage, repairs),
       })),
       ...verdicts.filter(({ status }) => status === "fail").map(findingOf),
       ...(symbol !== undefined && verdicts.length === 0 ? [nothingOf(symbol, date!)] : []),
@@ -85,9 +90,16 @@ const stage = defineStage({
       })),
     ];
     return {
-      text: [...booksText(books), ...verdictsText(verdicts), ...truthText(truth), ...findingsText(findings)].join("\n"),
+      text: [
+        ...booksText(books),
+        ...repairsText(repairs),
+        ...verdictsText(verdicts),
+        ...truthText(truth),
+        ...findingsText(findings),
+      ].join("\n"),
       balanced: findings.length === 0,
       findings,
+      ...(repairs && { repairs }),
       books: books.map(({ flagged, rejections, newest: _newest, findings: _findings, ...book }) => ({
         ...book,
         flagged: flagged.size,
@@ -145,6 +157,25 @@ function booksText(books: readonly Books[]): string[] {
   });
   const widths = head.map((name, i) => Math.max(name.length, ...body.map((row) => row[i]!.length)));
   return [head, ...body].map((row) => row.map((cell, i) => cell.padStart(widths[i]!)).join("  "));
+}
+
+/** What may be done about a damage, or why it was not. */
+function wayOut({ kind, path }: Damage, repairs: readonly Repair[] | null): string {
+  if (kind !== "changed" && kind !== "missing") return "";
+  if (repairs === null) return "; deno task audit --repair writes it again from the log";
+  const found = repairs.find((repair) => repair.path === path);
+  return found?.mended === false ? `; ${found.why}` : "";
+}
+
+function repairsText(repairs: readonly Repair[] | null): string[] {
+  if (repairs === null) return [];
+  const mended = repairs.flatMap((repair) => repair.mended ? [repair] : []);
+  const lines = mended.map(({ path, was, kept }) =>
+    printable(`  repaired: ${path} was ${was}, is as committed${kept === null ? "" : `; what lay there is ${kept}`}`)
+  );
+  const shown = lines.slice(0, FINDINGS_SHOWN);
+  const more = lines.length > shown.length ? [`  and ${lines.length - shown.length} more, see --json`] : [];
+  return ["", `repaired ${mended.length} of ${repairs.length} damaged files of the lake`, ...shown, ...more];
 }
 
 function verdictsText(verdicts: readonly Verdict[]): string[] {

@@ -18,7 +18,7 @@ import {
   Refusal,
 } from "./failure.ts";
 import { COMMON, type Flags, helpOf, readFlags, type Values } from "./flag.ts";
-import { permissionsOf } from "./permission.ts";
+import { permissionsOf, variablesOf } from "./permission.ts";
 import {
   inWorker,
   type Mark,
@@ -71,7 +71,7 @@ export class Crew {
     values: Readonly<Record<string, unknown>>,
     to: string | null = null,
   ): Promise<Report> {
-    const setting = settingOf(this.#common, values, to);
+    const setting = settingOf(stage, this.#common, values, to);
     const worker = new Worker(module, {
       type: "module",
       name: stage.name,
@@ -154,7 +154,7 @@ function failureOf(stage: string, kind: string, message: string, stack: string):
 
 function serve(port: number, board: Board, say: Line): Deno.HttpServer {
   return Deno.serve(
-    { hostname: "127.0.0.1", port, onListen: () => say(`metrics at http://127.0.0.1:${port}/metrics`) },
+    { hostname: "127.0.0.1", port, onListen: (at) => say(`metrics at http://127.0.0.1:${at.port}/metrics`) },
     async (request) => {
       if (new URL(request.url).pathname !== "/metrics") return new Response("see /metrics\n", { status: 404 });
       return new Response(await board.text(), { headers: { "content-type": board.contentType } });
@@ -163,9 +163,14 @@ function serve(port: number, board: Board, say: Line): Deno.HttpServer {
 }
 
 /** Where the flags say that a stage finds its doors. */
-export function settingOf(common: Common, values: Readonly<Record<string, unknown>>, to: string | null): Setting {
+export function settingOf(
+  stage: Stage,
+  common: Common,
+  values: Readonly<Record<string, unknown>>,
+  to: string | null,
+): Setting {
   const log = `log:${common.data}/log`;
-  return {
+  const setting = {
     transport: withPolicy(common.transport ?? log, common.fsync),
     to: to === null ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
     hot: common.hot ?? `sqlite:${common.data}/hot.db`,
@@ -174,8 +179,12 @@ export function settingOf(common: Common, values: Readonly<Record<string, unknow
     create: common.create,
     retryForMs: common["retry-for"] * 1000,
     values,
-    env: Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => name.startsWith("TAPEDECK_"))),
   };
+  const env = variablesOf(stage, setting).flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  });
+  return { ...setting, env: Object.fromEntries(env) };
 }
 
 function withPolicy(url: string, policy: string): string {

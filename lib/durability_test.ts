@@ -47,6 +47,41 @@ Deno.test(
 );
 
 Deno.test(
+  "a file that is written again, and what lay there, are durable before its name leads to it",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const lake = await openLake(`file:${root}`, world);
+      const held = await lake.begin({ sink: "sink-cold", topic: "t", partition: 0 }, "log", 0);
+      const time = Date.UTC(2024, 7, 8) * 1000;
+      const sheetOf = () => {
+        const sheet = lake.sheet(held);
+        sheet.add("trades", [0, 1, "sim", "X", time, time, null, 1, "a", null, null, null, "1", "1", "buy", null]);
+        return sheet;
+      };
+      await lake.publish(held, sheetOf(), 2);
+      const [file] = (await lake.units())[0]!.files;
+      await Deno.writeTextFile(`${root}/${file!.path}`, "PAR1");
+      let kept: string | null = null;
+      const deeds = await deedsOf(root, async () => void (kept = await lake.mend(file!, sheetOf())));
+      await lake.close();
+      assert.deepEqual(deeds, [
+        "write _tmp/mend.tmp",
+        "sync _tmp/mend.tmp",
+        `link ${file!.path} ${kept}`,
+        "write _quarantine/reasons.jsonl",
+        "sync _quarantine/reasons.jsonl",
+        "sync _quarantine",
+        "sync .",
+        `rename _tmp/mend.tmp ${file!.path}`,
+        "sync trades/date=2024-08-08",
+        "sync trades",
+        "sync .",
+      ]);
+    }),
+);
+
+Deno.test(
   "an append is synced before it is acknowledged, and a new segment is named by durable folders",
   strict,
   () =>

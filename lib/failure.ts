@@ -34,6 +34,11 @@ export function reasonOf(error: unknown): string {
   return printable(text.replace(/\s*\n\s*/g, "; "));
 }
 
+/** What may be shown of a URL: neither a login, whatever stands in its password, nor the values of parameters. */
+export function shownUrl(url: string): string {
+  return url.replace(/^(\w+:\/\/|).*@/s, "$1***@").replace(/\?.*$/s, "?…");
+}
+
 const OBEYED = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** `text` with control, format and bidi characters shown as escapes, so that it may reach a terminal or a log. */

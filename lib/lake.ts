@@ -6,7 +6,7 @@
  * rows and boundaries give the same bytes.
  * **Knows** `fence`, `table`, `failure`.
  */
-import { Misuse } from "./failure.ts";
+import { Misuse, shownUrl } from "./failure.ts";
 import type { Holding, Place, Store } from "./fence.ts";
 import { dateOf, type Row, type TableName } from "./table.ts";
 import type { World } from "./world.ts";
@@ -30,6 +30,9 @@ export interface Unit {
   /** First and last origin applied. */
   readonly first: number;
   readonly last: number;
+  /** The offsets of the topic that hold them: from the one resumed at, up to and without the one to resume at. */
+  readonly from: number;
+  readonly next: number;
   readonly files: readonly LakeFile[];
 }
 
@@ -61,6 +64,12 @@ export interface Lake extends Store {
   units(): Promise<readonly Unit[]>;
   /** Reads a file as the independent witness does: hyparquet, not the engine that wrote it; ordered by origin. */
   rows(file: LakeFile): Promise<readonly Row[]>;
+  /**
+   * Writes a file of the ledger again from the rows of its whole unit, and gives where the one that lay there is kept;
+   * null where none did. The ledger stays as it is, so this needs no holding and disturbs no owner.
+   * @throws {Refusal} when the rows do not give the bytes of the ledger; nothing is touched then
+   */
+  mend(file: LakeFile, sheet: Sheet): Promise<string | null>;
   /** Checks the chain, every file's presence and hash, and what lies there unnamed. */
   damages(): Promise<readonly Damage[]>;
   /** Whether a process that lives has taken the place. */
@@ -95,14 +104,14 @@ export abstract class RisingSheet implements Sheet {
   last = -1;
   /** Name of the place that the rows are of. */
   readonly place: string;
-  readonly #partition: number;
+  readonly partition: number;
   readonly #after: number;
   readonly #dates = new Set<string>();
 
   /** After the origin that the holding stands at. */
   constructor(held: Holding, place: string) {
     this.place = place;
-    this.#partition = held.partition;
+    this.partition = held.partition;
     this.#after = held.origin;
   }
 
@@ -116,7 +125,7 @@ export abstract class RisingSheet implements Sheet {
 
   add(table: TableName, row: Row): void {
     const origin = row[1], eventTime = row[4];
-    if (row[0] !== this.#partition || typeof origin !== "number" || !(origin > Math.max(this.last, this.#after))) {
+    if (row[0] !== this.partition || typeof origin !== "number" || !(origin > Math.max(this.last, this.#after))) {
       throw new RangeError(
         `Cannot add origin ${origin} of partition ${
           row[0]
@@ -146,7 +155,9 @@ export const UNIT_SIZE = 48 << 20;
 export async function openLake(url: string, world: World): Promise<Lake> {
   const scheme = url.slice(0, url.indexOf(":"));
   if (!SCHEMES.includes(scheme)) {
-    throw new Misuse(`Cannot open lake "${url}": scheme is "${scheme}", must be one of ${SCHEMES.join(", ")}`);
+    throw new Misuse(
+      `Cannot open lake "${shownUrl(url)}": its scheme is unknown, must be one of ${SCHEMES.join(", ")}`,
+    );
   }
   const resident: { open(url: string, world: World): Promise<Lake> } = await import(`./lake/${scheme}.ts`);
   return await resident.open(url, world);

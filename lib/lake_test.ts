@@ -110,7 +110,7 @@ Deno.test(
     assert.deepEqual(await other.holdings(), [after]);
     const [unit] = await other.units();
     const { topic, partition } = PLACE;
-    assert.deepEqual({ ...unit, files: [] }, { topic, partition, first: 3, last: 9, files: [] });
+    assert.deepEqual({ ...unit, files: [] }, { topic, partition, first: 3, last: 9, from: 0, next: 31, files: [] });
     const name = "ticks.valid-2-00000000000000000003-00000000000000000009.parquet";
     assert.deepEqual(unit!.files.map(({ path, rows }) => [path, rows]), [
       [`trades/date=2024-08-08/${name}`, 2],

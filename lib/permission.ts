@@ -12,14 +12,12 @@ interface Grant {
   readonly net: string[];
   readonly read: string[];
   readonly write: string[];
-  /** True where a client library lists the whole environment when it loads. */
-  env: string[] | true;
   readonly sys: string[];
 }
 
-/** The permissions of a stage's Worker: no run, no ffi, no import, and nothing that its URLs do not name. */
+/** The permissions of a stage's Worker: no environment, run, ffi or import, and nothing that its URLs do not name. */
 export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOptionsObject {
-  const grant: Grant = { net: [], read: [], write: [], env: [], sys: [] };
+  const grant: Grant = { net: [], read: [], write: [], sys: [] };
   for (const url of [setting.transport, setting.to]) if (url !== null) allow(url, grant);
   if (stage.needs.includes("hot")) allow(setting.hot, grant);
   if (stage.needs.includes("lake")) allow(setting.lake, grant);
@@ -32,12 +30,24 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
     net: unique(grant.net),
     read: unique(grant.read),
     write: unique(grant.write),
-    env: grant.env,
+    env: false,
     sys: unique(grant.sys),
     run: false,
     ffi: false,
   };
 }
+
+/** The variables that a stage is handed, since it has no environment of its own: the secrets of its own doors. */
+export function variablesOf(stage: Stage, setting: Omit<Setting, "env">): readonly string[] {
+  const urls = [setting.transport, setting.to ?? "", stage.needs.includes("hot") ? setting.hot : ""];
+  return Object.entries(VARIABLES).flatMap(([scheme, names]) =>
+    urls.some((url) => url.startsWith(`${scheme}:`)) ? names : []
+  );
+}
+const VARIABLES = {
+  kafka: ["TAPEDECK_KAFKA_USER", "TAPEDECK_KAFKA_PASSWORD"],
+  postgres: ["TAPEDECK_POSTGRES_PASSWORD"],
+} as const;
 
 function allow(url: string, grant: Grant): void {
   const [rest = ""] = url.slice(url.indexOf(":") + 1).split("?", 1);
@@ -57,22 +67,20 @@ function allow(url: string, grant: Grant): void {
       grant.sys.push("cpus");
       break;
     case "kafka":
-      grant.net.push(...hostsOf(rest, 9092));
-      grant.env = true;
+      grant.net.push(...hostsOf(url, 9092));
       grant.read.push(platformaticFolder());
       break;
     case "postgres":
-      grant.net.push(...hostsOf(rest, 5432));
-      if (grant.env !== true) grant.env.push("PGAPPNAME", "TAPEDECK_POSTGRES_PASSWORD");
+      grant.net.push(...hostsOf(url, 5432));
       break;
   }
 }
 
-function hostsOf(rest: string, port: number): string[] {
-  const authority = rest.replace(/^\/\//, "").split("/", 1)[0]!;
-  return authority.slice(authority.lastIndexOf("@") + 1).split(",").map((host) =>
-    /:\d+$/.test(host) ? host : `${host}:${port}`
-  );
+/** What stands between the login, whatever its password holds, and the path. What is no host is for its door to refuse. */
+function hostsOf(url: string, port: number): string[] {
+  const [authority = ""] = url.replace(/^\w+:\/\/(?:.*@)?/s, "").split(/[/?]/, 1);
+  const hosts = authority.split(",").map((host) => /:\d+$/.test(host) ? host : `${host}:${port}`);
+  return hosts.filter((host) => URL.canParse(`http://${host}`));
 }
 
 function wasmFolder(): string {

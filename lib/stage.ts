@@ -6,6 +6,7 @@
  * This and `crew` alone know the clock.
  * **Knows** the doors, `flag`, `meter`, `failure`.
  */
+import process from "node:process";
 import type { Flags, Values } from "./flag.ts";
 import { type Delta, Tally } from "./meter.ts";
 import type { Hot } from "./hot.ts";
@@ -174,6 +175,8 @@ export function work(stage: Stage): void {
   };
   const abort = new AbortController();
   const drain = new AbortController();
+  // Client libraries list the environment when they load, and may not have it: what they find is empty.
+  process.env = {};
   scope.onmessage = async ({ data }) => {
     if (data.order === "drain") return drain.abort();
     if (data.order === "abort") return abort.abort();

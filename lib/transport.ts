@@ -8,7 +8,7 @@
  * **Knows** `failure`, `world`.
  */
 import { Buffer } from "node:buffer";
-import { Misuse } from "./failure.ts";
+import { Misuse, shownUrl } from "./failure.ts";
 import type { World } from "./world.ts";
 
 /** Text is one valid JSON line when it is appended; whatever else travels travels as bytes. */
@@ -136,7 +136,9 @@ export function messageBytesMax(topic: string): number {
 export async function openTransport(url: string, world: World): Promise<Transport> {
   const scheme = url.slice(0, url.indexOf(":"));
   if (!/^[a-z][a-z0-9]*$/.test(scheme) || !SCHEMES.includes(scheme)) {
-    throw new Misuse(`Cannot open transport "${url}": scheme is "${scheme}", must be one of ${SCHEMES.join(", ")}`);
+    throw new Misuse(
+      `Cannot open transport "${shownUrl(url)}": its scheme is unknown, must be one of ${SCHEMES.join(", ")}`,
+    );
   }
   const resident: { open(url: string, world: World): Promise<Transport> } = await import(`./transport/${scheme}.ts`);
   return await resident.open(url, world);

@@ -8,6 +8,7 @@ import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
+import { sha256 } from "../lib/lake/file/ledger.ts";
 import { Chance } from "../lib/chance.ts";
 import { warm } from "../lib/parquet.ts";
 import { run } from "../testdata/flow.ts";
@@ -230,6 +231,133 @@ damaged("a checkpoint moved forward", async (data) => {
 damaged("a checkpoint moved back", async (data) => {
   await inCheckpoint(data, -5);
   return ["behind ticks.raw/0"];
+});
+
+/** Damages files of the lake in a copy of the tape and has them written again: all is as it was, and what lay there is kept. */
+function mended(what: string, damage: (data: string) => Promise<readonly string[]>): void {
+  Deno.test(`the audit writes ${what} again from the log, byte for byte`, strict, async () => {
+    const data = await Deno.makeTempDir({ prefix: "tapedeck-mended-" });
+    try {
+      await cp(sound, data, { recursive: true });
+      const paths = (await damage(data)).map((path) => named(data, path)).sort();
+      const lying = await contentsOf(data, paths);
+      const { findings, repairs } = await run(audit, data, "--repair") as unknown as Repaired;
+      assert.deepEqual(findings, []);
+      assert.deepEqual(repairs.map(({ path, mended }) => [path, mended]).sort(), paths.map((path) => [path, true]));
+      assert.deepEqual(await contentsOf(data, paths), await contentsOf(sound, paths));
+      for (const { path, kept } of repairs) {
+        const [was] = kept === null ? [undefined] : await contentsOf(data, [kept]);
+        assert.deepEqual(was, lying[paths.indexOf(path)]);
+      }
+      assert.deepEqual((await run(audit, data)).findings, []);
+      assert.deepEqual((await run(audit, data, "--repair")).repairs, []);
+      // Whoever goes by a pattern sees none of what was kept.
+      assert.deepEqual(files(data).map((path) => named(data, path)), files(sound).map((path) => named(sound, path)));
+      // The sink, which would have refused its last unit, goes on.
+      await run(sinkCold, data);
+    } finally {
+      await Deno.remove(data, { recursive: true });
+    }
+  });
+}
+
+interface Repaired {
+  readonly findings: readonly Finding[];
+  readonly repairs: readonly { readonly path: string; readonly mended: boolean; readonly kept: string | null }[];
+}
+
+/** Digests of files of the lake; undefined for one that is not there. */
+async function contentsOf(data: string, paths: readonly string[]): Promise<(string | undefined)[]> {
+  return await Promise.all(
+    paths.map((path) => Deno.readFile(`${data}/lake/${path}`).then((bytes) => sha256(bytes), () => undefined)),
+  );
+}
+
+const flipped = (path: string) =>
+  change(path, (bytes) => {
+    bytes[chance.below(bytes.length)]! ^= 1 << chance.below(8);
+    return bytes;
+  });
+
+mended("a flipped bit of a file of the lake", async (data) => {
+  const path = oneOf(files(data));
+  await flipped(path);
+  return [path];
+});
+mended("a truncated file of the lake", async (data) => {
+  const path = oneOf(files(data));
+  await change(path, (bytes) => bytes.subarray(0, chance.below(bytes.length)));
+  return [path];
+});
+mended("the last unit of each partition", async (data) => {
+  const last = [0, 1].flatMap((partition) => {
+    const units = files(data).filter((path) => path.includes(`ticks.valid-${partition}-`));
+    const name = units.map((path) => path.slice(-48)).sort().at(-1)!;
+    return units.filter((path) => path.endsWith(name));
+  });
+  for (const path of last) await flipped(path);
+  assert.ok(last.length >= 3, `${last}`);
+  return last;
+});
+mended("a folder of deleted files", async (data) => {
+  const paths = files(data).filter((path) => path.includes("/quotes/"));
+  await Deno.remove(`${data}/lake/quotes`, { recursive: true });
+  return paths;
+});
+mended("two exchanged files", async (data) => {
+  const [a, b] = files(data);
+  await Deno.rename(a!, `${data}/kept`);
+  await Deno.rename(b!, a!);
+  await Deno.rename(`${data}/kept`, b!);
+  return [a!, b!];
+});
+
+/** The audit is asked to repair a file that it cannot: it says why, and everything in the lake stays as it is. */
+function unmended(what: string, spoil: (data: string) => Promise<RegExp>): void {
+  Deno.test(`the audit leaves a damaged file alone ${what}`, strict, async () => {
+    const data = await Deno.makeTempDir({ prefix: "tapedeck-unmended-" });
+    try {
+      await cp(sound, data, { recursive: true });
+      const path = files(data).find((path) => path.includes("/trades/") && path.includes("ticks.valid-0-"))!;
+      await flipped(path);
+      const why = await spoil(data);
+      const before = [...pathsBelow(`${data}/lake`)];
+      const lying = await Deno.readFile(path);
+      const { findings, repairs } = await run(audit, data, "--repair") as unknown as Repaired;
+      assert.deepEqual(repairs.map(({ path, mended }) => [path, mended]), [[named(data, path), false]]);
+      const finding = findings.find(({ finding, place }) => finding === "lake changed" && place === named(data, path));
+      assert.match(finding?.detail ?? "", why);
+      assert.deepEqual([...pathsBelow(`${data}/lake`)], before);
+      assert.deepEqual(await Deno.readFile(path), lying);
+    } finally {
+      await Deno.remove(data, { recursive: true });
+    }
+  });
+}
+
+unmended("when the log has lost its rows", async (data) => {
+  await Deno.truncate(segment(data, "ticks.valid"));
+  return /Cannot read origins 1 to \d+ of "ticks\.valid\/0" again: .*must be in the log/;
+});
+unmended("when retention took the beginning of its rows", async (data) => {
+  const lines = await linesOf(segment(data, "ticks.valid"));
+  await Deno.remove(segment(data, "ticks.valid"));
+  await write(`${data}/log/ticks.valid/0/${"50".padStart(20, "0")}.jsonl`, lines.slice(50));
+  return /the log holds offsets 50 to \d+ and they are at 0 to \d+, must be in the log/;
+});
+unmended("when the log says something else now", async (data) => {
+  const lines = await linesOf(segment(data, "ticks.valid"));
+  const at = lines.findIndex((line) => line.includes('"type":"trade"'));
+  const covered = lines[at]!.slice(18).replace(/"size":"/, '"size":"1');
+  const crc = crc32(covered).toString(16).padStart(8, "0");
+  await write(segment(data, "ticks.valid"), lines.with(at, `{"crc":"${crc}",${covered}`));
+  return /the log's rows give other bytes than were committed/;
+});
+unmended("when it is another log", async (data) => {
+  const path = `${data}/log/ticks.valid/topic.json`;
+  const topic = JSON.parse(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, JSON.stringify({ ...topic, id: crypto.randomUUID() }) + "\n");
+  return /the lake was fed from log ".*" and this is ".*", must be the same log/;
 });
 
 async function inCheckpoint(data: string, by: number): Promise<void> {

@@ -58,6 +58,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   lake: ["parquet", "fence", "table", "transport", "failure", "world"],
   parquet: ["table", "decimal", "failure"],
   // What makes the whole sound.
+  repair: ["fence", "lake", "table", "transport", "failure"],
   reconcile: ["lake", "table", "failure"],
   books: ["reconcile", "fence", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["books", "hot", "lake", "parquet", "table", "transport", "tick", "failure"],
@@ -80,7 +81,7 @@ export const POWERS: Readonly<Record<string, readonly string[]>> = {
   "Deno.addSignalListener": ["stage", "crew"],
   "Deno.removeSignalListener": ["stage", "crew"],
   "process.argv": [],
-  "process.env": [],
+  "process.env": ["stage"],
   "process.exit": [],
   "process.on": [],
   "Date.now": ["stage", "crew"],

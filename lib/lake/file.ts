@@ -27,6 +27,7 @@ import {
   unlessMissing,
 } from "./file/disk.ts";
 import { Ledger, readLedger, sha256 } from "./file/ledger.ts";
+import { restore } from "./file/mend.ts";
 import { UnitSheet } from "./file/sheet.ts";
 import { damagesOf, filesOf, ledgerPath, readLedgers, survey } from "./file/survey.ts";
 
@@ -79,7 +80,7 @@ class FileLake implements Lake {
     const last = units.at(-1);
     for (const damage of last === undefined ? [] : await damagesOf(this.root, last)) {
       throw new Refusal(
-        `Cannot acquire "${name}": file "${damage.path}" is ${damage.kind}, must be as it was committed`,
+        `Cannot acquire "${name}": file "${damage.path}" is ${damage.kind}, must be as it was committed: deno task audit --repair writes it again`,
       );
     }
     await this.#clear(name, holding);
@@ -198,7 +199,7 @@ class FileLake implements Lake {
       throw new Refusal(`Cannot publish "${name}": ${fault.detail}, must be a range that follows`);
     }
     const files: LakeFile[] = [];
-    try {
+    await onDisk(`publish "${name}"`, async () => {
       for (const { table, date, draft } of sheet.drafts()) {
         const bytes = await write(held.partition, draft);
         const path = pathOf(table, date, name, first, last);
@@ -206,10 +207,7 @@ class FileLake implements Lake {
         files.push({ table, date, path, rows: draft.rows, bytes: bytes.length, sha256: sha256(bytes) });
       }
       await syncAbove(this.root, files.map((file) => file.path));
-    } catch (error) {
-      if (!isOfDisk(error)) throw error;
-      throw new Outage(`Cannot publish "${name}": ${reasonOf(error)}, must be a folder with room`, { cause: error });
-    }
+    });
     await ledger.append({ ...unit, files });
     return ledger.account.holding!;
   }
@@ -234,9 +232,10 @@ class FileLake implements Lake {
 
   async units(): Promise<readonly Unit[]> {
     return (await readLedgers(this.root)).flatMap(({ holding, units }) =>
-      units.filter((unit) => unit.first >= 0).map(({ first, last, files }) => {
+      units.flatMap(({ first, last, next, files }, i) => {
         const { topic, partition } = holding!;
-        return { topic, partition, first, last, files };
+        const from = units[i - 1]?.next ?? 0;
+        return first < 0 ? [] : [{ topic, partition, first, last, from, next, files }];
       })
     );
   }
@@ -247,6 +246,19 @@ class FileLake implements Lake {
       throw new Refusal(`Cannot read file "${file.path}": its bytes are not those of the ledger, must be unchanged`);
     }
     return await read(TABLES[file.table], bytes);
+  }
+
+  async mend(file: LakeFile, sheet: Sheet): Promise<string | null> {
+    const { path, table, date, rows } = file;
+    if (!(sheet instanceof UnitSheet)) {
+      throw new Misuse(`Cannot write "${path}" again: the sheet is of another lake, must be one that it gave`);
+    }
+    for (const drafted of sheet.drafts()) {
+      if (drafted.table !== table || drafted.date !== date) continue;
+      const bytes = await write(sheet.partition, drafted.draft);
+      return await onDisk(`write "${path}" again`, () => restore(this.root, file, bytes, this.#world.now()));
+    }
+    throw new Refusal(`Cannot write "${path}" again: the log has none of its rows, must have ${rows}`);
   }
 
   async damages(): Promise<readonly Damage[]> {
@@ -281,5 +293,15 @@ class FileLake implements Lake {
     for (const { lock } of this.#seats.values()) lock.close();
     this.#seats.clear();
     return Promise.resolve();
+  }
+}
+
+/** Does what the disk may refuse. @throws {Outage} when it does, for want of room say */
+async function onDisk<T>(what: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!isOfDisk(error)) throw error;
+    throw new Outage(`Cannot ${what}: ${reasonOf(error)}, must be a folder with room`, { cause: error });
   }
 }

@@ -98,7 +98,9 @@ class MemoryLake implements Lake {
     }
     if (sheet.rows > 0) {
       const { topic, partition } = held;
-      shelf.units.push({ topic, partition, first: sheet.first, last: sheet.last, files: this.#keep(name, sheet) });
+      const { first, last } = sheet;
+      const files = this.#keep(name, sheet);
+      shelf.units.push({ topic, partition, first, last, from: shelf.units.at(-1)?.next ?? 0, next, files });
       shelf.intent = null;
     }
     shelf.holding = { ...shelf.holding, next, origin: Math.max(shelf.holding.origin, sheet.last) };
@@ -127,6 +129,12 @@ class MemoryLake implements Lake {
     const rows = this.#store.rows.get(file.path);
     if (rows !== undefined) return rows;
     throw new Refusal(`Cannot read file "${file.path}": the lake has none of that name, must be one of its units`);
+  }
+
+  mend({ path }: LakeFile): Promise<string | null> {
+    return Promise.reject(
+      new Misuse(`Cannot write "${path}" again: this lake is in memory and cannot be damaged, must be file:<folder>`),
+    );
   }
 
   damages(): Promise<readonly Damage[]> {

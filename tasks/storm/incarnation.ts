@@ -202,6 +202,7 @@ export class Incarnation {
       release: (held) => this.#do(`release ${held.partition}`, () => lake.release(held)),
       units: () => this.#do("units", () => lake.units()),
       rows: (file) => this.#do("rows", () => lake.rows(file)),
+      mend: (file, sheet) => this.#do("mend", () => lake.mend(file, sheet)),
       isOwned: (place) => lake.isOwned(place),
       damages: () => this.#do("damages", () => lake.damages()),
       close: () => Promise.resolve(),

@@ -118,6 +118,18 @@ const MUTANTS: readonly Mutant[] = [
     "if (batch.readUInt32BE(CRC_AT) !== crc32c(batch.subarray(CRC_FROM))) {",
     ["lib/transport_kafka_fetched_test.ts"],
   ),
+  line("sandbox of a stage", "lib/crew.ts", "      deno: { permissions: permissionsOf(stage, setting) },", [
+    "tasks/permission_test.ts",
+  ]),
+  line("login kept out of messages", "lib/failure.ts", "  return url.replace(", ["tasks/permission_test.ts"], {
+    put: "  return url + url.replace(",
+  }),
+  ...guard("hash of a file that is written again", "lib/lake/file/mend.ts", "if (sha256(bytes) !== file.sha256) {", [
+    "tasks/corruption_test.ts",
+  ]),
+  line("sync of a file that is written again", "lib/lake/file/mend.ts", "    await made.sync();", [
+    "lib/durability_test.ts",
+  ]),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
 

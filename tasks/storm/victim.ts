@@ -32,7 +32,14 @@ const { openers } = stand(
   },
 );
 try {
-  await perform(stage, settingOf(values, values, null), () => {}, stop.signal, new AbortController().signal, openers);
+  await perform(
+    stage,
+    settingOf(stage, values, values, null),
+    () => {},
+    stop.signal,
+    new AbortController().signal,
+    openers,
+  );
   Deno.exit(EXIT.done);
 } catch (error) {
   Deno.exit(codeOf(error));

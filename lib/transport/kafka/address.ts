@@ -9,7 +9,7 @@ import net from "node:net";
 import tls from "node:tls";
 import kafkajs from "kafkajs";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
-import { Misuse } from "../../failure.ts";
+import { Misuse, shownUrl } from "../../failure.ts";
 import type { World } from "../../world.ts";
 import { readFetches } from "./fetched.ts";
 
@@ -37,8 +37,8 @@ export interface Address {
 /** Takes a URL apart. @throws {Misuse} for one that cannot be meant, and for a password that would travel in the clear */
 export function addressOf(url: string, world: World): Address {
   const parts = /^kafka:\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?(?:\?(.*))?$/.exec(url);
-  const shown = url.replace(/\/\/[^@/?#]*@/, "//***@");
-  const wrong = (state: string, wanted: string) => new Misuse(`Cannot open Kafka "${shown}": ${state}, must ${wanted}`);
+  const wrong = (state: string, wanted: string) =>
+    new Misuse(`Cannot open Kafka "${shownUrl(url)}": ${state}, must ${wanted}`);
   if (parts === null) throw wrong("the URL names no broker", "be kafka://HOST:PORT[,HOST:PORT][?tls=true&sasl=…]");
   const [, login = "", hosts = "", query = ""] = parts;
   const brokers = hosts.split(",").map((host) => /:\d+$/.test(host) ? host : `${host}:${PORT}`);
