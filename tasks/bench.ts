@@ -7,12 +7,14 @@
  * **Knows** everything.
  */
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import simulate from "../cmd/simulate.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
-import { command } from "../lib/crew.ts";
+import { command, type Ending } from "../lib/crew.ts";
 import { type Flags, readFlags } from "../lib/flag.ts";
 import { perform, type Progress, type Stage } from "../lib/stage.ts";
+import { unguarded } from "./storm/mutants.ts";
 
 const flags = {
   ticks: { kind: "count", default: 1_000_000, does: "ticks of a run" },
@@ -21,6 +23,7 @@ const flags = {
   runs: { kind: "count", default: 3, does: "runs of each, of which the median counts" },
   rate: { kind: "amount", default: 5000, unit: "ticks/s", does: "offered rate of the latency runs" },
   seconds: { kind: "amount", default: 10, unit: "s", does: "length of a latency run" },
+  guards: { kind: "switch", does: "what the guards cost instead: the whole with and without them, in pairs" },
 } as const satisfies Flags;
 
 /** One measured run of a command. */
@@ -56,11 +59,12 @@ const MEMORY_TICKS_MAX = 300_000;
 /** As deno.json's tasks have it: what a batch makes is dead before it is moved, which saves a fifth of the work. */
 const YOUNG = "--v8-flags=--min-semi-space-size=32,--max-semi-space-size=32";
 
-/** Runs a command of the project and reads its summary. */
-async function measure(file: string, args: readonly string[], ticks: number): Promise<Run> {
-  const path = new URL(`../${file}`, import.meta.url).pathname;
+const PROJECT = fileURLToPath(new URL("..", import.meta.url));
+
+/** Runs a command of the project, or of a copy of it, and reads its summary. */
+async function measure(file: string, args: readonly string[], ticks: number, project = PROJECT): Promise<Run> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", YOUNG, path, "--json", ...args],
+    args: ["run", "-A", YOUNG, `${project}/${file}`, "--json", ...args],
     stdout: "piped",
     stderr: "piped",
   }).output();
@@ -187,6 +191,7 @@ await command({
   const { ticks, runs } = values;
   const market = ["--ticks", String(ticks), "--symbols", String(values.symbols), "--faults", String(values.faults)];
   const folder = await Deno.makeTempDir({ prefix: "tapedeck-bench-" });
+  if (values.guards) return await price(folder, market, ticks, runs, say);
   const lines: Line[] = [];
   const bytes: Record<string, number> = {};
   let ground = 0;
@@ -240,6 +245,43 @@ await command({
   }
   return { text: textOf(lines, bytes, runs), summary: { ticks, runs, lines, bytesPerTick: bytes }, findings: 0 };
 });
+
+/** What the guards cost: on each ground, the rate with them over the rate without them, pair by pair. */
+async function price(
+  folder: string,
+  market: readonly string[],
+  ticks: number,
+  runs: number,
+  say: (line: string) => void,
+): Promise<Ending> {
+  try {
+    const copy = `${folder}/unguarded`;
+    const gone = await unguarded(copy, PROJECT);
+    const ratios: Record<string, readonly number[]> = {};
+    let ground = 0;
+    for (const { name, lay } of grounds(folder)) {
+      for (let i = 0; i < runs; i++) {
+        const rates: number[] = [];
+        // The one that comes first changes, since machines warm up and tire.
+        for (const project of i % 2 === 0 ? [PROJECT, copy] : [copy, PROJECT]) {
+          const args = ["--no-audit", ...market, ...await lay(++ground)];
+          rates.push((await measure("tasks/pipeline.ts", args, ticks, project)).rate);
+        }
+        const [first, second] = rates as [number, number];
+        const ratio = i % 2 === 0 ? first / second : second / first;
+        say(`${name}, pair ${i + 1} of ${runs}: ${ratio.toFixed(3)}`);
+        ratios[name] = [...ratios[name] ?? [], ratio];
+      }
+    }
+    const lines = Object.entries(ratios).map(([name, list]) => {
+      const { median, low, high } = spread(list);
+      return `${name}: ${median.toFixed(3)} (${low.toFixed(3)}–${high.toFixed(3)}) of the rate without ${gone} guards`;
+    });
+    return { text: lines.join("\n"), summary: { ticks, runs, guards: gone, ratios }, findings: 0 };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
 
 function textOf(lines: readonly Line[], bytes: Readonly<Record<string, number>>, runs: number): string {
   const whole = (n: number): string => Math.round(n).toLocaleString("en");

@@ -149,6 +149,24 @@ function line(
   return { guard: name, file, find, put, tests, ...(needs !== undefined && { needs }) };
 }
 
+/** What the tests need of the project. */
+const PARTS = ["cmd", "lib", "tasks", "testdata", "deno.json", "deno.lock", "README.md", "grafana", "compose.yaml"];
+
+async function copyTo(copy: string, project: string): Promise<void> {
+  for (const part of PARTS) await cp(`${project}/${part}`, `${copy}/${part}`, { recursive: true });
+}
+
+/** Takes a guard away in a copy; gives what brings it back. @throws {Error} when its line is not where the list has it */
+async function take(copy: string, { guard, file, find, put }: Mutant): Promise<() => Promise<void>> {
+  const path = `${copy}/${file}`;
+  const source = await Deno.readTextFile(path);
+  if (source.split(find).length !== 2) {
+    throw new Error(`Cannot take away guard "${guard}": its line is not in ${file} once, must be as listed`);
+  }
+  await Deno.writeTextFile(path, source.replace(find, () => put));
+  return () => Deno.writeTextFile(path, source);
+}
+
 /**
  * Takes each guard away in a copy of the project and runs the tests that should miss it.
  * @throws {Error} when a guard's line is not where the list has it
@@ -156,33 +174,15 @@ function line(
 export async function* kills(project: string, signal: AbortSignal): AsyncGenerator<Verdict> {
   const copy = await Deno.makeTempDir({ prefix: "tapedeck-mutants-" });
   try {
-    for (
-      const part of [
-        "cmd",
-        "lib",
-        "tasks",
-        "testdata",
-        "deno.json",
-        "deno.lock",
-        "README.md",
-        "grafana",
-        "compose.yaml",
-      ]
-    ) {
-      await cp(`${project}/${part}`, `${copy}/${part}`, { recursive: true });
-    }
-    for (const { guard, file, find, put, tests, needs } of MUTANTS) {
+    await copyTo(copy, project);
+    for (const mutant of MUTANTS) {
+      const { guard, tests, needs } = mutant;
       if (signal.aborted) return;
       if (needs !== undefined && Deno.env.get(needs) === undefined) {
         yield { guard, killer: null, untried: `${needs} is not set` };
         continue;
       }
-      const path = `${copy}/${file}`;
-      const source = await Deno.readTextFile(path);
-      if (source.split(find).length !== 2) {
-        throw new Error(`Cannot take away guard "${guard}": its line is not in ${file} once, must be as listed`);
-      }
-      await Deno.writeTextFile(path, source.replace(find, () => put));
+      const bringBack = await take(copy, mutant);
       const { code, stdout } = await new Deno.Command(Deno.execPath(), {
         args: ["test", "-A", "--no-check", "--fail-fast", ...tests],
         cwd: copy,
@@ -190,11 +190,22 @@ export async function* kills(project: string, signal: AbortSignal): AsyncGenerat
         stdout: "piped",
         stderr: "null",
       }).output();
-      await Deno.writeTextFile(path, source);
+      await bringBack();
       const failed = /^(.*) \.\.\. FAILED/m.exec(new TextDecoder().decode(stdout))?.[1];
       yield { guard, killer: code === 0 ? null : failed ?? "the tests do not run" };
     }
   } finally {
     await Deno.remove(copy, { recursive: true });
   }
+}
+
+/** Guards without which even a calm flow is another one, or holds more in memory. */
+const NEEDED = ["rules in the log", "one send in flight a partition"];
+
+/** Makes a copy of the project in a folder without any guard that a calm flow can do without; gives how many are gone. */
+export async function unguarded(copy: string, project: string): Promise<number> {
+  await copyTo(copy, project);
+  const dispensable = MUTANTS.filter(({ guard }) => !NEEDED.includes(guard));
+  for (const mutant of dispensable) await take(copy, mutant);
+  return dispensable.length;
 }
