@@ -3,10 +3,11 @@
  * already appended is made again and passed over, so that nothing is there twice.
  *
  * **In** seed, number of ticks, share of faults, **Out** `ticks.raw`; with `--truth` what was planted, and where.
- * **Knows** `market`, `producer`, `stage`, `crew`.
+ * **Knows** `market`, `producer`, `patience`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
+import { ofDisk } from "../lib/patience.ts";
 import { Market, type SimMessage } from "../lib/market.ts";
 import { defineStage } from "../lib/stage.ts";
 import { Resumed } from "../lib/producer.ts";
@@ -133,9 +134,11 @@ const stage = defineStage({
 /** The file of planted faults, a JSON line each. */
 class Truths {
   readonly #file: Deno.FsFile;
+  readonly #path: string;
   #text = "";
 
   constructor(path: string, goesOn: boolean) {
+    this.#path = path;
     this.#file = Deno.openSync(path, { create: true, write: true, append: goesOn, truncate: !goesOn });
   }
 
@@ -145,8 +148,12 @@ class Truths {
 
   flush(): void {
     const bytes = new TextEncoder().encode(this.#text);
-    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
     this.#text = "";
+    try {
+      for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    } catch (error) {
+      throw ofDisk(`write "${this.#path}"`, error).error;
+    }
   }
 
   [Symbol.dispose](): void {

@@ -11,6 +11,7 @@ import { canonical } from "./decimal.ts";
 import { microsOf, timeText } from "./hot/postgres/copy.ts";
 import { migrationsOf } from "./schema.ts";
 import type { Row } from "./table.ts";
+import { trying } from "../testdata/waiting.ts";
 import type { World } from "./world.ts";
 
 const NOON = Date.UTC(2024, 7, 8, 12);
@@ -128,7 +129,7 @@ for (const answerLost of [false, true]) {
   const what = answerLost ? "the answer to it is lost" : "it is lost";
   real(`every message of an apply in turn: ${what}, and the rows are there once`, async (url) => {
     const proxy = new Proxy(url);
-    const hot = await openHot(proxy.url, { ...world, retryForMs: 60_000 });
+    const hot = await openHot(proxy.url, { ...world, retryForMs: 60_000, trying: trying() });
     try {
       let held = await hot.begin(place, "log-a", 0);
       proxy.answerLost = answerLost;
@@ -160,7 +161,7 @@ for (const answerLost of [false, true]) {
     `a begin and a COMMIT that are lost ${answerLost ? "after" : "before"} they took effect are looked up`,
     async (url) => {
       const proxy = new Proxy(url);
-      const hot = await openHot(proxy.url, { ...world, retryForMs: 60_000 });
+      const hot = await openHot(proxy.url, { ...world, retryForMs: 60_000, trying: trying() });
       try {
         proxy.answerLost = answerLost;
         proxy.here = (chunk) => chunk.includes("log-a");
@@ -186,7 +187,7 @@ real("an apply that was fenced while its connection was lost is refused, not rep
     ...world,
     retryForMs: 60_000,
     // Reported between the loss and the second attempt, just when another owner comes.
-    report: () => fenced = other.acquire(place),
+    trying: trying(() => fenced = other.acquire(place)),
   });
   let fenced: Promise<unknown> = Promise.resolve();
   try {
@@ -398,7 +399,7 @@ Deno.test({
       ...world,
       now: () => now += 1000,
       retryForMs: 5000,
-      report: (line: string) => reports.push(line),
+      trying: trying((line) => reports.push(line)),
     };
     await assert.rejects(openHot(url, patient), outage);
     assert.equal(reports.length, 1);

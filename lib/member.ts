@@ -60,7 +60,14 @@ export class Member {
     const taken: Seat[] = [];
     for (const seat of mine) {
       if (this.#owned.has(seat)) continue;
-      const lock = Deno.openSync(`${this.#folder}/seat-${seat.replace("/", "-")}`, { create: true, write: true });
+      let lock: Deno.FsFile;
+      try {
+        lock = Deno.openSync(`${this.#folder}/seat-${seat.replace("/", "-")}`, { create: true, write: true });
+      } catch (error) {
+        // Nobody would hear of the ones that were taken before.
+        for (const name of taken) this.#release(name);
+        throw error;
+      }
       if (lock.tryLockSync(true)) {
         this.#owned.set(seat, lock);
         taken.push(seat);
@@ -99,8 +106,12 @@ export class Member {
     this.#owned.delete(seat);
   }
 
-  /** Wakes the members that watch the folder. */
+  /** Wakes the members that watch the folder. Where there is no room for it they learn at their next roll call. */
   #ring(): void {
-    Deno.writeTextFileSync(`${this.#folder}/bell`, `${this.#number}\n`);
+    try {
+      Deno.writeTextFileSync(`${this.#folder}/bell`, `${this.#number}\n`);
+    } catch (error) {
+      if (!/^(ENOSPC|EDQUOT)$/.test(String((error as { code?: unknown }).code))) throw error;
+    }
   }
 }

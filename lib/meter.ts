@@ -24,6 +24,7 @@ const REASONS = [
   "duplicate",
   "backwards",
 ] as const;
+const DOORS = ["log", "kafka", "sqlite", "postgres", "lake"] as const;
 const FLAGS = ["locked", "gap", "late", "reordered"] as const;
 const KINDS = [
   "trade",
@@ -83,6 +84,11 @@ export const METERS = {
   stage_repeats_total: counter("Records that a sink dropped because it had applied them", { stage: STAGES }),
   stage_batch_seconds: histogram("What a stage needs for a batch", { stage: STAGES }, BATCH_SECONDS),
   stage_lag_records: gauge("Records that the topics hold beyond what a stage received", { stage: STAGES }),
+  door_retries_total: counter("Times that a stage tried a door again that had not served it", {
+    door: DOORS,
+    stage: STAGES,
+  }),
+  door_waiting: gauge("1 while a stage waits for a door that does not serve it", { door: DOORS, stage: STAGES }),
   process_resident_memory_bytes: gauge("Memory of the process", {}),
   process_cpu_seconds_total: counter("Processor time of the process", {}),
   tapedeck_info: gauge("Always 1; the version is in the label", { version: [] }),

@@ -3,8 +3,8 @@
  * is the declaration; `work` is the stage's own side, in a Worker whose permissions its crew computed (`lib/crew.ts`).
  *
  * The frame counts received, sent and applied, lag and batch times for every stage, so that no stage holds telemetry.
- * This and `crew` alone know the clock.
- * **Knows** the doors, `flag`, `meter`, `failure`.
+ * This and `crew` alone know the clock and chance.
+ * **Knows** the doors, `flag`, `meter`, `patience`, `failure`.
  */
 import process from "node:process";
 import type { Flags, Values } from "./flag.ts";
@@ -15,6 +15,7 @@ import type { Lake } from "./lake.ts";
 import { openLake } from "./lake.ts";
 import type { Batch, Message, Range, ReceiveOptions, Transport } from "./transport.ts";
 import { openTransport, TOPICS } from "./transport.ts";
+import { listener, pause } from "./patience.ts";
 import type { World } from "./world.ts";
 import { Misuse, Outage, printable, reasonOf, Refusal } from "./failure.ts";
 
@@ -214,17 +215,23 @@ export async function perform(
   drain: AbortSignal,
   open: Openers = OPENERS,
 ): Promise<Outcome> {
+  const tally = new Tally();
+  const report = (line: string): void => say({ word: "report", line: printable(line) });
+  const hear = listener(report, (door, tries, isWaitedFor) => {
+    tally.add("door_retries_total", tries, door, stage.name);
+    tally.set("door_waiting", Number(isWaitedFor), door, stage.name);
+  });
   const world: World = {
     now: () => Math.floor(now()),
     env: (name) => setting.env[name],
-    report: (line) => say({ word: "report", line: printable(line) }),
+    report,
     retryForMs: setting.retryForMs,
+    trying: { random: Math.random, pause, signal, hear },
   };
-  const until = (at: number): Promise<void> => waiting(at, signal);
+  const until = (at: number): Promise<void> => at <= now() ? Promise.resolve() : pause(at - now(), signal);
   if ("inspect" in stage) {
     return await stage.inspect({ values: setting.values as Values<Flags>, doors: setting, world, until });
   }
-  const tally = new Tally();
   const count = {
     received: 0,
     sent: Object.fromEntries(stage.writes.map((topic) => [topic, 0])),
@@ -308,21 +315,6 @@ export async function perform(
     for (const door of opened) await door.close();
     progress();
   }
-}
-
-/** Waits until `now()` reaches `at`, or the abort. */
-async function waiting(at: number, signal: AbortSignal): Promise<void> {
-  const ms = at - now();
-  if (ms <= 0 || signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const ring = (): void => {
-      clearTimeout(timeout);
-      signal.removeEventListener("abort", ring);
-      resolve();
-    };
-    const timeout = setTimeout(ring, ms);
-    signal.addEventListener("abort", ring);
-  });
 }
 
 /**

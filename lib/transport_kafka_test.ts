@@ -6,12 +6,19 @@ import { Misuse, Outage, Refusal } from "./failure.ts";
 import { type Batch, type LogRecord, openTransport, type Transport } from "./transport.ts";
 import { addressOf, kafkaOf } from "./transport/kafka/address.ts";
 import { Checkpoints } from "./transport/kafka/checkpoints.ts";
-import { Patience } from "./transport/kafka/outage.ts";
+import { patienceWith } from "./transport/kafka/outage.ts";
+import { trying } from "../testdata/waiting.ts";
 
 const kafkaUrl = Deno.env.get("KAFKA_URL");
 if (kafkaUrl === undefined) console.log("transport on Kafka is skipped, KAFKA_URL is not set");
 const environment = { TAPEDECK_KAFKA_USER: "tape", TAPEDECK_KAFKA_PASSWORD: "open sesame" } as Record<string, string>;
-const world = { now: Date.now, env: (name: string) => environment[name], report: () => {}, retryForMs: 10_000 };
+const world = {
+  now: Date.now,
+  env: (name: string) => environment[name],
+  report: () => {},
+  retryForMs: 10_000,
+  trying: trying(),
+};
 const bare = { ...world, env: () => undefined };
 let names = 0;
 const unique = (name: string) => `${name}-${Deno.pid}-${Date.now()}-${names++}`;
@@ -198,8 +205,8 @@ Deno.test("a broker that does not answer is an outage that names it, after the w
   const impatient = {
     ...bare,
     now: () => now += 400,
-    report: (line: string) => void reports.push(line),
     retryForMs: 900,
+    trying: trying((line) => reports.push(line)),
   };
   await assert.rejects(openTransport("kafka://127.0.0.1:1", impatient), (error: Error) => {
     assert.ok(error instanceof Outage, String(error));
@@ -207,11 +214,11 @@ Deno.test("a broker that does not answer is an outage that names it, after the w
     return true;
   });
   assert.equal(reports.length, 1);
-  assert.match(reports[0]!, /^Kafka at 127\.0\.0\.1:1: .*; trying again$/);
+  assert.match(reports[0]!, /^Cannot reach a broker: Kafka at "127\.0\.0\.1:1" .*; trying again for 0.9 s$/);
 });
 
 Deno.test("patience ends at once for what is not worth another try", async () => {
-  const patience = new Patience("append", addressOf("kafka://h", bare), { ...bare, now: () => 0 });
+  const patience = patienceWith("append", addressOf("kafka://h", bare), { ...bare, now: () => 0 });
   await assert.rejects(patience.after(new TypeError("a bug")), TypeError);
   await assert.rejects(patience.after(new Refusal("fenced")), Refusal);
   await assert.rejects(

@@ -1,4 +1,5 @@
 import assert from "@std/assert";
+import { trying } from "../testdata/waiting.ts";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import kafkajs from "kafkajs";
@@ -55,7 +56,7 @@ const residents: readonly Resident[] = [
 ];
 if (kafkaUrl === undefined) console.log("transport contract: kafka is skipped, KAFKA_URL is not set");
 
-const world = { now: Date.now, env: () => undefined, report: () => {}, retryForMs: 10_000 };
+const world = { now: Date.now, env: () => undefined, report: () => {}, retryForMs: 10_000, trying: trying() };
 let names = 0;
 /** A name that no other run uses: brokers keep topics from run to run. */
 const unique = (name: string) => `${name}-${RUN}-${names++}`;

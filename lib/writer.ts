@@ -2,12 +2,16 @@
  * Appends to a partition of the embedded log, together with the writers of other processes: under the partition's
  * advisory lock, whose holder alone cuts a torn tail and begins new segments.
  *
- * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `codec`, `transport`, `failure`, `world`.
+ * Where there is no room an append waits. What it could write stays, up to its last whole line, since readers may have
+ * it already. A sync that fails is never asked for again: the system may have dropped what it could not write, and says
+ * yes the next time.
+ * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `codec`, `transport`, `patience`, `failure`, `world`.
  */
 import { checkKey, sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
 import { BASE_DIGITS, notedBase, readFully, segmentsOf, syncFolder, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
+import { ofDisk, Patience } from "./patience.ts";
 import type { Message } from "./transport.ts";
 import type { World } from "./world.ts";
 
@@ -32,6 +36,10 @@ export class Writer {
   #size = 0;
   #next = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The append in hand: one that waits is not overtaken. */
+  #turn: Promise<unknown> = Promise.resolve();
+  /** The sync that failed. */
+  #unsound: Outage | null = null;
 
   constructor(folder: string, place: string, bytesMax: number, policy: Policy, world: World) {
     this.#folder = folder;
@@ -48,27 +56,54 @@ export class Writer {
       checkKey(key, this.#place);
       if (value.length * 3 > this.#bytesMax) sizeOf(value, this.#place, this.#bytesMax);
     }
-    if (!this.#lock.tryLockSync(true)) await this.#lock.lock(true);
-    let first: number;
-    try {
-      this.#catchUp();
-      first = this.#next;
-      const bytes = this.#lines.encode(messages, first);
-      if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
+    const act = () => this.#append(messages);
+    const appended = this.#turn.then(act, act);
+    this.#turn = appended;
+    return await appended;
+  }
+
+  async #append(messages: readonly Message[]): Promise<{ first: number; next: number }> {
+    let first = -1;
+    let done = 0;
+    const patience = new Patience("log", this.#world, (error) => ofDisk(`append to "${this.#place}"`, error));
+    const next = await patience.persist(async () => {
+      this.assertSound();
+      if (!this.#lock.tryLockSync(true)) await this.#lock.lock(true);
       try {
-        writeAll(this.#file!, bytes);
-      } catch (error) {
-        this.#file!.truncateSync(this.#size);
-        throw new Outage(`Cannot append to "${this.#place}": ${reasonOf(error)}, must have room`);
+        this.#catchUp();
+        const bytes = this.#lines.encode(done === 0 ? messages : messages.slice(done), this.#next);
+        if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
+        if (done === 0) first = this.#next;
+        try {
+          writeAll(this.#file!, bytes);
+        } catch (error) {
+          done += this.#cutBack(bytes);
+          throw error;
+        }
+        this.#size += bytes.length;
+        return this.#next += messages.length - done;
+      } finally {
+        this.#lock.unlockSync();
       }
-      this.#size += bytes.length;
-      this.#next += messages.length;
-    } finally {
-      this.#lock.unlockSync();
+    });
+    if (this.#policy === "batch") await this.sync();
+    else if (this.#policy === "interval") {
+      // A failure here is told by the next append, sync or close.
+      this.#timer ??= setTimeout(() => this.sync().catch(() => {}), FSYNC_INTERVAL_MS);
     }
-    if (this.#policy === "batch") await this.#sync();
-    else if (this.#policy === "interval") this.#timer ??= setTimeout(() => this.#sync(), FSYNC_INTERVAL_MS);
-    return { first, next: first + messages.length };
+    return { first, next };
+  }
+
+  /** After a write that failed, under the lock: cuts the line that was begun, and gives how many whole ones stay. */
+  #cutBack(bytes: Uint8Array): number {
+    const written = Math.max(0, this.#file!.statSync().size - this.#size);
+    const end = bytes.subarray(0, written).lastIndexOf(10) + 1;
+    this.#file!.truncateSync(this.#size + end);
+    let lines = 0;
+    for (let at = 0; at < end; at = bytes.indexOf(10, at) + 1) lines++;
+    this.#size += end;
+    this.#next += lines;
+    return lines;
   }
 
   /** Under the lock: takes in what others appended, and cuts what somebody left unfinished. */
@@ -102,7 +137,7 @@ export class Writer {
         `cut ${added.length - end} bytes of an unfinished append after "${this.#place}/${this.#next + lines - 1}"`,
       );
       this.#file!.truncateSync(this.#size + end);
-      this.#file!.syncSync();
+      this.#assured(() => this.#file!.syncSync());
     }
     this.#size += end;
     this.#next += lines;
@@ -120,15 +155,17 @@ export class Writer {
   #start(base: number): void {
     this.#lock.seekSync(0, Deno.SeekMode.Start);
     writeAll(this.#lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
-    this.#lock.syncSync();
+    this.#assured(() => this.#lock.syncSync());
     this.#take(base);
-    syncFolder(this.#folder);
   }
 
-  /** Opens a segment, which may be noted and not there yet. */
+  /** Opens a segment, which may be noted and not there yet, or there and its name not durable. */
   #take(base: number): void {
     this.#file?.close();
+    this.#file = null;
+    this.#base = -1;
     this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`, { create: true, read: true, append: true });
+    this.#assured(() => syncFolder(this.#folder));
     this.#base = base;
     this.#size = 0;
     this.#next = base;
@@ -136,20 +173,44 @@ export class Writer {
 
   /** Begins a new segment; the one before is durable first, so that only the last one ever needs a sync. */
   #roll(): void {
-    this.#file!.syncDataSync();
+    this.#assured(() => this.#file!.syncDataSync());
     this.#start(this.#next);
   }
 
-  /** Makes durable what was appended. */
-  async #sync(): Promise<void> {
+  /** Makes durable what was appended. @throws {Outage} when that failed, now or ever */
+  async sync(): Promise<void> {
     this.#timer = undefined;
-    await this.#file?.syncData();
+    this.assertSound();
+    await this.#file?.syncData().catch((error) => this.#distrust(error));
+  }
+
+  /** @throws {Outage} when a sync has failed: what was appended since the one before may be lost */
+  assertSound(): void {
+    if (this.#unsound !== null) throw this.#unsound;
+  }
+
+  #assured(sync: () => void): void {
+    try {
+      sync();
+    } catch (error) {
+      this.#distrust(error);
+    }
+  }
+
+  #distrust(error: unknown): never {
+    throw this.#unsound = new Outage(
+      `Cannot sync "${this.#place}": ${reasonOf(error)}, must be on a disk that keeps what it takes`,
+      { cause: error },
+    );
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#sync();
-    this.#file?.close();
-    this.#lock.close();
+    try {
+      await this.sync();
+    } finally {
+      this.#file?.close();
+      this.#lock.close();
+    }
   }
 }

@@ -81,7 +81,7 @@ Deno.test("every metric is shown by a dashboard", options, () => {
 Deno.test("the rows of the dashboard follow the flow and its panels know the provisioned source", options, () => {
   const [{ panels } = { panels: [] }] = dashboards();
   const rows = panels.filter(({ type }) => type === "row").map(({ title }) => title.split(/\W/, 1)[0]);
-  assert.deepEqual(rows, ["simulate", "validate", "sink", "audit", "the"]);
+  assert.deepEqual(rows, ["simulate", "validate", "sink", "audit", "doors", "the"]);
   const [, uid] = /uid: (\S+)/.exec(textOf("grafana/provisioning/datasources/prometheus.yml"))!;
   for (const panel of panels.filter(({ type }) => type !== "row")) {
     assert.equal(panel.datasource?.uid, uid);

@@ -5,6 +5,7 @@
  */
 import { command } from "../lib/crew.ts";
 import type { Flags } from "../lib/flag.ts";
+import { listener, pause } from "../lib/patience.ts";
 import { openTransport, TOPICS } from "../lib/transport.ts";
 
 const flags = {
@@ -17,13 +18,14 @@ await command({
   flow: "─▶ " + Object.values(TOPICS).join(" + "),
   flags,
   examples: ["deno task prepare --transport kafka://localhost:9092 --partitions 8"],
-}, async ({ values, say }) => {
+}, async ({ values, say, stop }) => {
   const url = values.transport ?? `log:${values.data}/log`;
   const world = {
     now: Date.now,
     env: (name: string) => Deno.env.get(name),
     report: say,
     retryForMs: values["retry-for"] * 1000,
+    trying: { random: Math.random, pause, signal: stop, hear: listener(say, () => {}) },
   };
   const transport = await openTransport(url, world);
   const created: string[] = [];

@@ -14,6 +14,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   decimal: [],
   chance: [],
   meter: [],
+  patience: ["failure", "world"],
   // What travels, and where from.
   tick: ["decimal"],
   table: ["tick", "decimal"],
@@ -24,9 +25,9 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   standing: ["chance", "listing", "plant", "tick", "decimal", "failure"],
   market: ["chance", "listing", "plant", "standing", "tick", "decimal", "failure"],
   // The log.
-  transport: ["member", "partition", "cursor", "writer", "segment", "waker", "codec", "failure", "world"],
+  transport: ["member", "partition", "cursor", "writer", "segment", "waker", "codec", "patience", "failure", "world"],
   cursor: ["partition", "segment", "transport", "failure"],
-  writer: ["partition", "segment", "codec", "transport", "failure", "world"],
+  writer: ["partition", "segment", "codec", "transport", "patience", "failure", "world"],
   partition: ["segment", "transport", "failure", "world"],
   segment: ["codec", "transport", "failure"],
   codec: ["transport", "failure"],
@@ -53,9 +54,9 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   ],
   // The stores.
   fence: ["reading", "transport", "tick", "decimal", "failure"],
-  hot: ["schema", "fence", "table", "transport", "failure", "world"],
+  hot: ["schema", "fence", "table", "transport", "patience", "failure", "world"],
   schema: ["table", "failure"],
-  lake: ["parquet", "fence", "table", "transport", "failure", "world"],
+  lake: ["parquet", "fence", "table", "transport", "patience", "failure", "world"],
   parquet: ["table", "decimal", "failure"],
   // What makes the whole sound.
   repair: ["fence", "lake", "table", "transport", "failure"],
@@ -67,7 +68,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   health: ["examine", "transport", "failure"],
   // What runs it.
   flag: ["failure"],
-  stage: ["flag", "meter", "hot", "lake", "transport", "venue", "failure", "world"],
+  stage: ["flag", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
   permission: ["stage", "failure"],
   crew: ["stage", "permission", "flag", "meter", "failure"],
 };
@@ -87,7 +88,7 @@ export const POWERS: Readonly<Record<string, readonly string[]>> = {
   "Date.now": ["stage", "crew"],
   "new Date()": ["stage", "crew"],
   "performance.now": ["stage", "crew"],
-  "Math.random": [],
+  "Math.random": ["stage", "crew"],
   // Names that must be unique for ever: a log's identity. Never anything that a verdict or a test depends on.
   "crypto.randomUUID": ["stage", "transport"],
   "crypto.getRandomValues": ["stage", "transport"],

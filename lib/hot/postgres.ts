@@ -3,21 +3,22 @@
  *
  * This file is the way in: one connection that is never silently replaced, and a session that connects again
  * until an outage lasts too long. What is stored, and how, is in `postgres/store.ts`.
- * **Knows** `hot`, `failure`.
+ * **Knows** `hot`, `patience`, `failure`, `world`.
  */
 import { once } from "node:events";
 import { connect as openSocket, isIP, type Socket } from "node:net";
 import postgres from "postgres";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Hot } from "../hot.ts";
+import { Patience } from "../patience.ts";
 import type { World } from "../world.ts";
 import { microsOf } from "./postgres/copy.ts";
 import { type Server, serverOf } from "./postgres/server.ts";
 import { openStore } from "./postgres/store.ts";
 
 const CONNECT_MS = 10_000;
-const PAUSE_MS = 50;
-const PAUSE_MS_MAX = 5_000;
+/** How long a server may send and take nothing while it owes an answer; beyond that the connection is dead. */
+const ANSWER_MS = 60_000;
 
 /** Connects, and creates the tables in the schema. @throws {Misuse} on a URL or password that cannot work */
 export async function open(url: string, world: World): Promise<Hot> {
@@ -41,6 +42,10 @@ export interface Link {
   readonly sql: postgres.Sql;
   /** Runs `COPY … FROM STDIN` and resolves when the server has taken every row. */
   copy(statement: string, pieces: Iterable<Uint8Array>): Promise<void>;
+  /** Bytes that went through the connection, either way. */
+  passed(): number;
+  /** Ends the connection as if it had been lost. */
+  sever(reason: string): void;
   close(): Promise<void>;
 }
 
@@ -79,7 +84,7 @@ export class Session {
       this.#persist(async () => {
         const link = lane.link ??= await connect(this.#server);
         try {
-          return await work(link, again);
+          return await this.#answered(link, () => work(link, again));
         } catch (error) {
           again ||= isLost(error);
           lane.link = null;
@@ -99,7 +104,7 @@ export class Session {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort(new Outage(`Cannot use Postgres "${this.name}": the store was closed`));
     for (const lane of this.#lanes) {
       await lane.turn;
       await lane.link?.close();
@@ -107,25 +112,35 @@ export class Session {
     }
   }
 
-  /** Tries until it works, with growing pauses of random length, so that many clients do not come back at once. */
-  async #persist<T>(work: () => Promise<T>): Promise<T> {
-    const { now, report, retryForMs } = this.#world;
-    const since = now();
-    for (let attempt = 0;; attempt++) {
-      if (this.#closing.signal.aborted) throw new Outage(`Cannot use Postgres "${this.name}": the store was closed`);
-      try {
-        return await work();
-      } catch (error) {
-        if (!isLost(error)) throw this.#explained(error);
-        // The clock's last digits are chance enough to spread clients that lost the same server.
-        const pause = (Math.imul(now() | 0, 0x9e3779b1) >>> 0) % Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** attempt);
-        if (now() - since + pause >= retryForMs) {
-          throw new Outage(`Cannot reach Postgres "${this.name}": ${reasonOf(error)}, must answer`, { cause: error });
-        }
-        if (attempt === 0) report(`postgres ${this.name}: ${reasonOf(error)}; trying again for ${retryForMs / 1000} s`);
-        await sleep(pause, this.#closing.signal);
-      }
+  /** Runs `work`; a link that stays silent for too long in the midst of it is taken for lost. */
+  async #answered<T>(link: Link, work: () => Promise<T>): Promise<T> {
+    const done = new AbortController();
+    void this.#watch(link, done.signal);
+    try {
+      return await work();
+    } finally {
+      done.abort();
     }
+  }
+
+  async #watch(link: Link, done: AbortSignal): Promise<void> {
+    const { trying } = this.#world;
+    if (trying === undefined) return;
+    for (let passed = -1; passed !== link.passed() && !done.aborted;) {
+      passed = link.passed();
+      await trying.pause(ANSWER_MS, done);
+    }
+    if (!done.aborted) link.sever(`no answer for ${ANSWER_MS / 1000} s`);
+  }
+
+  /** Tries until it works, or the store is closed. */
+  #persist<T>(work: () => Promise<T>): Promise<T> {
+    const patience = new Patience("postgres", this.#world, (error) => {
+      if (!isLost(error)) return { error: this.#explained(error), passes: false };
+      const state = `Cannot reach Postgres "${this.name}": ${reasonOf(error)}, must answer`;
+      return { error: new Outage(state, { cause: error }), passes: true };
+    });
+    return patience.persist(work, this.#closing.signal);
   }
 
   /** What the server objects to, in one line; everything else as it is. */
@@ -160,6 +175,7 @@ export function isLost(error: unknown): boolean {
 }
 
 async function connect(server: Server): Promise<Link> {
+  let socket: Socket | null = null;
   let given = false;
   const settings = {
     host: server.host,
@@ -171,10 +187,10 @@ async function connect(server: Server): Promise<Link> {
     ssl: server.sslmode === "disable" ? false : server.sslmode as "prefer",
     // One socket for one link. The client would replace a lost socket by itself and send the rest of a transaction
     // through the new one, where every statement would commit on its own.
-    socket: () => {
+    socket: async () => {
       if (given) throw lost("connection was closed");
       given = true;
-      return socketTo(server);
+      return socket = await socketTo(server);
     },
     max: 1,
     prepare: true,
@@ -214,7 +230,13 @@ async function connect(server: Server): Promise<Link> {
     await close();
     throw error;
   }
-  return { sql, close, copy: (statement, pieces) => copyIn(sql, statement, pieces) };
+  return {
+    sql,
+    close,
+    copy: (statement, pieces) => copyIn(sql, statement, pieces),
+    passed: () => (socket?.bytesRead ?? 0) + (socket?.bytesWritten ?? 0),
+    sever: (reason) => void socket?.destroy(lost(reason)),
+  };
 }
 
 /** The client leaves Nagle's delay on, which costs 40 ms and more at every COPY. */
@@ -252,16 +274,4 @@ async function copyIn(sql: postgres.Sql, statement: string, pieces: Iterable<Uin
   }
   stream.end();
   await done;
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener("abort", wake, { once: true });
-  });
 }

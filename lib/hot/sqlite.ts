@@ -4,7 +4,7 @@
  *
  * A file that another program wrote is refused, told by its application id.
  * **In** rows, **Out** rows, in the order of their origin.
- * **Knows** `hot`, `schema`, `table`, `fence`, `failure`.
+ * **Knows** `hot`, `schema`, `table`, `fence`, `patience`, `failure`, `world`.
  */
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
@@ -12,6 +12,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Holding, Place } from "../fence.ts";
 import { assertStands, type Commit, type Hot, type HotTable } from "../hot.ts";
+import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { assertKnown, columnList, HOT_TABLES, migrationsOf } from "../schema.ts";
 import type { Cell, Row } from "../table.ts";
 import type { World } from "../world.ts";
@@ -28,13 +29,13 @@ const INSERTS_MAX = 200;
 const CHUNK_ROWS = 10_000;
 
 /** Opens or creates the file. @throws {Misuse} when it cannot be a hot store @throws {Refusal} when a newer one */
-// deno-lint-ignore require-await
+// deno-lint-ignore require-await -- what is wrong rejects, it does not throw
 export async function open(url: string, world: World): Promise<Hot> {
   const path = url.slice("sqlite:".length);
   if (path === "" || path === ":memory:" || path.startsWith("//") || path.includes("\0")) {
     throw new Misuse(`Cannot open hot store "${url}": names no file, must be like sqlite:data/hot.db`);
   }
-  return guarded(path, "open hot store", () => {
+  return new Patience("sqlite", world, (error) => findingOf(path, "open hot store", error)).persist(() => {
     mkdirSync(dirname(path), { recursive: true });
     const db = new DatabaseSync(path, { timeout: BUSY_MS });
     try {
@@ -198,10 +199,13 @@ class SqliteHot implements Hot {
     return made;
   }
 
-  /** Runs `work` in a transaction of its own; IMMEDIATE, so that what it reads cannot change before it writes. */
-  // deno-lint-ignore require-await
-  async #transact<T>(verb: string, work: () => T): Promise<T> {
-    return guarded(this.#path, `${verb} in hot store`, () => transaction(this.#db, work));
+  /**
+   * Runs `work` in a transaction of its own; IMMEDIATE, so that what it reads cannot change before it writes. One that
+   * finds no room is rolled back and done again.
+   */
+  #transact<T>(verb: string, work: () => T): Promise<T> {
+    const judge = (error: unknown) => findingOf(this.#path, `${verb} in hot store`, error);
+    return new Patience("sqlite", this.#world, judge).persist(() => transaction(this.#db, work));
   }
 }
 
@@ -259,23 +263,37 @@ function transaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
-/** Runs `work` and tells in one line what SQLite or the disk objects to. */
+/** SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the file or its log, and none for the log's index. */
+const ROOM = [13, 4874];
+
+/** What SQLite or the disk objects to, in one line. */
+function findingOf(path: string, verb: string, error: unknown): Finding {
+  if (error instanceof Misuse || error instanceof Refusal) return { error, passes: false };
+  const reason = reasonOf(error);
+  const says = (state: string): string => `Cannot ${verb} "${path}": ${state}`;
+  const atOnce = (error: unknown): Finding => ({ error, passes: false });
+  if (ROOM.includes((error as { errcode?: number }).errcode ?? 0)) {
+    return { error: new Outage(says(`${reason}, must have room`), { cause: error }), passes: true };
+  }
+  if (/not a database|malformed/.test(reason)) return atOnce(new Refusal(says(`${reason}, must be a SQLite database`)));
+  if (/locked|busy/.test(reason)) {
+    return atOnce(new Outage(says("another program keeps it locked, must be free to write")));
+  }
+  if (/readonly|unable to open|EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EEXIST|EISDIR|denied/i.test(reason)) {
+    return atOnce(new Misuse(says(`${reason}, must lie where it may be written`)));
+  }
+  // A failed sync among them: only who opens the file anew learns what it holds.
+  if (/disk I\/O/.test(reason)) return atOnce(new Outage(says(`${reason}, must be on a disk that works`)));
+  if (/constraint failed|cannot store|datatype/.test(reason)) {
+    return atOnce(new Refusal(says(`${reason}, must be a row that the tables take`)));
+  }
+  return ofDisk(`${verb} "${path}"`, error);
+}
+
 function guarded<T>(path: string, verb: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (error instanceof Misuse || error instanceof Refusal) throw error;
-    const reason = reasonOf(error);
-    const says = (state: string) => `Cannot ${verb} "${path}": ${state}`;
-    if (/not a database|malformed/.test(reason)) throw new Refusal(says(`${reason}, must be a SQLite database`));
-    if (/locked|busy/.test(reason)) throw new Outage(says(`another program keeps it locked, must be free to write`));
-    if (/readonly|unable to open|EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EEXIST|EISDIR|denied/i.test(reason)) {
-      throw new Misuse(says(`${reason}, must lie where it may be written`));
-    }
-    if (/full|disk I\/O|ENOSPC/.test(reason)) throw new Outage(says(`${reason}, must have room on a sound disk`));
-    if (/constraint failed|cannot store|datatype/.test(reason)) {
-      throw new Refusal(says(`${reason}, must be a row that the tables take`));
-    }
-    throw error;
+    throw findingOf(path, verb, error).error;
   }
 }

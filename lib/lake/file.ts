@@ -5,18 +5,18 @@
  * One host: an advisory lock per partition keeps a second owner out for as long as the first lives. A unit's files are
  * linked, and all is synced, before the one ledger line that makes them exist. Acquiring removes what a crash left:
  * temporary files, and the one unit that was linked and not committed; anything else unnamed is damage.
- * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `failure`, `world`.
+ * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `patience`, `failure`, `world`.
  */
-import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
+import { Misuse, Outage, Refusal } from "../failure.ts";
 import type { Holding, Place } from "../fence.ts";
 import type { Damage, Lake, LakeFile, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
+import { ofDisk, Patience } from "../patience.ts";
 import { type Row, TABLES } from "../table.ts";
 import type { World } from "../world.ts";
 import { faultOf, FORMAT } from "./file/account.ts";
 import {
   entriesOf,
-  isOfDisk,
   makeFolder,
   nameOf,
   parse,
@@ -66,7 +66,7 @@ class FileLake implements Lake {
   }
 
   acquire(place: Place): Promise<Holding | null> {
-    return this.#take(place, (seat) => this.#resume(place, seat));
+    return this.#persist(`acquire "${nameOf(place)}" of`, () => this.#take(place, (seat) => this.#resume(place, seat)));
   }
 
   async #resume(place: Place, { name, ledger }: Seat): Promise<Holding | null> {
@@ -88,7 +88,10 @@ class FileLake implements Lake {
   }
 
   begin(place: Place, identity: string, next: number): Promise<Holding> {
-    return this.#take(place, (seat) => this.#create(place, seat, identity, next));
+    return this.#persist(
+      `begin "${nameOf(place)}" of`,
+      () => this.#take(place, (seat) => this.#create(place, seat, identity, next)),
+    );
   }
 
   async #create(place: Place, { name, ledger }: Seat, identity: string, next: number): Promise<Holding> {
@@ -111,6 +114,12 @@ class FileLake implements Lake {
     const owner = { sink, topic, partition, identity, epoch, next, origin, since, pid: Deno.pid };
     await ledger.append({ kind: "owner", format: FORMAT, ...owner });
     return ledger.account.holding!;
+  }
+
+  /** Where there is no room: waits, and does the whole anew. */
+  #persist<T>(action: string, act: () => Promise<T>): Promise<T> {
+    const judge = (error: unknown) => ofDisk(`${action} lake "${this.root}"`, error);
+    return new Patience("lake", this.#world, judge).persist(act);
   }
 
   /** Takes the partition's lock, unless it is ours already, and opens its ledger; gives the lock back where `use` fails. */
@@ -138,12 +147,17 @@ class FileLake implements Lake {
 
   /** Locks, waiting for an owner that was told to give way and has not yet; false when it does not. */
   async #locked(lock: Deno.FsFile, name: string): Promise<boolean> {
-    const { now, report, retryForMs } = this.#world;
+    const { now, report, retryForMs, trying } = this.#world;
     const until = now() + Math.min(retryForMs, GIVE_WAY_MS);
     for (let isFirst = true; !await lock.tryLock(true); isFirst = false) {
-      if (this.#isClosed || now() >= until) return false;
+      if (trying === undefined || this.#isClosed || now() >= until) return false;
+      if (trying.signal.aborted) {
+        throw new Outage(
+          `Cannot acquire "${name}": another process holds it, must be waited for and the stage is to stop`,
+        );
+      }
       if (isFirst) report(`waits for another process to give up ${name} of the lake`);
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await trying.pause(PAUSE_MS, trying.signal);
     }
     return true;
   }
@@ -169,11 +183,13 @@ class FileLake implements Lake {
     if (left.length > 0) this.#world.report(`removed ${left.length} files of a unit of ${name} that was not committed`);
   }
 
-  async intend(held: Holding, first: number, last: number): Promise<void> {
-    const { ledger } = this.#seat(held);
-    const { intent } = ledger.account;
-    if (intent?.first === first && intent.last === last) return;
-    await ledger.append({ kind: "intent", epoch: held.epoch, first, last });
+  intend(held: Holding, first: number, last: number): Promise<void> {
+    return this.#persist(`bind a unit of "${nameOf(held)}" of`, async () => {
+      const { ledger } = this.#seat(held);
+      const { intent } = ledger.account;
+      if (intent?.first === first && intent.last === last) return;
+      await ledger.append({ kind: "intent", epoch: held.epoch, first, last });
+    });
   }
 
   intended(held: Holding): { readonly first: number; readonly last: number } | null {
@@ -184,7 +200,11 @@ class FileLake implements Lake {
     return new UnitSheet(held);
   }
 
-  async publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+  publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+    return this.#persist(`publish "${nameOf(held)}" of`, () => this.#publish(held, sheet, next));
+  }
+
+  async #publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
     const { name, ledger } = this.#seat(held);
     if (!(sheet instanceof UnitSheet) || sheet.place !== name) {
       throw new Misuse(`Cannot publish "${name}": the sheet is of another place, must be one that it gave`);
@@ -199,7 +219,7 @@ class FileLake implements Lake {
       throw new Refusal(`Cannot publish "${name}": ${fault.detail}, must be a range that follows`);
     }
     const files: LakeFile[] = [];
-    await onDisk(`publish "${name}"`, async () => {
+    try {
       for (const { table, date, draft } of sheet.drafts()) {
         const bytes = await write(held.partition, draft);
         const path = pathOf(table, date, name, first, last);
@@ -207,8 +227,14 @@ class FileLake implements Lake {
         files.push({ table, date, path, rows: draft.rows, bytes: bytes.length, sha256: sha256(bytes) });
       }
       await syncAbove(this.root, files.map((file) => file.path));
-    });
-    await ledger.append({ ...unit, files });
+      await ledger.append({ ...unit, files });
+    } catch (error) {
+      // What the ledger does not name takes room from the next try; where it may name it, the next owner decides.
+      if (ledger.isKnown) {
+        for (const { path } of files) await Deno.remove(`${this.root}/${path}`).catch(unlessMissing);
+      }
+      throw error;
+    }
     return ledger.account.holding!;
   }
 
@@ -256,7 +282,10 @@ class FileLake implements Lake {
     for (const drafted of sheet.drafts()) {
       if (drafted.table !== table || drafted.date !== date) continue;
       const bytes = await write(sheet.partition, drafted.draft);
-      return await onDisk(`write "${path}" again`, () => restore(this.root, file, bytes, this.#world.now()));
+      return await this.#persist(
+        `write "${path}" again in`,
+        () => restore(this.root, file, bytes, this.#world.now()),
+      );
     }
     throw new Refusal(`Cannot write "${path}" again: the log has none of its rows, must have ${rows}`);
   }
@@ -293,15 +322,5 @@ class FileLake implements Lake {
     for (const { lock } of this.#seats.values()) lock.close();
     this.#seats.clear();
     return Promise.resolve();
-  }
-}
-
-/** Does what the disk may refuse. @throws {Outage} when it does, for want of room say */
-async function onDisk<T>(what: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (!isOfDisk(error)) throw error;
-    throw new Outage(`Cannot ${what}: ${reasonOf(error)}, must be a folder with room`, { cause: error });
   }
 }

@@ -24,7 +24,7 @@ import type { World } from "../world.ts";
 import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
 import { Prefixed } from "./kafka/prefixed.ts";
 import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints } from "./kafka/checkpoints.ts";
-import { persist } from "./kafka/outage.ts";
+import { patienceWith } from "./kafka/outage.ts";
 import { Reader, scan } from "./kafka/reader.ts";
 import { Source } from "./kafka/source.ts";
 import { closed, platformaticOf, type Writer, writerOf } from "./kafka/writer.ts";
@@ -208,7 +208,7 @@ class KafkaLog implements Transport {
   }
 
   #persist<T>(what: string, act: () => Promise<T>): Promise<T> {
-    return persist(what, this.#address, this.#world, act);
+    return patienceWith(what, this.#address, this.#world).persist(act);
   }
 }
 

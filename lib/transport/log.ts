@@ -4,13 +4,15 @@
  *
  * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
  * system. Group offsets and epochs lie in a Deno KV per group, checkpoints in files (a KV value ends at 64 KiB).
- * **In**, **Out** see the door. **Knows** `transport`, `partition`, `cursor`, `writer`, `waker`, `member`, `failure`, `world`.
+ * **In**, **Out** see the door. **Knows** `transport`, `partition`, `cursor`, `writer`, `waker`, `member`, `patience`,
+ * `failure`, `world`.
  */
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import { Member } from "../member.ts";
 import { Cursor } from "../cursor.ts";
 import { rangeOf, syncFolder, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { Waker } from "../waker.ts";
 import { FSYNC_INTERVAL_MS, type Policy, Writer } from "../writer.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
@@ -26,20 +28,34 @@ const LOOK_MS = 250;
 const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
-export function open(url: string, world: World): Promise<Transport> {
+// deno-lint-ignore require-await -- what is wrong rejects, it does not throw
+export async function open(url: string, world: World): Promise<Transport> {
   const [path, query] = url.slice("log:".length).split("?", 2);
   const policy = (new URLSearchParams(query).get("fsync") ?? "batch") as Policy;
   if (!path) throw new Misuse(`Cannot open log "${url}": names no folder, must be log:FOLDER`);
   if (!POLICIES.includes(policy)) {
     throw new Misuse(`Cannot open log "${url}": fsync is "${policy}", must be one of ${POLICIES.join(", ")}`);
   }
-  try {
+  return patienceWith(`open log "${path}"`, world).persist(() => {
     Deno.mkdirSync(path, { recursive: true });
-    return Promise.resolve(new Log(path, identify(`${path}/log.json`), policy, world));
-  } catch (error) {
-    if (error instanceof Refusal) throw error;
-    throw new Outage(`Cannot open log "${path}": ${reasonOf(error)}, must be a folder that can be written`);
+    return new Log(path, identify(`${path}/log.json`), policy, world);
+  });
+}
+
+function patienceWith(action: string, world: World): Patience {
+  return new Patience("log", world, (error) => ofKv(action, error) ?? ofDisk(action, error));
+}
+
+/** What a failure of a group's KV means, which tells it in SQLite's words alone; null for any other. */
+function ofKv(action: string, error: unknown): Finding | null {
+  const reason = reasonOf(error);
+  const says = (wanted: string): string => `Cannot ${action}: ${reason}, must ${wanted}`;
+  if (/disk is full/.test(reason)) return { error: new Outage(says("have room"), { cause: error }), passes: true };
+  if (/disk I\/O error/.test(reason)) return { error: new Outage(says("be on a disk that works")), passes: false };
+  if (/readonly database|unable to open database/.test(reason)) {
+    return { error: new Misuse(says("lie where it may be written")), passes: false };
   }
+  return null;
 }
 
 /** The identity that the file holds; made by whoever comes first. */
@@ -55,13 +71,13 @@ function identify(path: string, extra: Record<string, unknown> = {}): { id: stri
   }
   const draft = `${path}.${crypto.randomUUID()}`;
   const file = Deno.openSync(draft, { createNew: true, write: true });
-  writeAll(
-    file,
-    new TextEncoder().encode(JSON.stringify({ format: FORMAT, id: crypto.randomUUID(), ...extra }) + "\n"),
-  );
-  file.syncSync();
-  file.close();
   try {
+    {
+      using _file = file;
+      const identity = JSON.stringify({ format: FORMAT, id: crypto.randomUUID(), ...extra });
+      writeAll(file, new TextEncoder().encode(identity + "\n"));
+      file.syncSync();
+    }
     Deno.linkSync(draft, path);
     syncFolder(path.slice(0, path.lastIndexOf("/")));
   } catch (error) {
@@ -97,17 +113,18 @@ class Log implements Transport {
     this.describes = `log in ${path}, fsync ${policy}: appends are ${durable[policy]} their acknowledgement`;
   }
 
-  create(topic: string, partitions: number): Promise<void> {
-    Deno.mkdirSync(`${this.#path}/${topic}`, { recursive: true });
-    for (let p = 0; p < partitions; p++) Deno.mkdirSync(`${this.#path}/${topic}/${p}`, { recursive: true });
-    const made = identify(`${this.#path}/${topic}/topic.json`, { partitions });
+  async create(topic: string, partitions: number): Promise<void> {
+    const made = await patienceWith(`create topic "${topic}"`, this.#world).persist(() => {
+      Deno.mkdirSync(`${this.#path}/${topic}`, { recursive: true });
+      for (let p = 0; p < partitions; p++) Deno.mkdirSync(`${this.#path}/${topic}/${p}`, { recursive: true });
+      return identify(`${this.#path}/${topic}/topic.json`, { partitions });
+    });
     if (made.partitions !== partitions) {
       throw new Refusal(
         `Cannot create topic "${topic}": it has ${made.partitions} partitions, must have ${partitions}`,
       );
     }
     syncFolder(this.#path);
-    return Promise.resolve();
   }
 
   #topic(topic: string): { readonly id: string; readonly partitions: number } {
@@ -152,12 +169,24 @@ class Log implements Transport {
     return writer;
   }
 
-  append(topic: string, partition: number, messages: readonly Message[]): Promise<{ first: number; next: number }> {
-    return this.#writer(topic, partition).append(messages);
+  async append(
+    topic: string,
+    partition: number,
+    messages: readonly Message[],
+  ): Promise<{ first: number; next: number }> {
+    const name = `${topic}/${partition}`;
+    const writer = this.#writers.get(name) ??
+      await patienceWith(`append to "${name}"`, this.#world).persist(() => this.#writer(topic, partition));
+    return await writer.append(messages);
   }
 
-  sync(topic: string, partition: number): Promise<void> {
-    return syncPartition(this.#folder(topic, partition));
+  /** @throws {Outage} where it fails; not tried again, as a second sync may say yes to what the first one lost */
+  async sync(topic: string, partition: number): Promise<void> {
+    const name = `${topic}/${partition}`;
+    this.#writers.get(name)?.assertSound();
+    await syncPartition(this.#folder(topic, partition)).catch((error) => {
+      throw ofDisk(`sync "${name}"`, error).error;
+    });
   }
 
   async *read(
@@ -190,7 +219,8 @@ class Log implements Transport {
       )
     );
     const folder = `${this.#path}/_groups/${group}`;
-    const member = Member.join(folder);
+    const joining = patienceWith(`join group "${group}"`, this.#world);
+    const member = await joining.persist(() => Member.join(folder));
     const waker = new Waker([folder, ...topics.map((topic) => `${this.#path}/${topic}`)], [signal, drain]);
     const cursors = new Map<string, Cursor & { readonly seat: typeof seats[number]; high: number; lookedAt: number }>();
     const drained = new Map<string, number>();
@@ -203,12 +233,13 @@ class Log implements Transport {
     try {
       while (!signal.aborted) {
         if (this.#noted.size > 0 && waker.membership) await this.#writeNoted();
-        const { taken, settled } = await member.share(seats.map((seat) => seat.name), async (name) => {
+        const leave = async (name: string): Promise<void> => {
           const { seat } = cursors.get(name)!;
           cursors.get(name)!.close();
           cursors.delete(name);
           await options.stop?.(seat.topic, seat.partition);
-        });
+        };
+        const { taken, settled } = await joining.persist(() => member.share(seats.map((seat) => seat.name), leave));
         for (const name of taken) {
           const seat = seats.find((s) => s.name === name)!;
           const range = rangeOf(this.#folder(seat.topic, seat.partition));
@@ -271,6 +302,7 @@ class Log implements Transport {
       Deno.mkdirSync(`${this.#path}/_groups/${group}`, { recursive: true });
       kv = Deno.openKv(`${this.#path}/_groups/${group}/offsets.kv`);
       this.#ledgers.set(group, kv);
+      kv.catch(() => this.#ledgers.delete(group));
     }
     return kv;
   }
@@ -295,12 +327,23 @@ class Log implements Transport {
     const noted = [...this.#noted.values()];
     this.#noted.clear();
     for (const { group, key, next } of noted) {
-      const kv = await this.#kv(group);
-      await unlocked(() => kv.set(key, next));
+      try {
+        const kv = await this.#kv(group);
+        await unlocked(() => kv.set(key, next));
+      } catch (error) {
+        // Without it the group reads some of its records again; the stores know what they have applied.
+        this.#world.report(`the group ${group} could not note how far it has come: ${reasonOf(error)}`);
+      }
     }
   }
 
-  async claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
+  claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
+    return patienceWith(`claim checkpoint "${stage}/${partition}"`, this.#world).persist(() =>
+      this.#claim(stage, partition)
+    );
+  }
+
+  async #claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
     const kv = await this.#kv(stage);
     using _lock = await this.#checkpointLock(stage, partition);
     const checkpoint = await this.load(stage, partition);
@@ -310,7 +353,14 @@ class Log implements Transport {
     return { epoch, checkpoint };
   }
 
-  async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
+  save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
+    return patienceWith(`save checkpoint "${stage}/${partition}"`, this.#world).persist(() =>
+      this.#save(stage, partition, checkpoint)
+    );
+  }
+
+  /** Each try writes a file of its own from the start, so that a failed sync is not asked for again. */
+  async #save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
     if (checkpoint.state.length > CHECKPOINT_BYTES_MAX) {
       throw new Refusal(
         `Cannot save checkpoint "${stage}/${partition}": its state has ${checkpoint.state.length} characters, must have at most ${CHECKPOINT_BYTES_MAX}`,
@@ -325,10 +375,11 @@ class Log implements Transport {
       );
     }
     const path = this.#checkpointPath(stage, partition);
-    const file = await Deno.open(`${path}.new`, { create: true, write: true, truncate: true });
-    writeAll(file, new TextEncoder().encode(JSON.stringify(checkpoint)));
-    await file.sync();
-    file.close();
+    {
+      using file = await Deno.open(`${path}.new`, { create: true, write: true, truncate: true });
+      writeAll(file, new TextEncoder().encode(JSON.stringify(checkpoint)));
+      await file.sync();
+    }
     await Deno.rename(`${path}.new`, path);
     syncFolder(`${this.#path}/checkpoint`);
   }
@@ -355,8 +406,9 @@ class Log implements Transport {
 
   async close(): Promise<void> {
     await this.#writeNoted();
-    for (const writer of this.#writers.values()) await writer.close();
+    const closed = await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()));
     for (const kv of this.#ledgers.values()) (await kv).close();
+    for (const result of closed) if (result.status === "rejected") throw result.reason;
   }
 }
 

@@ -106,8 +106,3 @@ export async function* entriesOf(folder: string): AsyncGenerator<Deno.DirEntry> 
 export function unlessMissing(error: unknown): undefined {
   if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
-
-/** Whether the operating system says no, for want of room say, rather than our own code. */
-export function isOfDisk(error: unknown): boolean {
-  return error instanceof Error && "code" in error && /^E[A-Z]+$/.test(String(error.code));
-}

@@ -97,7 +97,8 @@ export class Ledger {
   readonly #path: string;
   #end: number;
   #head: string;
-  #usable = true;
+  /** Whether the file ends where the account does: false while the outcome of an append is open. */
+  isKnown = true;
 
   private constructor(path: string, { end, head, torn: _torn, fault: _fault, ...account }: Reading) {
     this.#path = path;
@@ -130,27 +131,44 @@ export class Ledger {
    * @throws {Refusal} when it may not follow, or when another writer has been here
    */
   async append(line: Line): Promise<void> {
-    if (!this.#usable) throw this.#refusal("the outcome of an append is not known", "acquired again");
+    if (!this.isKnown) throw this.#refusal("the outcome of an append is not known", "acquired again");
     const fault = faultOf(this.account, line);
     if (fault !== null) throw this.#refusal(fault.detail, "a range and epoch that follow");
     const body = encoder.encode(JSON.stringify({ ...line, prev: this.#head }));
     if (body.length > LINE_BYTES_MAX) {
       throw this.#refusal(`a line has ${body.length} bytes`, `at most ${LINE_BYTES_MAX}`);
     }
-    this.#usable = false;
+    this.isKnown = false;
     const { size } = await Deno.stat(this.#path).catch(() => ({ size: -1 }));
     if (size !== this.#end) {
       throw this.#refusal(`it has ${size} bytes and was left with ${this.#end}`, "written by its owner alone");
     }
-    using file = await Deno.open(this.#path, { append: true });
     const header = encoder.encode(`${String(body.length).padStart(8, "0")} ${checksum(body)} `);
     const whole = new Uint8Array([...header, ...body, NEWLINE]);
-    for (let done = 0; done < whole.length;) done += await file.write(whole.subarray(done));
-    await file.sync();
+    try {
+      using file = await Deno.open(this.#path, { append: true });
+      for (let done = 0; done < whole.length;) done += await file.write(whole.subarray(done));
+      await file.sync();
+    } catch (error) {
+      await this.#cutBack();
+      throw error;
+    }
     this.account = follow(this.account, line);
     this.#end += whole.length;
     this.#head = sha256(body);
-    this.#usable = true;
+    this.isKnown = true;
+  }
+
+  /** After an append that failed: back to the last line that counts, through a file opened anew. What fails leaves it open. */
+  async #cutBack(): Promise<void> {
+    try {
+      using file = await Deno.open(this.#path, { write: true });
+      await file.truncate(this.#end);
+      await file.sync();
+      this.isKnown = true;
+    } catch {
+      // The error to be told is the append's; what comes next says that the outcome is not known.
+    }
   }
 
   #refusal(state: string, wanted: string): Refusal {

@@ -9,7 +9,8 @@ import type { Batch, LogRecord, ReceiveOptions } from "../../transport.ts";
 import type { World } from "../../world.ts";
 import type { Address } from "./address.ts";
 import { type Assignment, Member } from "./group.ts";
-import { Patience, persist } from "./outage.ts";
+import type { Patience } from "../../patience.ts";
+import { patienceWith } from "./outage.ts";
 import { type Chunk, type Position, Source } from "./source.ts";
 
 const BATCH_MAX = 5_000;
@@ -54,7 +55,7 @@ export class Reader<Topic extends string> {
     this.#address = address;
     this.#world = world;
     this.#what = `receive ${options.topics.map((topic) => `"${topic}"`).join(", ")}`;
-    this.#patience = new Patience(this.#what, address, world);
+    this.#patience = patienceWith(this.#what, address, world);
     this.#source = new Source(address);
   }
 
@@ -230,7 +231,7 @@ export class Reader<Topic extends string> {
   }
 
   #persist<T>(act: () => Promise<T>): Promise<T> {
-    return persist(this.#what, this.#address, this.#world, act, this.#options.signal);
+    return patienceWith(this.#what, this.#address, this.#world).persist(act, this.#options.signal);
   }
 }
 
@@ -244,7 +245,7 @@ export async function* scan(
   signal?: AbortSignal,
 ): AsyncGenerator<readonly LogRecord[]> {
   const what = `read partition "${nameOf(position)}"`;
-  const patience = new Patience(what, address, world);
+  const patience = patienceWith(what, address, world);
   let offset = position.offset;
   let waitMs = 0;
   while (offset < to && !signal?.aborted) {

@@ -1,0 +1,129 @@
+/**
+ * Trying again, the same way at every door: pauses of full jitter that grow up to a ceiling, until the door serves, the
+ * world's bound is reached or the stage is asked to stop.
+ *
+ * **In** what was thrown and what it means, **Out** another try, or the error that the user is to see.
+ * **Knows** `failure`, `world`.
+ */
+import { Misuse, Outage, reasonOf } from "./failure.ts";
+import type { Door, Trying, Wait, World } from "./world.ts";
+
+const PAUSE_MS_MIN = 50;
+const PAUSE_MS_MAX = 5_000;
+
+/** What a failure means: the error that says so to the user, and whether it may pass by itself. */
+export interface Finding {
+  readonly error: unknown;
+  readonly passes: boolean;
+}
+
+/** Patience with one thing that is tried again and again. */
+export class Patience {
+  readonly #door: Door;
+  readonly #judge: (error: unknown) => Finding;
+  readonly #world: World;
+  #since: number | null = null;
+  #tries = 0;
+
+  constructor(door: Door, world: World, judge: (error: unknown) => Finding) {
+    this.#door = door;
+    this.#world = world;
+    this.#judge = judge;
+  }
+
+  /** It worked. */
+  calm(): void {
+    if (this.#since === null) return;
+    this.#end(`${this.#door} serves again after ${Math.round((this.#world.now() - this.#since) / 1000)} s`);
+  }
+
+  /**
+   * Waits after a failure. An abort of `signal`, which is the caller's to look at, ends the wait.
+   * @throws what the failure means, when it does not pass, the bound is reached or the stage is asked to stop
+   */
+  async after(error: unknown, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return this.#end("");
+    const { error: said, passes } = this.#judge(error);
+    const { retryForMs, trying } = this.#world;
+    const now = this.#world.now();
+    const left = (this.#since ?? now) + retryForMs - now;
+    if (!passes || left <= 0 || trying === undefined || trying.signal.aborted) {
+      this.#end("");
+      throw said;
+    }
+    const line = `${reasonOf(said)}; trying again for ${retryForMs / 1000} s`;
+    trying.hear({ door: this.#door, step: this.#since === null ? "begins" : "goes on", line });
+    this.#since ??= now;
+    // Full jitter: what many clients lost at once must not be met by all of them at once.
+    const ms = 1 + Math.floor(trying.random() * Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** this.#tries++));
+    const either = signal === undefined ? trying.signal : AbortSignal.any([signal, trying.signal]);
+    await trying.pause(Math.min(left, ms), either);
+    if (signal?.aborted) this.#end("");
+  }
+
+  /** Tries until it works. @throws the reason of an aborted `signal`, and as {@linkcode Patience.after} */
+  async persist<T>(act: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        const done = await act();
+        this.calm();
+        return done;
+      } catch (error) {
+        await this.after(error, signal);
+      }
+    }
+  }
+
+  #end(line: string): void {
+    if (this.#since !== null) this.#world.trying?.hear({ door: this.#door, step: "is over", line });
+    this.#since = null;
+    this.#tries = 0;
+  }
+}
+
+const ROOM = /^(ENOSPC|EDQUOT)$/;
+const SHUT = /^(EROFS|EACCES|EPERM)$/;
+
+/** What a failure of the disk means to an `action`: room may come, leave to write does not. */
+export function ofDisk(action: string, error: unknown): Finding {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  // Not the operating system's: our own, or a bug.
+  if (!/^E[A-Z0-9]+$/.test(code)) return { error, passes: false };
+  const says = (wanted: string): string => `Cannot ${action}: ${reasonOf(error)}, must ${wanted}`;
+  if (ROOM.test(code)) return { error: new Outage(says("have room"), { cause: error }), passes: true };
+  if (SHUT.test(code)) return { error: new Misuse(says("lie where it may be written")), passes: false };
+  return { error: new Outage(says("be on a disk that works"), { cause: error }), passes: false };
+}
+
+/**
+ * Hears the waits of a stage: one line when a door is first waited for, by however many, and one when it serves all of
+ * them again. `note` is told of each try, and whether the door is waited for.
+ */
+export function listener(
+  report: (line: string) => void,
+  note: (door: Door, tries: number, isWaitedFor: boolean) => void,
+): Trying["hear"] {
+  const waits = new Map<Door, number>();
+  return ({ door, step, line }: Wait): void => {
+    const before = waits.get(door) ?? 0;
+    const after = before + (step === "begins" ? 1 : step === "is over" ? -1 : 0);
+    waits.set(door, after);
+    note(door, step === "is over" ? 0 : 1, after > 0);
+    if ((before === 0) !== (after === 0) && line !== "") report(line);
+  };
+}
+
+/** Waits, or until the abort. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
+}
