@@ -102,6 +102,24 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  "a segment that another process began is named by a durable folder before it is used",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const append = async () => {
+        const log = await openTransport(`log:${root}/log`, world);
+        await log.create("t", 1);
+        const deeds = await deedsOf(root, async () => void await log.append("t", 0, [{ key: null, value: "{}" }]));
+        await log.close();
+        return deeds;
+      };
+      await append();
+      const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
+      assert.deepEqual(await append(), ["sync log/t/0", `write ${segment}`, `sync ${segment}`]);
+    }),
+);
+
 Deno.test("sync makes durable what was acknowledged without it", strict, () =>
   inFolder(async (root) => {
     const log = await openTransport(`log:${root}/log?fsync=never`, world);

@@ -11,6 +11,7 @@ import { canonical } from "./decimal.ts";
 import { microsOf, timeText } from "./hot/postgres/copy.ts";
 import { migrationsOf } from "./schema.ts";
 import type { Row } from "./table.ts";
+import { pause } from "./patience.ts";
 import { trying } from "../testdata/waiting.ts";
 import type { World } from "./world.ts";
 
@@ -223,6 +224,44 @@ real("an owner who takes over in the middle of an apply wins, since the apply wa
     await sql.unsafe("commit");
     await refused;
     assert.equal((await hot.holdings())[0]!.next, 0);
+  } finally {
+    await watcher.end();
+    await hot.close();
+  }
+});
+
+real("a server that stays silent in the midst of an apply is taken for lost, and asked again", async (url, sql) => {
+  const watcher = postgres(url.split("?")[0]!, { max: 1, fetch_types: false });
+  // A minute of silence passes when the test says so; short pauses pass at once.
+  let silence = Promise.withResolvers<void>();
+  const lines: string[] = [];
+  const hot = await openHot(url, {
+    ...world,
+    retryForMs: 60_000,
+    trying: {
+      ...trying((line) => {
+        lines.push(line);
+        silence = Promise.withResolvers();
+        // A query is sent when somebody asks for its outcome.
+        if (lines.length === 1) void sql.unsafe("rollback").execute();
+      }),
+      pause: (ms, signal) => ms < 60_000 ? pause(0, signal) : Promise.race([silence.promise, pause(2 ** 30, signal)]),
+    },
+  });
+  try {
+    const held = await hot.begin(place, "log-a", 0);
+    await sql.unsafe("begin; select * from sink_offsets for update");
+    const [{ pid }] = await sql`select pg_backend_pid() as pid` as unknown as [{ pid: number }];
+    const applying = hot.apply({ held, next: 5, origin: 4, rows: { trades: symbolsOf(0, 5) } });
+    await watcher.unsafe(`set statement_timeout = 20000; do $$ begin
+      while not exists (select from pg_stat_activity where ${pid} = any(pg_blocking_pids(pid))) loop
+        perform pg_sleep(0.001), pg_stat_clear_snapshot();
+      end loop;
+    end $$`);
+    silence.resolve();
+    assert.deepEqual(await hot.holdings(), [await applying]);
+    assert.match(lines[0]!, /^Cannot reach Postgres ".*": no answer for 60 s, must answer; trying again for 60 s$/);
+    assert.match(lines[1]!, /^postgres serves again/);
   } finally {
     await watcher.end();
     await hot.close();

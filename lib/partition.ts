@@ -18,9 +18,8 @@ export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
 
 /** Makes a folder's entries durable. */
 export function syncFolder(path: string): void {
-  const folder = Deno.openSync(path);
+  using folder = Deno.openSync(path);
   folder.syncSync();
-  folder.close();
 }
 
 /** Base offsets of a partition's segments, rising. */

@@ -29,7 +29,7 @@ export class Writer {
   readonly #bytesMax: number;
   readonly #policy: Policy;
   readonly #world: World;
-  readonly #lock: Deno.FsFile;
+  #opened: Deno.FsFile | null = null;
   readonly #lines = new Lines();
   #file: Deno.FsFile | null = null;
   #base = -1;
@@ -47,7 +47,10 @@ export class Writer {
     this.#bytesMax = bytesMax;
     this.#policy = policy;
     this.#world = world;
-    this.#lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
+  }
+
+  get #lock(): Deno.FsFile {
+    return this.#opened ??= Deno.openSync(`${this.#folder}/lock`, { create: true, read: true, write: true });
   }
 
   async append(messages: readonly Message[]): Promise<{ first: number; next: number }> {
@@ -210,7 +213,7 @@ export class Writer {
       await this.sync();
     } finally {
       this.#file?.close();
-      this.#lock.close();
+      this.#opened?.close();
     }
   }
 }

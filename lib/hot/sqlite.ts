@@ -263,16 +263,14 @@ function transaction<T>(db: DatabaseSync, work: () => T): T {
   }
 }
 
-/** SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the file or its log, and none for the log's index. */
-const ROOM = [13, 4874];
-
 /** What SQLite or the disk objects to, in one line. */
 function findingOf(path: string, verb: string, error: unknown): Finding {
   if (error instanceof Misuse || error instanceof Refusal) return { error, passes: false };
   const reason = reasonOf(error);
   const says = (state: string): string => `Cannot ${verb} "${path}": ${state}`;
   const atOnce = (error: unknown): Finding => ({ error, passes: false });
-  if (ROOM.includes((error as { errcode?: number }).errcode ?? 0)) {
+  // By its words, since not every error of the driver has SQLite's code. The transaction is known not to be there.
+  if (/disk is full/.test(reason)) {
     return { error: new Outage(says(`${reason}, must have room`), { cause: error }), passes: true };
   }
   if (/not a database|malformed/.test(reason)) return atOnce(new Refusal(says(`${reason}, must be a SQLite database`)));

@@ -218,6 +218,8 @@ class FileLake implements Lake {
     if (fault !== null) {
       throw new Refusal(`Cannot publish "${name}": ${fault.detail}, must be a range that follows`);
     }
+    // A line of a try before must not name files while they are replaced.
+    await ledger.mend();
     const files: LakeFile[] = [];
     try {
       for (const { table, date, draft } of sheet.drafts()) {

@@ -98,6 +98,8 @@ class Log implements Transport {
   readonly #writers = new Map<string, Writer>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
   #noting: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the last note could not be written, which is said once. */
+  #unnoted = false;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
   constructor(path: string, identity: { id: string }, policy: Policy, world: World) {
@@ -169,15 +171,8 @@ class Log implements Transport {
     return writer;
   }
 
-  async append(
-    topic: string,
-    partition: number,
-    messages: readonly Message[],
-  ): Promise<{ first: number; next: number }> {
-    const name = `${topic}/${partition}`;
-    const writer = this.#writers.get(name) ??
-      await patienceWith(`append to "${name}"`, this.#world).persist(() => this.#writer(topic, partition));
-    return await writer.append(messages);
+  append(topic: string, partition: number, messages: readonly Message[]): Promise<{ first: number; next: number }> {
+    return this.#writer(topic, partition).append(messages);
   }
 
   /** @throws {Outage} where it fails; not tried again, as a second sync may say yes to what the first one lost */
@@ -324,15 +319,19 @@ class Log implements Transport {
   async #writeNoted(): Promise<void> {
     clearTimeout(this.#noting);
     this.#noting = undefined;
-    const noted = [...this.#noted.values()];
+    const noted = [...this.#noted];
     this.#noted.clear();
-    for (const { group, key, next } of noted) {
+    for (const [name, { group, key, next }] of noted) {
       try {
         const kv = await this.#kv(group);
         await unlocked(() => kv.set(key, next));
+        this.#unnoted = false;
       } catch (error) {
         // Without it the group reads some of its records again; the stores know what they have applied.
-        this.#world.report(`the group ${group} could not note how far it has come: ${reasonOf(error)}`);
+        if (!this.#noted.has(name)) this.#noted.set(name, { group, key, next });
+        if (this.#unnoted) continue;
+        this.#unnoted = true;
+        this.#world.report(`group ${group} cannot note how far it has come: ${reasonOf(error)}`);
       }
     }
   }

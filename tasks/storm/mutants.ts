@@ -25,6 +25,7 @@ export interface Verdict {
 }
 
 const STORM = ["tasks/storm_test.ts"];
+const ROOM = ["lib/room_test.ts"];
 const never = (condition: string): string => condition.replace(/^if \((.*)\) \{$/, "if (false as boolean && ($1)) {");
 const gone = (find: string): string => `// ${find.length} characters were here`;
 
@@ -75,7 +76,7 @@ const MUTANTS: readonly Mutant[] = [
     "lib/decimal_test.ts",
     "lib/parquet_test.ts",
   ], { put: "    }" }),
-  line("sync of an append", "lib/writer.ts", '    if (this.#policy === "batch") await this.#sync();\n    else if', [
+  line("sync of an append", "lib/writer.ts", '    if (this.#policy === "batch") await this.sync();\n    else if', [
     "lib/durability_test.ts",
   ], { put: "    if" }),
   line("sync of a lake's file", "lib/lake/file/disk.ts", "      await file.sync();", ["lib/durability_test.ts"]),
@@ -87,7 +88,6 @@ const MUTANTS: readonly Mutant[] = [
       "lib/durability_test.ts",
     ],
   ),
-  line("sync of a log's folder", "lib/writer.ts", "    syncFolder(this.#folder);", ["lib/durability_test.ts"]),
   line("escape of what a terminal would obey", "lib/failure.ts", "return printable(text.replace", ["lib", "tasks"], {
     put: "return (text.replace",
   }),
@@ -130,6 +130,40 @@ const MUTANTS: readonly Mutant[] = [
   line("sync of a file that is written again", "lib/lake/file/mend.ts", "    await made.sync();", [
     "lib/durability_test.ts",
   ]),
+  line("whole lines alone stay of a short write", "lib/writer.ts", "          done += this.#cutBack(bytes);", ROOM),
+  line(
+    "a failed sync is not believed later",
+    "lib/writer.ts",
+    "if (this.#unsound !== null) throw this.#unsound;",
+    ROOM,
+  ),
+  line("an append that waits is not overtaken", "lib/writer.ts", "this.#turn.then(act, act);", ROOM, { put: "act();" }),
+  line(
+    "a segment's name durable before it is used",
+    "lib/writer.ts",
+    "    this.#assured(() => syncFolder(this.#folder));",
+    [
+      "lib/durability_test.ts",
+    ],
+  ),
+  line("cut of a ledger's failed line", "lib/lake/file/ledger.ts", 'if (this.#state !== "torn") return;', ROOM, {
+    put: "if (this.#state.length > 0) return;",
+  }),
+  line("a unit without room leaves none of its files", "lib/lake/file.ts", "if (ledger.isKnown) {", ROOM, {
+    put: "if (false as boolean) {",
+  }),
+  line("redo of a transaction without room", "lib/hot/sqlite.ts", "if (/disk is full/.test(reason)) {", ROOM, {
+    put: "if (false as boolean) {",
+  }),
+  line("a wait ends when the stage is to stop", "lib/patience.ts", " || trying.signal.aborted) {", [
+    "lib/patience_test.ts",
+  ], {
+    put: ") {",
+  }),
+  line("jitter of a wait", "lib/patience.ts", "trying.random() *", ["lib/patience_test.ts"], { put: "" }),
+  line("what does not pass is not waited for", "lib/patience.ts", "if (!passes || ", ["lib/patience_test.ts"], {
+    put: "if (",
+  }),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
 

@@ -97,8 +97,8 @@ export class Ledger {
   readonly #path: string;
   #end: number;
   #head: string;
-  /** Whether the file ends where the account does: false while the outcome of an append is open. */
-  isKnown = true;
+  /** Whether the file ends where the account does, is being written, or was left with the beginning of a line. */
+  #state: "whole" | "written" | "torn" = "whole";
 
   private constructor(path: string, { end, head, torn: _torn, fault: _fault, ...account }: Reading) {
     this.#path = path;
@@ -131,14 +131,15 @@ export class Ledger {
    * @throws {Refusal} when it may not follow, or when another writer has been here
    */
   async append(line: Line): Promise<void> {
-    if (!this.isKnown) throw this.#refusal("the outcome of an append is not known", "acquired again");
+    await this.mend();
+    if (this.#state !== "whole") throw this.#refusal("the outcome of an append is not known", "acquired again");
     const fault = faultOf(this.account, line);
     if (fault !== null) throw this.#refusal(fault.detail, "a range and epoch that follow");
     const body = encoder.encode(JSON.stringify({ ...line, prev: this.#head }));
     if (body.length > LINE_BYTES_MAX) {
       throw this.#refusal(`a line has ${body.length} bytes`, `at most ${LINE_BYTES_MAX}`);
     }
-    this.isKnown = false;
+    this.#state = "written";
     const { size } = await Deno.stat(this.#path).catch(() => ({ size: -1 }));
     if (size !== this.#end) {
       throw this.#refusal(`it has ${size} bytes and was left with ${this.#end}`, "written by its owner alone");
@@ -150,25 +151,29 @@ export class Ledger {
       for (let done = 0; done < whole.length;) done += await file.write(whole.subarray(done));
       await file.sync();
     } catch (error) {
-      await this.#cutBack();
+      this.#state = "torn";
+      // Where that fails too, the next append begins with it.
+      await this.mend().catch(() => {});
       throw error;
     }
     this.account = follow(this.account, line);
     this.#end += whole.length;
     this.#head = sha256(body);
-    this.isKnown = true;
+    this.#state = "whole";
   }
 
-  /** After an append that failed: back to the last line that counts, through a file opened anew. What fails leaves it open. */
-  async #cutBack(): Promise<void> {
-    try {
-      using file = await Deno.open(this.#path, { write: true });
-      await file.truncate(this.#end);
-      await file.sync();
-      this.isKnown = true;
-    } catch {
-      // The error to be told is the append's; what comes next says that the outcome is not known.
-    }
+  /** Whether the account is all that the file says; otherwise the next owner finds out. */
+  get isKnown(): boolean {
+    return this.#state === "whole";
+  }
+
+  /** After an append that failed: cuts the file back to the last line that counts, through a descriptor of its own. */
+  async mend(): Promise<void> {
+    if (this.#state !== "torn") return;
+    using file = await Deno.open(this.#path, { write: true });
+    await file.truncate(this.#end);
+    await file.sync();
+    this.#state = "whole";
   }
 
   #refusal(state: string, wanted: string): Refusal {
