@@ -72,7 +72,7 @@ Deno.test("a flow of processes on full disks waits, goes on by itself when there
   const places = ["--data", log, "--hot", `sqlite:${hot}/hot.db`, "--lake", `file:${lake}/lake`];
   const run = (name: string, ...args: string[]) => new Process(name, [...places, ...args]);
   const mounted = (use: () => Promise<void>) =>
-    onDisk(log, "size=12m", () => onDisk(hot, "size=2m", () => onDisk(lake, "size=256k", use)));
+    onDisk(log, "size=8m", () => onDisk(hot, "size=2m", () => onDisk(lake, "size=256k", use)));
   try {
     await mounted(async () => {
       const waits = async (...stages: Process[]): Promise<void> => {
@@ -81,7 +81,7 @@ Deno.test("a flow of processes on full disks waits, goes on by itself when there
         await Promise.all(stages.map((stage) => stage.says(/serves again after/)));
       };
       await using validate = run("validate");
-      await using simulate = run("simulate", "--ticks", "60000", "--faults", "0.02");
+      await using simulate = run("simulate", "--ticks", "40000", "--faults", "0.02");
       await waits(simulate, validate);
       await simulate.ends();
       validate.stop();
@@ -89,7 +89,7 @@ Deno.test("a flow of processes on full disks waits, goes on by itself when there
       await run("validate", "--once").ends();
       for (const [disk, size] of [[hot, "2m"], [lake, "256k"]] as const) await resize(disk, size);
       await using sinkHot = run("sink-hot", "--once");
-      await using sinkCold = run("sink-cold", "--unit-rows", "500", "--once");
+      await using sinkCold = run("sink-cold", "--unit-rows", "1000", "--once");
       await waits(sinkHot, sinkCold);
       await sinkHot.ends();
       await sinkCold.ends();

@@ -65,8 +65,11 @@ class FileLake implements Lake {
       `hive_partitioning=true) GROUP BY ALL ORDER BY ALL`;
   }
 
-  acquire(place: Place): Promise<Holding | null> {
-    return this.#persist(`acquire "${nameOf(place)}" of`, () => this.#take(place, (seat) => this.#resume(place, seat)));
+  async acquire(place: Place): Promise<Holding | null> {
+    return await this.#persist(
+      `acquire "${nameOf(place)}" of`,
+      () => this.#take(place, (seat) => this.#resume(place, seat)),
+    );
   }
 
   async #resume(place: Place, { name, ledger }: Seat): Promise<Holding | null> {
@@ -87,8 +90,8 @@ class FileLake implements Lake {
     return await this.#own(ledger, { ...holding, epoch: holding.epoch + 1 });
   }
 
-  begin(place: Place, identity: string, next: number): Promise<Holding> {
-    return this.#persist(
+  async begin(place: Place, identity: string, next: number): Promise<Holding> {
+    return await this.#persist(
       `begin "${nameOf(place)}" of`,
       () => this.#take(place, (seat) => this.#create(place, seat, identity, next)),
     );
@@ -183,8 +186,8 @@ class FileLake implements Lake {
     if (left.length > 0) this.#world.report(`removed ${left.length} files of a unit of ${name} that was not committed`);
   }
 
-  intend(held: Holding, first: number, last: number): Promise<void> {
-    return this.#persist(`bind a unit of "${nameOf(held)}" of`, async () => {
+  async intend(held: Holding, first: number, last: number): Promise<void> {
+    await this.#persist(`bind a unit of "${nameOf(held)}" of`, async () => {
       const { ledger } = this.#seat(held);
       const { intent } = ledger.account;
       if (intent?.first === first && intent.last === last) return;
@@ -200,8 +203,8 @@ class FileLake implements Lake {
     return new UnitSheet(held);
   }
 
-  publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
-    return this.#persist(`publish "${nameOf(held)}" of`, () => this.#publish(held, sheet, next));
+  async publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+    return await this.#persist(`publish "${nameOf(held)}" of`, () => this.#publish(held, sheet, next));
   }
 
   async #publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
