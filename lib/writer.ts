@@ -11,12 +11,16 @@ import { isSound, Lines, segmentName } from "./segment.ts";
 import type { Message } from "./transport.ts";
 import type { World } from "./world.ts";
 
-/** Bytes after which a segment is closed and the next begun. */
-const SEGMENT_BYTES = 64 << 20;
 /** How long an append may wait for its sync under the policy `interval`. */
 export const FSYNC_INTERVAL_MS = 100;
 /** When an append is made durable: before its acknowledgement, within the interval, or when the system likes. */
 export type Policy = "batch" | "interval" | "never";
+
+/** How a log is written. A segment is closed, and the next begun, before it has more than `segmentBytes`. */
+export interface Manner {
+  readonly policy: Policy;
+  readonly segmentBytes: number;
+}
 
 /** Appends to a partition, together with the writers of other processes. */
 export class Writer {
@@ -24,6 +28,7 @@ export class Writer {
   readonly #place: string;
   readonly #bytesMax: number;
   readonly #policy: Policy;
+  readonly #segmentBytes: number;
   readonly #world: World;
   readonly #lock: Deno.FsFile;
   readonly #lines = new Lines();
@@ -33,11 +38,12 @@ export class Writer {
   #next = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(folder: string, place: string, bytesMax: number, policy: Policy, world: World) {
+  constructor(folder: string, place: string, bytesMax: number, { policy, segmentBytes }: Manner, world: World) {
     this.#folder = folder;
     this.#place = place;
     this.#bytesMax = bytesMax;
     this.#policy = policy;
+    this.#segmentBytes = segmentBytes;
     this.#world = world;
     this.#lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
   }
@@ -54,7 +60,7 @@ export class Writer {
       this.#catchUp();
       first = this.#next;
       const bytes = this.#lines.encode(messages, first);
-      if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
+      if (this.#size > 0 && this.#size + bytes.length > this.#segmentBytes) this.#roll();
       try {
         writeAll(this.#file!, bytes);
       } catch (error) {

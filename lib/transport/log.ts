@@ -1,5 +1,5 @@
 /**
- * The embedded log, `log:<folder>[?fsync=batch|interval|never]`: topics of partitions of append-only segment files that
+ * The embedded log, `log:<folder>[?fsync=batch|interval|never&segment=BYTES]`: topics of partitions of append-only segment files that
  * several processes on one machine write and read at once.
  *
  * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
@@ -12,7 +12,7 @@ import { Cursor } from "../cursor.ts";
 import { rangeOf, syncFolder, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { Waker } from "../waker.ts";
-import { FSYNC_INTERVAL_MS, type Policy, Writer } from "../writer.ts";
+import { FSYNC_INTERVAL_MS, type Manner, type Policy, Writer } from "../writer.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
@@ -24,18 +24,24 @@ const ACKNOWLEDGE_MS = 250;
 /** How old a batch's word on how far its reader is behind may be. */
 const LOOK_MS = 250;
 const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
+const SEGMENT_BYTES = 64 << 20;
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
 export function open(url: string, world: World): Promise<Transport> {
   const [path, query] = url.slice("log:".length).split("?", 2);
-  const policy = (new URLSearchParams(query).get("fsync") ?? "batch") as Policy;
+  const wanted = new URLSearchParams(query);
+  const policy = (wanted.get("fsync") ?? "batch") as Policy;
+  const segment = wanted.get("segment") ?? String(SEGMENT_BYTES);
   if (!path) throw new Misuse(`Cannot open log "${url}": names no folder, must be log:FOLDER`);
   if (!POLICIES.includes(policy)) {
     throw new Misuse(`Cannot open log "${url}": fsync is "${policy}", must be one of ${POLICIES.join(", ")}`);
   }
+  if (!/^[1-9]\d{2,9}$/.test(segment)) {
+    throw new Misuse(`Cannot open log "${url}": segment is "${segment}", must be a number of bytes from 100 on`);
+  }
   try {
     Deno.mkdirSync(path, { recursive: true });
-    return Promise.resolve(new Log(path, identify(`${path}/log.json`), policy, world));
+    return Promise.resolve(new Log(path, identify(`${path}/log.json`), { policy, segmentBytes: Number(segment) }, world));
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Outage(`Cannot open log "${path}": ${reasonOf(error)}, must be a folder that can be written`);
@@ -76,7 +82,7 @@ class Log implements Transport {
   readonly describes: string;
   readonly #path: string;
   readonly #id: string;
-  readonly #policy: Policy;
+  readonly #manner: Manner;
   readonly #world: World;
   readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
@@ -84,17 +90,17 @@ class Log implements Transport {
   #noting: ReturnType<typeof setTimeout> | undefined;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
-  constructor(path: string, identity: { id: string }, policy: Policy, world: World) {
+  constructor(path: string, identity: { id: string }, manner: Manner, world: World) {
     this.#path = path;
     this.#id = identity.id;
-    this.#policy = policy;
+    this.#manner = manner;
     this.#world = world;
     const durable = {
       batch: "synced before",
       interval: `synced within ${FSYNC_INTERVAL_MS} ms of`,
       never: "left to the system at",
     };
-    this.describes = `log in ${path}, fsync ${policy}: appends are ${durable[policy]} their acknowledgement`;
+    this.describes = `log in ${path}, fsync ${manner.policy}: appends are ${durable[manner.policy]} their acknowledgement`;
   }
 
   create(topic: string, partitions: number): Promise<void> {
@@ -146,7 +152,7 @@ class Log implements Transport {
     let writer = this.#writers.get(name);
     if (writer === undefined) {
       this.#topic(topic);
-      writer = new Writer(this.#folder(topic, partition), name, messageBytesMax(topic), this.#policy, this.#world);
+      writer = new Writer(this.#folder(topic, partition), name, messageBytesMax(topic), this.#manner, this.#world);
       this.#writers.set(name, writer);
     }
     return writer;
