@@ -44,8 +44,17 @@ export class Cursor {
       this.#start += length;
       this.next += records.length;
       if (records.length > 0) return records;
-      if (!this.#fill() && !this.#advance()) return [];
+      if (!this.#fill() && !this.#advance()) {
+        this.#forget();
+        return [];
+      }
     }
+  }
+
+  /** Leaves an unfinished line to be read again: whoever comes next may cut it and write another in its place. */
+  #forget(): void {
+    if (this.#start < this.#end) this.#file!.seekSync(this.#start - this.#end, Deno.SeekMode.Current);
+    this.#start = this.#end = 0;
   }
 
   /** Opens the segment that holds `next` and skips the lines before it. */

@@ -2,11 +2,12 @@
  * Appends to a partition of the embedded log, together with the writers of other processes: under the partition's
  * advisory lock, whose holder alone cuts a torn tail and begins new segments.
  *
- * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `codec`, `transport`, `failure`, `world`.
+ * **In** messages, **Out** offsets. **Knows** `folder`, `partition`, `segment`, `codec`, `transport`, `failure`, `world`.
  */
 import { checkKey, sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
-import { BASE_DIGITS, notedBase, readFully, segmentsOf, syncFolder, writeAll } from "./partition.ts";
+import { syncFolder } from "./folder.ts";
+import { BASE_DIGITS, notedBase, readFully, segmentsOf, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
 import type { Message } from "./transport.ts";
 import type { World } from "./world.ts";
@@ -64,7 +65,7 @@ export class Writer {
       try {
         writeAll(this.#file!, bytes);
       } catch (error) {
-        this.#file!.truncateSync(this.#size);
+        // What was written stays: somebody may have read whole lines of it. The next append cuts the one that is not.
         throw new Outage(`Cannot append to "${this.#place}": ${reasonOf(error)}, must have room`);
       }
       this.#size += bytes.length;
@@ -128,13 +129,13 @@ export class Writer {
     writeAll(this.#lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
     this.#lock.syncSync();
     this.#take(base);
-    syncFolder(this.#folder);
   }
 
-  /** Opens a segment, which may be noted and not there yet. */
+  /** Opens a segment, which may be noted and not there yet, or there and its name not durable: its maker may have died. */
   #take(base: number): void {
     this.#file?.close();
     this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`, { create: true, read: true, append: true });
+    syncFolder(this.#folder);
     this.#base = base;
     this.#size = 0;
     this.#next = base;

@@ -4,12 +4,14 @@
  *
  * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
  * system. Group offsets and epochs lie in a Deno KV per group, checkpoints in files (a KV value ends at 64 KiB).
- * **In**, **Out** see the door. **Knows** `transport`, `partition`, `cursor`, `writer`, `waker`, `member`, `failure`, `world`.
+ * **In**, **Out** see the door. **Knows** `transport`, `folder`, `partition`, `cursor`, `writer`, `waker`, `member`, `failure`, `world`.
  */
+import { dirname } from "node:path";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import { Member } from "../member.ts";
 import { Cursor } from "../cursor.ts";
-import { rangeOf, syncFolder, syncPartition, writeAll } from "../partition.ts";
+import { makeFolder, syncFolder } from "../folder.ts";
+import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { Waker } from "../waker.ts";
 import { FSYNC_INTERVAL_MS, type Manner, type Policy, Writer } from "../writer.ts";
@@ -41,20 +43,55 @@ export function open(url: string, world: World): Promise<Transport> {
   }
   try {
     Deno.mkdirSync(path, { recursive: true });
-    return Promise.resolve(new Log(path, identify(`${path}/log.json`), { policy, segmentBytes: Number(segment) }, world));
+    const identity = identify(`${path}/log.json`);
+    const manner = { policy, segmentBytes: Number(segment) };
+    return Promise.resolve(new Log(path, identity, manner, present(path, world.report), world));
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Outage(`Cannot open log "${path}": ${reasonOf(error)}, must be a folder that can be written`);
   }
 }
 
+/**
+ * Makes this process seen among those that have the log open. The first one mends what a power cut has left, before
+ * anybody reads it: that all are gone is what a power cut and a crash have in common.
+ */
+function present(path: string, report: (line: string) => void): Deno.FsFile {
+  const alone = Deno.openSync(`${path}/open`, { create: true, read: true, write: true });
+  try {
+    if (alone.tryLockSync(true)) mend(path, report);
+  } finally {
+    alone.close();
+  }
+  const presence = Deno.openSync(`${path}/open`);
+  presence.lockSync(false);
+  return presence;
+}
+
+/** Cuts what never reached the disk off every partition. */
+function mend(path: string, report: (line: string) => void): void {
+  for (const topic of foldersIn(path)) {
+    for (const partition of foldersIn(`${path}/${topic}`)) {
+      const cut = recover(`${path}/${topic}/${partition}`);
+      if (cut > 0) report(`cut ${cut} bytes of unfinished appends after the end of "${topic}/${partition}"`);
+    }
+  }
+}
+
+function foldersIn(path: string): readonly string[] {
+  return Array.from(Deno.readDirSync(path)).filter((entry) => entry.isDirectory).map(({ name }) => name);
+}
+
 /** The identity that the file holds; made by whoever comes first. */
 function identify(path: string, extra: Record<string, unknown> = {}): { id: string } & Record<string, unknown> {
+  const folder = dirname(path);
   try {
     const identity = JSON.parse(Deno.readTextFileSync(path));
     if (identity.format > FORMAT) {
       throw new Refusal(`Cannot open log file "${path}": its format is ${identity.format}, must be at most ${FORMAT}`);
     }
+    // Whoever made it may have died before its name was durable, and stores are about to remember it.
+    syncFolder(folder);
     return identity;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -69,7 +106,6 @@ function identify(path: string, extra: Record<string, unknown> = {}): { id: stri
   file.close();
   try {
     Deno.linkSync(draft, path);
-    syncFolder(path.slice(0, path.lastIndexOf("/")));
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   } finally {
@@ -87,11 +123,16 @@ class Log implements Transport {
   readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
+  /** Locked for as long as the log is open. */
+  readonly #presence: Deno.FsFile;
+  /** Whether the folder of checkpoints is there for good. */
+  #keepsCheckpoints = false;
   #noting: ReturnType<typeof setTimeout> | undefined;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
-  constructor(path: string, identity: { id: string }, manner: Manner, world: World) {
+  constructor(path: string, identity: { id: string }, manner: Manner, presence: Deno.FsFile, world: World) {
     this.#path = path;
+    this.#presence = presence;
     this.#id = identity.id;
     this.#manner = manner;
     this.#world = world;
@@ -104,15 +145,15 @@ class Log implements Transport {
   }
 
   create(topic: string, partitions: number): Promise<void> {
-    Deno.mkdirSync(`${this.#path}/${topic}`, { recursive: true });
-    for (let p = 0; p < partitions; p++) Deno.mkdirSync(`${this.#path}/${topic}/${p}`, { recursive: true });
+    makeFolder(`${this.#path}/${topic}`);
+    // Before the file that says how many there are.
+    for (let p = 0; p < partitions; p++) makeFolder(`${this.#path}/${topic}/${p}`);
     const made = identify(`${this.#path}/${topic}/topic.json`, { partitions });
     if (made.partitions !== partitions) {
       throw new Refusal(
         `Cannot create topic "${topic}": it has ${made.partitions} partitions, must have ${partitions}`,
       );
     }
-    syncFolder(this.#path);
     return Promise.resolve();
   }
 
@@ -353,7 +394,8 @@ class Log implements Transport {
   }
 
   async #checkpointLock(stage: string, partition: number): Promise<Disposable> {
-    await Deno.mkdir(`${this.#path}/checkpoint`, { recursive: true });
+    if (!this.#keepsCheckpoints) makeFolder(`${this.#path}/checkpoint`);
+    this.#keepsCheckpoints = true;
     const lock = await Deno.open(`${this.#path}/checkpoint/${stage}-${partition}.lock`, { create: true, write: true });
     await lock.lock(true);
     return { [Symbol.dispose]: () => lock.close() };
@@ -363,6 +405,7 @@ class Log implements Transport {
     await this.#writeNoted();
     for (const writer of this.#writers.values()) await writer.close();
     for (const kv of this.#ledgers.values()) (await kv).close();
+    this.#presence.close();
   }
 }
 

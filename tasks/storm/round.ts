@@ -13,6 +13,7 @@ import { type Books, closeBooks } from "../../lib/books.ts";
 import { reasonOf, Refusal } from "../../lib/failure.ts";
 import { COMMON, readFlags } from "../../lib/flag.ts";
 import { perform, type Stage } from "../../lib/stage.ts";
+import type { Transport } from "../../lib/transport.ts";
 import type { World } from "../../lib/world.ts";
 import type { Policy } from "../../lib/writer.ts";
 import { Incarnation, Killed, type Swap } from "./incarnation.ts";
@@ -81,10 +82,18 @@ async function weather(
   const sky = { tape, plan, swap, wrong };
   const judged = new AbortController(), stored = new AbortController(), never = new AbortController();
   const made: number[] = [];
-  const log = await tape.open.transport(tape.urls.transport, world);
-  const saved = async (): Promise<number> => {
+  /** Opens the log for the storm itself, and for so long only: who has it open after a power cut is not cut off by it. */
+  const withLog = async <T>(use: (log: Transport) => Promise<T>): Promise<T> => {
+    const log = await tape.open.transport(tape.urls.transport, world);
+    try {
+      return await use(log);
+    } finally {
+      await log.close();
+    }
+  };
+  const saved = (): Promise<number> => {
     tape.trust();
-    return (await log.load("simulate", 0))?.nextOffset ?? 0;
+    return withLog(async (log) => (await log.load("simulate", 0))?.nextOffset ?? 0);
   };
   const source = async (): Promise<void> => {
     for (let session = 0; session < SESSIONS; session++) {
@@ -99,7 +108,9 @@ async function weather(
     stored.abort();
   };
   // The topics are there before anybody reads them, so that nothing depends on who comes first.
-  for (const topic of ["ticks.raw", "ticks.valid", "ticks.rejected"]) await log.create(topic, PARTITIONS);
+  await withLog(async (log) => {
+    for (const topic of ["ticks.raw", "ticks.valid", "ticks.rejected"]) await log.create(topic, PARTITIONS);
+  });
   const drained = Promise.all([
     source(),
     judge(),
@@ -114,12 +125,11 @@ async function weather(
   const lake = await tape.open.lake(tape.urls.lake, world);
   const signal = never.signal;
   try {
-    const books = await closeBooks({ log, ranges: (topic) => log.ranges(topic), hot, lake, signal });
+    const sources = { hot, lake, signal };
+    const books = await withLog((log) => closeBooks({ log, ranges: (topic) => log.ranges(topic), ...sources }));
     return { books, ends: made, wrong };
   } catch (error) {
     return { books: [], ends: made, wrong: [...wrong, `the books cannot be closed: ${reasonOf(error)}`] };
-  } finally {
-    await log.close();
   }
 }
 

@@ -496,6 +496,10 @@ class Handle {
   tryLock(isExclusive?: boolean): Promise<boolean> {
     return this.#system.turn(() => this.tryLockSync(isExclusive));
   }
+  lockSync(isExclusive?: boolean): void {
+    // Everybody lives on one thread: who would have to wait here would wait for ever.
+    if (!this.tryLockSync(isExclusive)) throw new Error(`Cannot lock "${this.#path}": is locked, must be free`);
+  }
   async lock(isExclusive?: boolean): Promise<void> {
     while (!await this.tryLock(isExclusive)) {
       if (this.life?.isOver) throw new Killed(`${this.life.who} is over`);

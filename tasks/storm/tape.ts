@@ -5,6 +5,7 @@
  * **In** a plan, **Out** URLs, the doors behind them, and a power cut. **Knows** the doors, `system`.
  */
 import { Outage } from "../../lib/failure.ts";
+import { makeFolder } from "../../lib/folder.ts";
 import { openHot } from "../../lib/hot.ts";
 import { open as openMemoryHot } from "../../lib/hot/memory.ts";
 import { openLake } from "../../lib/lake.ts";
@@ -89,7 +90,11 @@ export class OnDisk implements Tape {
     return this.#system.install();
   }
   live<T>(life: Incarnation, act: () => Promise<T>): Promise<T> {
-    return this.#system.live(life, act);
+    return this.#system.live(life, async () => {
+      // As the crew does before it starts a stage.
+      for (const folder of ["log", "lake"]) makeFolder(`${ROOT}/${folder}`);
+      return await act();
+    });
   }
   cutPower(): void {
     this.#system.cutPower();
