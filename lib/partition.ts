@@ -9,7 +9,7 @@ import { segmentBase, segmentName } from "./segment.ts";
 import type { Range } from "./transport.ts";
 
 /** Digits of a base offset in a segment's name, and in the lock's note. */
-export const BASE_DIGITS = 20;
+const BASE_DIGITS = 20;
 
 /** Writes all bytes, however little the system takes at once. */
 export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
@@ -76,6 +76,15 @@ export function notedBase(lock: Deno.FsFile): number | null {
   return readFully(lock, note) === BASE_DIGITS ? Number(new TextDecoder().decode(note)) : null;
 }
 
+/** Notes the last segment's base for good. */
+export function note(lock: Deno.FsFile, base: number): void {
+  if (notedBase(lock) !== base) {
+    lock.seekSync(0, Deno.SeekMode.Start);
+    writeAll(lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
+  }
+  lock.syncSync();
+}
+
 const CHUNK_BYTES = 1 << 20;
 
 /**
@@ -83,11 +92,15 @@ const CHUNK_BYTES = 1 << 20;
  * everything from the first hole on. A hole is a sector that was never written while a later one was: it reads as zeros,
  * which no line holds. Whoever built on a record synced it before, so that nothing before the last such record is cut.
  *
+ * The note of the last segment may be gone as well, and is made again.
+ *
  * Nobody else may have the partition open: to a reader the end would come back with other lines.
  */
 export function recover(folder: string): number {
   const last = segmentsOf(folder).at(-1);
   if (last === undefined) return 0;
+  using lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
+  if ((notedBase(lock) ?? -1) < last) note(lock, last);
   using file = Deno.openSync(`${folder}/${segmentName(last)}`, { read: true, write: true });
   const { size } = file.statSync();
   const chunk = new Uint8Array(Math.min(size, CHUNK_BYTES));

@@ -7,7 +7,7 @@
 import { checkKey, sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
 import { syncFolder } from "./folder.ts";
-import { BASE_DIGITS, notedBase, readFully, segmentsOf, writeAll } from "./partition.ts";
+import { note, notedBase, readFully, segmentsOf, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
 import type { Message } from "./transport.ts";
 import type { World } from "./world.ts";
@@ -81,7 +81,7 @@ export class Writer {
   /** Under the lock: takes in what others appended, and cuts what somebody left unfinished. */
   #catchUp(): void {
     const base = this.#lastBase();
-    if (base === undefined) return this.#start(0);
+    if (base === undefined) return this.#take(0);
     if (base !== this.#base) this.#take(base);
     const size = this.#file!.statSync().size;
     if (size === this.#size) return;
@@ -123,16 +123,12 @@ export class Writer {
     return noted === null || listed === undefined ? listed : Math.max(noted, listed);
   }
 
-  /** Begins a segment. Its note is durable before it is there, so that nobody takes the one before for the last. */
-  #start(base: number): void {
-    this.#lock.seekSync(0, Deno.SeekMode.Start);
-    writeAll(this.#lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
-    this.#lock.syncSync();
-    this.#take(base);
-  }
-
-  /** Opens a segment, which may be noted and not there yet, or there and its name not durable: its maker may have died. */
+  /**
+   * Opens the last segment, or begins it. Its note is durable before it is there, so that nobody takes the one before for
+   * the last, and its name before it is written to. Whoever noted or made it may have died before either was.
+   */
   #take(base: number): void {
+    note(this.#lock, base);
     this.#file?.close();
     this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`, { create: true, read: true, append: true });
     syncFolder(this.#folder);
@@ -144,7 +140,7 @@ export class Writer {
   /** Begins a new segment; the one before is durable first, so that only the last one ever needs a sync. */
   #roll(): void {
     this.#file!.syncDataSync();
-    this.#start(this.#next);
+    this.#take(this.#next);
   }
 
   /** Makes durable what was appended. */

@@ -12,11 +12,10 @@ const SECTOR = 512;
 /** Chooses an integer from 0 to `bound` - 1. */
 export type Choose = (bound: number) => number;
 
-/** A change of a file that may be lost. One is forsaken when a sync has failed: no later sync speaks of it. */
-type Change = { forsaken: boolean } & (
+/** A change of a file that may be lost. */
+type Change =
   | { readonly kind: "write"; readonly at: number; readonly bytes: Uint8Array }
-  | { readonly kind: "size"; readonly size: number }
-);
+  | { readonly kind: "size"; readonly size: number };
 
 /** What becomes of changes that were not synced. */
 type Luck = "lost" | "kept" | "some" | "first ones";
@@ -38,22 +37,18 @@ export class Content {
   #changes: Change[] = [];
 
   write(at: number, bytes: Uint8Array): void {
-    const change: Change = { kind: "write", at, bytes: bytes.slice(), forsaken: false };
+    const change: Change = { kind: "write", at, bytes: bytes.slice() };
     this.#changes.push(change);
     this.bytes = changed(this.bytes, change);
   }
   truncate(size: number): void {
-    const change: Change = { kind: "size", size, forsaken: false };
+    const change: Change = { kind: "size", size };
     this.#changes.push(change);
     this.bytes = changed(this.bytes, change);
   }
   sync(): void {
-    for (const change of this.#changes) if (!change.forsaken) this.#durable = changed(this.#durable, change);
-    this.#changes = this.#changes.filter(({ forsaken }) => forsaken);
-  }
-  /** A sync that fails: the system forgets what it could not write, and shows it until the power goes. */
-  fail(choose: Choose): void {
-    for (const change of this.#changes) change.forsaken ||= choose(2) === 1;
+    this.#durable = this.bytes;
+    this.#changes = [];
   }
   cut(luck: Luck, choose: Choose): void {
     const kept = survivors(this.#changes.length, luck, choose);

@@ -470,10 +470,7 @@ class Handle {
     return this.#system.turn(() => this.truncateSync(size));
   }
   syncSync(): void {
-    const entry = this.#entry;
-    this.#system.change("sync", this.#path, () => entry.sync(), () => {
-      if (entry instanceof Content) entry.fail((bound) => this.#system.choose(bound));
-    });
+    this.#system.change("sync", this.#path, () => this.#entry.sync());
   }
   sync(): Promise<void> {
     return this.#system.turn(() => this.syncSync());
