@@ -91,6 +91,7 @@ Deno.test(
       const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
       const append = async () => void await log.append("t", 0, [{ key: null, value: "{}" }]);
       assert.deepEqual(await deedsOf(root, append), [
+        "sync log/t",
         "write log/t/0/lock",
         "sync log/t/0/lock",
         "sync log/t/0",

@@ -15,7 +15,8 @@ import type { World } from "./world.ts";
 /** How long an append may wait for its sync under the policy `interval`. */
 export const FSYNC_INTERVAL_MS = 100;
 /** When an append is made durable: before its acknowledgement, within the interval, or when the system likes. */
-export type Policy = "batch" | "interval" | "never";
+export const POLICIES = ["batch", "interval", "never"] as const;
+export type Policy = typeof POLICIES[number];
 
 /** How a log is written. A segment is closed, and the next begun, before it has more than `segmentBytes`. */
 export interface Manner {

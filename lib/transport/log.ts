@@ -14,7 +14,7 @@ import { makeFolder, syncFolder } from "../folder.ts";
 import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { Waker } from "../waker.ts";
-import { FSYNC_INTERVAL_MS, type Manner, type Policy, Writer } from "../writer.ts";
+import { FSYNC_INTERVAL_MS, type Manner, POLICIES, type Policy, Writer } from "../writer.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
@@ -25,7 +25,6 @@ const BATCH_MAX = 3072;
 const ACKNOWLEDGE_MS = 250;
 /** How old a batch's word on how far its reader is behind may be. */
 const LOOK_MS = 250;
-const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
 const SEGMENT_BYTES = 64 << 20;
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
@@ -141,7 +140,9 @@ class Log implements Transport {
       interval: `synced within ${FSYNC_INTERVAL_MS} ms of`,
       never: "left to the system at",
     };
-    this.describes = `log in ${path}, fsync ${manner.policy}: appends are ${durable[manner.policy]} their acknowledgement`;
+    this.describes = `log in ${path}, fsync ${manner.policy}: appends are ${
+      durable[manner.policy]
+    } their acknowledgement`;
   }
 
   create(topic: string, partitions: number): Promise<void> {

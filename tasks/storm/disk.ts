@@ -55,7 +55,7 @@ export class Content {
     let left = this.#durable;
     this.#changes.forEach((change, i) => {
       if (change.kind === "size") left = kept[i] ? changed(left, change) : left;
-      else if (kept[i]) for (const part of sectorsOf(change, luck, choose)) left = changed(left, part);
+      else if (kept[i]) { for (const part of sectorsOf(change, luck, choose)) left = changed(left, part); }
       // The length may be on the disk before the bytes: they are zeros then.
       else if (luck === "some" && choose(8) === 0) left = grown(left, change.at + change.bytes.length);
     });

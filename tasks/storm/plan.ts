@@ -111,17 +111,11 @@ export class Breeze extends Traced {
   }
 }
 
-const FAULTS: readonly Fate[] = [
-  ...[
-    "fail before",
-    "fail after",
-    "kill before",
-    "kill after",
-    "power cut before",
-    "power cut after",
-    "pause",
-  ] as const,
+/** What befalls an operation besides passing; a pause needs somebody else to go on, which only a swarm of doors brings about. */
+export const STRUCK: readonly Fate[] = [
+  ...["fail before", "fail after", "kill before", "kill after", "power cut before", "power cut after"] as const,
 ];
+const FAULTS: readonly Fate[] = [...STRUCK, "pause"];
 
 /** A random subset of faults at a random rate, for a while; then calm, so that everything can drain. */
 export class Swarm extends Traced {

@@ -50,10 +50,13 @@ export async function round(plan: Plan, swap: Swap | null = null): Promise<Resul
   return await compared(plan, await calmRound(), new InMemory(), swap);
 }
 
-/** Runs a round on a disk that loses. What the log acknowledges is durable as its policy says. */
-export async function roundOnDisk(plan: Below, policy: Policy): Promise<Result> {
+/**
+ * Runs a round on a disk that loses. What the log acknowledges is durable as its policy says; `deaf` plants a program that
+ * leaves out the syncs of some paths.
+ */
+export async function roundOnDisk(plan: Below, policy: Policy, deaf: RegExp | null = null): Promise<Result> {
   const wanted = await calmRound();
-  const tape = new OnDisk(plan, policy);
+  const tape = new OnDisk(plan, policy, deaf);
   using _installed = await tape.install();
   return await compared(plan, wanted, tape, null);
 }

@@ -47,6 +47,7 @@ interface Kv {
 
 export class System {
   readonly #plan: Weather;
+  readonly #deaf: RegExp | null;
   readonly #root = new Folder();
   readonly #current = new AsyncLocalStorage<Life>();
   readonly #lives = new Set<Life>();
@@ -58,8 +59,10 @@ export class System {
   #clock = 0;
   #serial = 0;
 
-  constructor(plan: Weather) {
+  /** A sync of a path that `deaf` matches does nothing and says that it did: as if the program had left it out. */
+  constructor(plan: Weather, deaf: RegExp | null = null) {
     this.#plan = plan;
+    this.#deaf = deaf;
     this.#root.change([ROOT.slice(1), new Folder()]);
     this.#root.sync();
   }
@@ -150,6 +153,11 @@ export class System {
   }
   choose(bound: number): number {
     return this.#plan.choose(bound);
+  }
+  synced(path: string, entry: Entry): void {
+    this.change("sync", path, () => {
+      if (this.#deaf?.test(path.slice(ROOT.length + 1)) !== true) entry.sync();
+    });
   }
 
   #find(path: string): Entry | undefined {
@@ -470,7 +478,7 @@ class Handle {
     return this.#system.turn(() => this.truncateSync(size));
   }
   syncSync(): void {
-    this.#system.change("sync", this.#path, () => this.#entry.sync());
+    this.#system.synced(this.#path, this.#entry);
   }
   sync(): Promise<void> {
     return this.#system.turn(() => this.syncSync());

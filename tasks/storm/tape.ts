@@ -76,8 +76,8 @@ export class OnDisk implements Tape {
   readonly urls;
   readonly #system: System;
 
-  constructor(plan: Below, policy: Policy) {
-    this.#system = new System(plan);
+  constructor(plan: Below, policy: Policy, deaf: RegExp | null) {
+    this.#system = new System(plan, deaf);
     this.urls = {
       transport: `log:${ROOT}/log?fsync=${policy}&segment=${SEGMENT_BYTES}`,
       hot: `memory:storm-${++tapes}`,
