@@ -7,6 +7,8 @@ import { round, roundOnDisk } from "./storm/round.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const SEEDS = 40;
+/** A round on the disk takes a tenth of a second. */
+const DISK_SEEDS = 12;
 
 for (const fate of ["kill after", "power cut after"] as const) {
   Deno.test(`a ${fate} any operation loses nothing and repeats nothing`, strict, async () => {
@@ -69,7 +71,7 @@ for (const [swap, named] of Object.entries(caught) as [Swap, RegExp][]) {
 }
 
 Deno.test("a disk that loses what was not synced loses nothing that was built upon, whatever the policy", async () => {
-  for (let seed = 1; seed <= SEEDS; seed++) {
+  for (let seed = 1; seed <= DISK_SEEDS; seed++) {
     const policy = POLICIES[seed % POLICIES.length]!;
     const { wrong } = await roundOnDisk(new Below(new Swarm(seed, STRUCK)), policy);
     assert.deepEqual(wrong, [], `seed ${seed}, fsync=${policy}`);
@@ -77,7 +79,7 @@ Deno.test("a disk that loses what was not synced loses nothing that was built up
 });
 
 Deno.test("the same seed strikes the same operations of the disk, twice", async () => {
-  for (const seed of [3, 7, 81_723]) {
+  for (const seed of [3, 81_723]) {
     const [first, second] = [new Below(new Swarm(seed, STRUCK)), new Below(new Swarm(seed, STRUCK))];
     for (const plan of [first, second]) await roundOnDisk(plan, "interval");
     assert.equal(first.trace, second.trace, `seed ${seed}`);

@@ -119,7 +119,7 @@ async function weather(
     judge(),
     live(sky, sinkHot, [], stored.signal),
     live(sky, sinkCold, ["--unit-rows", "30"], stored.signal),
-  ]);
+  ]).catch((error) => wrong.push(`the storm itself cannot read on: ${reasonOf(error)}`));
   if (!await tape.settle(drained)) {
     return { books: [], ends: made, wrong: [...wrong, "everybody waits, and nothing goes on"] };
   }

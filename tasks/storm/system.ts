@@ -506,7 +506,9 @@ class Handle {
     if (!this.tryLockSync(isExclusive)) throw new Error(`Cannot lock "${this.#path}": is locked, must be free`);
   }
   async lock(isExclusive?: boolean): Promise<void> {
-    while (!await this.tryLock(isExclusive)) {
+    await this.#system.turn(() => {});
+    // Nobody may let go between the look and the wait.
+    while (!this.tryLockSync(isExclusive)) {
       if (this.life?.isOver) throw new Killed(`${this.life.who} is over`);
       await Promise.race([...locks.get(this.#entry)!].map((holder) => holder.#freed.promise));
     }
