@@ -14,12 +14,13 @@ export function syncFolder(path: string): void {
 
 /**
  * Makes a folder, and those above it that are missing, from the top: one that is there was synced into the one above by
- * then, except the last one, if whoever made it died. So that is synced always.
+ * then, except the last one, if whoever made it died. So that is synced always. Nothing above `within` is touched.
  */
-export function makeFolder(path: string): void {
+export function makeFolder(path: string, within = "/"): void {
   const folder = resolve(path), above = dirname(folder);
+  if (folder === resolve(within)) return;
   if (!isThere(folder)) {
-    makeFolder(above);
+    makeFolder(above, within);
     Deno.mkdirSync(folder, { recursive: true });
   }
   try {

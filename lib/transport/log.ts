@@ -146,9 +146,9 @@ class Log implements Transport {
   }
 
   create(topic: string, partitions: number): Promise<void> {
-    makeFolder(`${this.#path}/${topic}`);
+    makeFolder(`${this.#path}/${topic}`, this.#path);
     // Before the file that says how many there are.
-    for (let p = 0; p < partitions; p++) makeFolder(`${this.#path}/${topic}/${p}`);
+    for (let p = 0; p < partitions; p++) makeFolder(`${this.#path}/${topic}/${p}`, this.#path);
     const made = identify(`${this.#path}/${topic}/topic.json`, { partitions });
     if (made.partitions !== partitions) {
       throw new Refusal(
@@ -395,7 +395,7 @@ class Log implements Transport {
   }
 
   async #checkpointLock(stage: string, partition: number): Promise<Disposable> {
-    if (!this.#keepsCheckpoints) makeFolder(`${this.#path}/checkpoint`);
+    if (!this.#keepsCheckpoints) makeFolder(`${this.#path}/checkpoint`, this.#path);
     this.#keepsCheckpoints = true;
     const lock = await Deno.open(`${this.#path}/checkpoint/${stage}-${partition}.lock`, { create: true, write: true });
     await lock.lock(true);
