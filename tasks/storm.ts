@@ -15,6 +15,8 @@ import { rounds, type Row } from "./storm/real.ts";
 import { type Result, round, roundOnDisk } from "./storm/round.ts";
 import { POLICIES } from "../lib/writer.ts";
 
+/** A round on the disk writes real Parquet files, so that a sweep of it goes by so many operations. */
+const DISK_STRIDE = 3;
 /** Wrong rounds that are shown. */
 const SHOWN = 5;
 /** A process that is stopped for so long is late; on Kafka its group has given it up by then. */
@@ -89,7 +91,7 @@ await command({
     }
     if (!values["no-sweep"]) {
       say("sweep of the disk: a power cut");
-      for (let at = 1, struck = true; struck && !stop.aborted; at++) {
+      for (let at = 1, struck = true; struck && !stop.aborted; at += DISK_STRIDE) {
         const plan = new Sweep(at, "power cut after");
         await strike(`sweep of the disk, power cut after operation ${at}`, onDisk(at, new Below(plan)));
         struck = plan.faults.length > 0;
