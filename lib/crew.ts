@@ -3,7 +3,7 @@
  * flow order, with progress, metrics, a summary and an exit code. One stage alone is a crew of one.
  *
  * Holds the powers that nobody else has: arguments, environment, exit, signals, clock.
- * **Knows** `stage`, `flag`, `meter`, `failure`.
+ * **Knows** `folder`, `stage`, `flag`, `meter`, `failure`.
  */
 import process from "node:process";
 import {
@@ -18,7 +18,8 @@ import {
   Refusal,
 } from "./failure.ts";
 import { COMMON, type Flags, helpOf, readFlags, type Values } from "./flag.ts";
-import { permissionsOf, variablesOf } from "./permission.ts";
+import { makeFolder } from "./folder.ts";
+import { foldersOf, permissionsOf, variablesOf } from "./permission.ts";
 import {
   inWorker,
   type Mark,
@@ -72,6 +73,7 @@ export class Crew {
     to: string | null = null,
   ): Promise<Report> {
     const setting = settingOf(stage, this.#common, values, to);
+    if (!("inspect" in stage)) { for (const folder of foldersOf(stage, setting)) makeFolder(folder); }
     const worker = new Worker(module, {
       type: "module",
       name: stage.name,

@@ -73,27 +73,24 @@ export class Cursor {
     this.#start = this.#end = 0;
   }
 
-  /** Reads on; false when the segment has no more bytes now. */
+  /**
+   * Reads on; false when the segment has no more bytes now. An unfinished line is read again from its beginning: an append
+   * that failed may have left it, and the next one cuts it and writes another in its place.
+   */
   #fill(): boolean {
-    if (this.#start > 0) {
-      this.#buffer.copyWithin(0, this.#start, this.#end);
-      this.#end -= this.#start;
-      this.#start = 0;
-    }
-    if (this.#end === this.#buffer.length) {
-      if (this.#buffer.length >= LINE_BYTES_MAX) {
+    const unfinished = this.#end - this.#start;
+    if (unfinished > 0) this.#file!.seekSync(-unfinished, Deno.SeekMode.Current);
+    this.#start = this.#end = 0;
+    if (unfinished === this.#buffer.length) {
+      if (unfinished >= LINE_BYTES_MAX) {
         throw new Refusal(
           `Cannot read record "${this.#place}/${this.next}": its line is longer than ${LINE_BYTES_MAX} bytes, must be shorter`,
         );
       }
-      const larger = new Uint8Array(this.#buffer.length * 2);
-      larger.set(this.#buffer);
-      this.#buffer = larger;
+      this.#buffer = new Uint8Array(this.#buffer.length * 2);
     }
-    const n = this.#file!.readSync(this.#buffer.subarray(this.#end));
-    if (n === null || n === 0) return false;
-    this.#end += n;
-    return true;
+    this.#end = this.#file!.readSync(this.#buffer) ?? 0;
+    return this.#end > unfinished || this.#buffer.subarray(0, this.#end).includes(10);
   }
 
   /** Goes on to the next segment, once it is there. @throws {Refusal} when records between the two are missing */

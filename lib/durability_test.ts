@@ -91,6 +91,7 @@ Deno.test(
       const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
       const append = async () => void await log.append("t", 0, [{ key: null, value: "{}" }]);
       assert.deepEqual(await deedsOf(root, append), [
+        "sync log/t",
         "write log/t/0/lock",
         "sync log/t/0/lock",
         "sync log/t/0",
@@ -116,7 +117,8 @@ Deno.test(
       };
       await append();
       const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
-      assert.deepEqual(await append(), ["sync log/t/0", `write ${segment}`, `sync ${segment}`]);
+      const named = ["sync log/t", "sync log/t/0/lock", "sync log/t/0"];
+      assert.deepEqual(await append(), [...named, `write ${segment}`, `sync ${segment}`]);
     }),
 );
 

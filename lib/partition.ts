@@ -9,17 +9,11 @@ import { segmentBase, segmentName } from "./segment.ts";
 import type { Range } from "./transport.ts";
 
 /** Digits of a base offset in a segment's name, and in the lock's note. */
-export const BASE_DIGITS = 20;
+const BASE_DIGITS = 20;
 
 /** Writes all bytes, however little the system takes at once. */
 export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-}
-
-/** Makes a folder's entries durable. */
-export function syncFolder(path: string): void {
-  using folder = Deno.openSync(path);
-  folder.syncSync();
 }
 
 /** Base offsets of a partition's segments, rising. */
@@ -80,6 +74,51 @@ export function notedBase(lock: Deno.FsFile): number | null {
   const note = new Uint8Array(BASE_DIGITS);
   lock.seekSync(0, Deno.SeekMode.Start);
   return readFully(lock, note) === BASE_DIGITS ? Number(new TextDecoder().decode(note)) : null;
+}
+
+/** Notes the last segment's base; for good once the lock is synced, whoever noted it. */
+export function note(lock: Deno.FsFile, base: number): void {
+  if (notedBase(lock) === base) return;
+  lock.seekSync(0, Deno.SeekMode.Start);
+  writeAll(lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
+}
+
+const CHUNK_BYTES = 1 << 20;
+
+/**
+ * Cuts what a power cut may have left at the end of a partition, and gives the number of bytes: an unfinished line, or
+ * everything from the first hole on. A hole is a sector that was never written while a later one was: it reads as zeros,
+ * which no line holds. Whoever built on a record synced it before, so that nothing before the last such record is cut.
+ *
+ * The note of the last segment may be gone as well, and is made again.
+ *
+ * Nobody else may have the partition open: to a reader the end would come back with other lines.
+ */
+export function recover(folder: string): number {
+  const last = segmentsOf(folder).at(-1);
+  if (last === undefined) return 0;
+  using lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
+  if ((notedBase(lock) ?? -1) < last) {
+    note(lock, last);
+    lock.syncSync();
+  }
+  using file = Deno.openSync(`${folder}/${segmentName(last)}`, { read: true, write: true });
+  const { size } = file.statSync();
+  const chunk = new Uint8Array(Math.min(size, CHUNK_BYTES));
+  // After the last whole line that has no hole before it.
+  let end = 0;
+  for (let at = 0; at < size;) {
+    const bytes = chunk.subarray(0, readFully(file, chunk));
+    const hole = bytes.indexOf(0);
+    const newline = (hole < 0 ? bytes : bytes.subarray(0, hole)).lastIndexOf(10);
+    if (newline >= 0) end = at + newline + 1;
+    if (hole >= 0 || bytes.length === 0) break;
+    at += bytes.length;
+  }
+  if (end === size) return 0;
+  file.truncateSync(end);
+  file.syncSync();
+  return size - end;
 }
 
 /** Makes what a partition holds durable, whoever wrote it; segments before the last were synced when it was begun. */

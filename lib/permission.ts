@@ -49,6 +49,15 @@ const VARIABLES = {
   postgres: ["TAPEDECK_POSTGRES_PASSWORD"],
 } as const;
 
+/** The folders that a stage's URLs name, which must be durable before it writes into them: it may not look above them. */
+export function foldersOf(stage: Stage, setting: Setting): readonly string[] {
+  const urls = [
+    ...[setting.transport, ...(setting.to === null ? [] : [setting.to])].filter((url) => url.startsWith("log:")),
+    ...(stage.needs.includes("lake") && setting.lake.startsWith("file:") ? [setting.lake] : []),
+  ];
+  return urls.map((url) => resolve(url.slice(url.indexOf(":") + 1).split("?", 1)[0]!));
+}
+
 function allow(url: string, grant: Grant): void {
   const [rest = ""] = url.slice(url.indexOf(":") + 1).split("?", 1);
   switch (url.slice(0, url.indexOf(":"))) {

@@ -1,4 +1,5 @@
 import assert from "@std/assert";
+import { Cursor } from "./cursor.ts";
 import { Refusal } from "./failure.ts";
 import { segmentName } from "./segment.ts";
 import { type LogRecord, openTransport, type Transport } from "./transport.ts";
@@ -55,6 +56,74 @@ Deno.test("a last line whose bytes never reached the disk is cut too", async () 
     const other = await openTransport(`log:${folder}`, world());
     assert.deepEqual(await other.append("t", 0, [message(2)]), { first: 2, next: 3 });
     await other.close();
+  });
+});
+
+/** A log of the records that `made` appended, closed again: as a power cut leaves it, once `hurt` was at its folder. */
+async function afterPowerCut(
+  { query = "", made, hurt }: {
+    readonly query?: string;
+    readonly made: (log: Transport) => Promise<unknown>;
+    readonly hurt: (folder: string) => Promise<void>;
+  },
+  use: (log: Transport, reports: readonly string[]) => Promise<void>,
+): Promise<void> {
+  await withLog(async (_, folder) => {
+    const before = await openTransport(`log:${folder}/other${query}`, world());
+    await before.create("t", 1);
+    await made(before);
+    await before.close();
+    await hurt(`${folder}/other/t/0`);
+    const reports: string[] = [];
+    const after = await openTransport(`log:${folder}/other${query}`, world(reports));
+    await use(after, reports);
+    await after.close();
+  });
+}
+
+Deno.test("a sector that never reached the disk before others that did is cut with them by who opens the log first", async () => {
+  await afterPowerCut({
+    made: (log) => log.append("t", 0, many(0, 40)),
+    async hurt(folder) {
+      const bytes = await Deno.readFile(`${folder}/${segmentName(0)}`);
+      const at = new TextDecoder().decode(bytes).indexOf('{"n":12}');
+      await Deno.writeFile(`${folder}/${segmentName(0)}`, bytes.fill(0, at - 30, at + 200));
+    },
+  }, async (log, reports) => {
+    assert.deepEqual(await log.ranges("t"), [{ low: 0, high: 12 }]);
+    assert.match(reports.join(), /cut \d+ bytes of unfinished appends after the end of "t\/0"/);
+    assert.equal((await all(log, 40)).length, 12);
+    assert.deepEqual(await log.append("t", 0, [message(12)]), { first: 12, next: 13 });
+  });
+});
+
+for (const appends of [false, true]) {
+  const what = appends ? "appended to" : "read";
+  Deno.test(`a log whose note of the last segment was lost is ${what} beyond it`, async () => {
+    await afterPowerCut({
+      query: "?segment=150",
+      made: async (log) => {
+        for (let n = 0; n < 6; n++) await log.append("t", 0, [message(n)]);
+      },
+      hurt: (folder) => Deno.writeTextFile(`${folder}/lock`, "0".repeat(20)),
+    }, async (log) => {
+      const end = appends ? 8 : 6;
+      for (let n = 6; n < end; n++) await log.append("t", 0, [message(n)]);
+      assert.deepEqual((await all(log, end)).map((r) => r.value), many(0, end).map((m) => m.value));
+    });
+  });
+}
+
+Deno.test("a reader that saw an unfinished append reads what comes in its place", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 3));
+    await Deno.writeTextFile(`${folder}/t/0/${segmentName(0)}`, '{"crc":"00000000","offs', { append: true });
+    const cursor = new Cursor(`${folder}/t/0`, "t/0", 0);
+    assert.equal(cursor.take(10).length, 3);
+    assert.equal(cursor.take(10).length, 0);
+    await log.append("t", 0, [message(3)]);
+    assert.deepEqual(cursor.take(10).map((r) => r.value), [message(3).value]);
+    cursor.close();
   });
 });
 

@@ -5,22 +5,29 @@
  * Where there is no room an append waits. What it could write stays, up to its last whole line, since readers may have
  * it already. A sync that fails is never asked for again: the system may have dropped what it could not write, and says
  * yes the next time.
- * **In** messages, **Out** offsets. **Knows** `partition`, `segment`, `codec`, `transport`, `patience`, `failure`, `world`.
+ * **In** messages, **Out** offsets. **Knows** `folder`, `partition`, `segment`, `codec`, `transport`, `patience`,
+ * `failure`, `world`.
  */
 import { checkKey, sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
-import { BASE_DIGITS, notedBase, readFully, segmentsOf, syncFolder, writeAll } from "./partition.ts";
+import { syncFolder } from "./folder.ts";
+import { note, notedBase, readFully, segmentsOf, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
 import { ofDisk, Patience } from "./patience.ts";
 import type { Message } from "./transport.ts";
 import type { World } from "./world.ts";
 
-/** Bytes after which a segment is closed and the next begun. */
-const SEGMENT_BYTES = 64 << 20;
 /** How long an append may wait for its sync under the policy `interval`. */
 export const FSYNC_INTERVAL_MS = 100;
 /** When an append is made durable: before its acknowledgement, within the interval, or when the system likes. */
-export type Policy = "batch" | "interval" | "never";
+export const POLICIES = ["batch", "interval", "never"] as const;
+export type Policy = typeof POLICIES[number];
+
+/** How a log is written. A segment is closed, and the next begun, before it has more than `segmentBytes`. */
+export interface Manner {
+  readonly policy: Policy;
+  readonly segmentBytes: number;
+}
 
 /** Appends to a partition, together with the writers of other processes. */
 export class Writer {
@@ -28,6 +35,7 @@ export class Writer {
   readonly #place: string;
   readonly #bytesMax: number;
   readonly #policy: Policy;
+  readonly #segmentBytes: number;
   readonly #world: World;
   #opened: Deno.FsFile | null = null;
   readonly #lines = new Lines();
@@ -41,11 +49,12 @@ export class Writer {
   /** The sync that failed. */
   #unsound: Outage | null = null;
 
-  constructor(folder: string, place: string, bytesMax: number, policy: Policy, world: World) {
+  constructor(folder: string, place: string, bytesMax: number, { policy, segmentBytes }: Manner, world: World) {
     this.#folder = folder;
     this.#place = place;
     this.#bytesMax = bytesMax;
     this.#policy = policy;
+    this.#segmentBytes = segmentBytes;
     this.#world = world;
   }
 
@@ -75,7 +84,7 @@ export class Writer {
       try {
         this.#catchUp();
         const bytes = this.#lines.encode(done === 0 ? messages : messages.slice(done), this.#next);
-        if (this.#size > 0 && this.#size + bytes.length > SEGMENT_BYTES) this.#roll();
+        if (this.#size > 0 && this.#size + bytes.length > this.#segmentBytes) this.#roll();
         if (done === 0) first = this.#next;
         try {
           writeAll(this.#file!, bytes);
@@ -112,7 +121,7 @@ export class Writer {
   /** Under the lock: takes in what others appended, and cuts what somebody left unfinished. */
   #catchUp(): void {
     const base = this.#lastBase();
-    if (base === undefined) return this.#start(0);
+    if (base === undefined) return this.#take(0);
     if (base !== this.#base) this.#take(base);
     const size = this.#file!.statSync().size;
     if (size === this.#size) return;
@@ -154,16 +163,13 @@ export class Writer {
     return noted === null || listed === undefined ? listed : Math.max(noted, listed);
   }
 
-  /** Begins a segment. Its note is durable before it is there, so that nobody takes the one before for the last. */
-  #start(base: number): void {
-    this.#lock.seekSync(0, Deno.SeekMode.Start);
-    writeAll(this.#lock, new TextEncoder().encode(String(base).padStart(BASE_DIGITS, "0")));
-    this.#assured(() => this.#lock.syncSync());
-    this.#take(base);
-  }
-
-  /** Opens a segment, which may be noted and not there yet, or there and its name not durable. */
+  /**
+   * Opens the last segment, or begins it. Its note is durable before it is there, so that nobody takes the one before for
+   * the last, and its name before it is written to. Whoever noted or made it may have died before either was.
+   */
   #take(base: number): void {
+    note(this.#lock, base);
+    this.#assured(() => this.#lock.syncSync());
     this.#file?.close();
     this.#file = null;
     this.#base = -1;
@@ -177,7 +183,7 @@ export class Writer {
   /** Begins a new segment; the one before is durable first, so that only the last one ever needs a sync. */
   #roll(): void {
     this.#assured(() => this.#file!.syncDataSync());
-    this.#start(this.#next);
+    this.#take(this.#next);
   }
 
   /** Makes durable what was appended. @throws {Outage} when that failed, now or ever */

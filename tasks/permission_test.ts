@@ -33,12 +33,16 @@ const REFUSED = ["read /usr/bin/ldd", "sys cpus", "sys networkInterfaces"];
 
 /**
  * Whether it is the process, not the stage in its Worker, that asked: to give the Worker less than its own, to load the
- * modules, to read flags from the environment, and to tell its memory.
+ * modules, to read flags from the environment, to tell its memory, and to make durable the folders that hold the stage's.
  */
-function isOfProcess({ permission, value }: Asked): boolean {
+function isOfProcess({ permission, value }: Asked, granted: Deno.PermissionOptionsObject): boolean {
   if (value === null) return ["read", "write", "net", "sys"].includes(permission);
   if (permission === "env") return value.startsWith("TAPEDECK_");
   if (permission === "read" && value.startsWith(PROJECT.href)) return true;
+  if (permission === "read" || permission === "write") {
+    const own = granted[permission];
+    if (Array.isArray(own) && own.some((path) => String(path).startsWith(`${value}/`))) return true;
+  }
   return value === "/proc/self/status";
 }
 
@@ -90,7 +94,7 @@ async function beyond(
   };
   const granted = permissionsOf(stage, setting);
   const refused = doors.transport?.startsWith("kafka:") ? REFUSED : [];
-  const beyond = asked.filter((each) => !isOfProcess(each) && !isGranted(each, granted))
+  const beyond = asked.filter((each) => !isOfProcess(each, granted) && !isGranted(each, granted))
     .map(({ permission, value }) => `${permission} ${value}`).filter((each) => !refused.includes(each));
   return { code, out, beyond: [...new Set(beyond)].sort() };
 }

@@ -8,16 +8,15 @@
 import { fileURLToPath } from "node:url";
 import { command, type Ending } from "../lib/crew.ts";
 import type { COMMON, Flags, Values } from "../lib/flag.ts";
-import { type Fate, type Plan, Swarm, Sweep } from "./storm/plan.ts";
+import { Below, STRUCK, Swarm, Sweep } from "./storm/plan.ts";
 import { kills, type Verdict } from "./storm/mutants.ts";
 import { nameOf, POINTS, reachable } from "./storm/points.ts";
 import { rounds, type Row } from "./storm/real.ts";
-import { round } from "./storm/round.ts";
+import { type Result, round, roundOnDisk } from "./storm/round.ts";
+import { POLICIES } from "../lib/writer.ts";
 
-/** What a sweep does to each operation; a pause needs somebody else to go on, which the swarm brings about. */
-const SWEPT: readonly Fate[] = [
-  ...["fail before", "fail after", "kill before", "kill after", "power cut before", "power cut after"] as const,
-];
+/** A round on the disk writes real Parquet files, so that a sweep of it goes by so many operations. */
+const DISK_STRIDE = 3;
 /** Wrong rounds that are shown. */
 const SHOWN = 5;
 /** A process that is stopped for so long is late; on Kafka its group has given it up by then. */
@@ -35,7 +34,9 @@ const flags = {
     value: "COMMAND",
     does: "with --real: a shell command that restarts a service, now and then",
   },
-  "no-sweep": { kind: "switch", does: "leaves out the sweep" },
+  "no-sweep": { kind: "switch", does: "leaves out the sweeps" },
+  disk: { kind: "switch", does: "with --seed: the swarm of this seed on the disk that loses" },
+  "disk-seeds": { kind: "count", default: 200, does: "swarms on the disk that loses, of the seeds from 1 on" },
 } as const satisfies Flags;
 
 /** A round that broke the law. */
@@ -48,37 +49,58 @@ interface Failure {
 await command({
   name: "storm",
   does: "strikes every stage at every operation, and proves that nothing is lost and nothing twice",
-  flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold in memory, struck and started again, then audit",
+  flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold in memory and on a disk that loses, struck, then audit",
   flags,
-  examples: ["deno task storm", "deno task storm --seed 81723", "deno task storm --mutants"],
+  examples: [
+    "deno task storm",
+    "deno task storm --seed 81723",
+    "deno task storm --seed 7 --disk",
+    "deno task storm --mutants",
+  ],
 }, async ({ values, say, stop }) => {
   if (values.points) return { text: pointsText(), summary: { points: POINTS }, findings: 0 };
   if (values.mutants) return await hunt(say, stop);
   if (values.real) return await weather(values, say, stop);
   const failures: Failure[] = [];
   const count = { rounds: 0, faults: 0 };
-  const strike = async (what: string, plan: Plan): Promise<void> => {
-    const { wrong, faults } = await round(plan);
+  const strike = async (what: string, done: Promise<Result>): Promise<void> => {
+    const { wrong, faults } = await done;
     count.rounds++;
     count.faults += faults.length;
     if (wrong.length > 0) failures.push({ what, wrong, faults });
   };
+  /** A swarm on the disk; each of the log's promises of durability has its turn. */
+  const onDisk = (seed: number, plan: Below): Promise<Result> => roundOnDisk(plan, POLICIES[seed % POLICIES.length]!);
   if (values.seed !== undefined) {
-    const plan = new Swarm(values.seed);
-    await strike(`seed ${values.seed}`, plan);
-    for (const fault of plan.faults) say(fault);
-    say(`trace ${plan.trace}`);
+    const swarm = new Swarm(values.seed, values.disk ? STRUCK : undefined);
+    await strike(`seed ${values.seed}`, values.disk ? onDisk(values.seed, new Below(swarm)) : round(swarm));
+    for (const fault of swarm.faults) say(fault);
+    say(`trace ${swarm.trace}`);
   } else {
-    for (const fate of values["no-sweep"] ? [] : SWEPT) {
+    for (const fate of values["no-sweep"] ? [] : STRUCK) {
       say(`sweep: ${fate}`);
       for (let at = 1, struck = true; struck && !stop.aborted; at++) {
         const plan = new Sweep(at, fate);
-        await strike(`sweep, ${fate} at operation ${at}`, plan);
+        await strike(`sweep, ${fate} at operation ${at}`, round(plan));
         struck = plan.faults.length > 0;
       }
     }
     say(`swarm: ${values.seeds} seeds`);
-    for (let seed = 1; seed <= values.seeds && !stop.aborted; seed++) await strike(`seed ${seed}`, new Swarm(seed));
+    for (let seed = 1; seed <= values.seeds && !stop.aborted; seed++) {
+      await strike(`seed ${seed}`, round(new Swarm(seed)));
+    }
+    if (!values["no-sweep"]) {
+      say("sweep of the disk: a power cut");
+      for (let at = 1, struck = true; struck && !stop.aborted; at += DISK_STRIDE) {
+        const plan = new Sweep(at, "power cut after");
+        await strike(`sweep of the disk, power cut after operation ${at}`, onDisk(at, new Below(plan)));
+        struck = plan.faults.length > 0;
+      }
+    }
+    say(`swarm on the disk: ${values["disk-seeds"]} seeds`);
+    for (let seed = 1; seed <= values["disk-seeds"] && !stop.aborted; seed++) {
+      await strike(`seed ${seed} on the disk`, onDisk(seed, new Below(new Swarm(seed, STRUCK))));
+    }
   }
   return {
     text: [

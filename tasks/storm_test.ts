@@ -1,11 +1,14 @@
 /** The law under storms: a taste of what `deno task storm` does at length, and that it catches what it is for. */
 import assert from "@std/assert";
 import type { Swap } from "./storm/incarnation.ts";
-import { Breeze, Swarm, Sweep } from "./storm/plan.ts";
-import { round } from "./storm/round.ts";
+import { POLICIES } from "../lib/writer.ts";
+import { Below, Breeze, STRUCK, Swarm, Sweep } from "./storm/plan.ts";
+import { round, roundOnDisk } from "./storm/round.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const SEEDS = 40;
+/** A round on the disk takes a tenth of a second. */
+const DISK_SEEDS = 12;
 
 for (const fate of ["kill after", "power cut after"] as const) {
   Deno.test(`a ${fate} any operation loses nothing and repeats nothing`, strict, async () => {
@@ -62,6 +65,46 @@ for (const [swap, named] of Object.entries(caught) as [Swap, RegExp][]) {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const { wrong } = await round(new Swarm(seed), swap);
       if (wrong.some((line) => named.test(line))) return;
+    }
+    assert.fail(`${SEEDS} seeds did not catch it`);
+  });
+}
+
+Deno.test("a disk that loses what was not synced loses nothing that was built upon, whatever the policy", async () => {
+  for (let seed = 1; seed <= DISK_SEEDS; seed++) {
+    const policy = POLICIES[seed % POLICIES.length]!;
+    const { wrong } = await roundOnDisk(new Below(new Swarm(seed, STRUCK)), policy);
+    assert.deepEqual(wrong, [], `seed ${seed}, fsync=${policy}`);
+  }
+});
+
+Deno.test("the same seed strikes the same operations of the disk, twice", async () => {
+  for (const seed of [3, 81_723]) {
+    const [first, second] = [new Below(new Swarm(seed, STRUCK)), new Below(new Swarm(seed, STRUCK))];
+    for (const plan of [first, second]) await roundOnDisk(plan, "interval");
+    assert.equal(first.trace, second.trace, `seed ${seed}`);
+    assert.ok(first.faults.length > 0);
+  }
+});
+
+/** A sync that is left out, by what it is of, and a policy under which it matters. */
+const omitted = {
+  "of a lake's file": [/^lake\/_tmp\//, "batch"],
+  "of a lake's folders": [/^lake(\/(trades|quotes).*)?$/, "batch"],
+  "of a lake's ledger": [/\.ledger$/, "batch"],
+  "of a log's segments": [/\.jsonl$/, "batch"],
+  "of a log's partitions": [/^log\/ticks\.\w+\/\d$/, "batch"],
+  "of a log's topics": [/^log\/ticks\.\w+$/, "never"],
+  "of a log's folder": [/^log$/, "never"],
+  "of the folder above": [/^$/, "never"],
+  "of a checkpoint": [/^log\/checkpoint\/.*new$/, "never"],
+  "of the checkpoints' folder": [/^log\/checkpoint$/, "never"],
+} as const;
+for (const [what, [deaf, policy]] of Object.entries(omitted)) {
+  Deno.test(`a sync ${what} that is left out is caught`, async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const plan = new Below(new Swarm(seed, ["power cut before", "power cut after"]));
+      if ((await roundOnDisk(plan, policy, deaf)).wrong.length > 0) return;
     }
     assert.fail(`${SEEDS} seeds did not catch it`);
   });

@@ -10,6 +10,7 @@
 export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // Ground: these know nobody.
   failure: [],
+  folder: [],
   world: [],
   decimal: [],
   chance: [],
@@ -25,9 +26,21 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   standing: ["chance", "listing", "plant", "tick", "decimal", "failure"],
   market: ["chance", "listing", "plant", "standing", "tick", "decimal", "failure"],
   // The log.
-  transport: ["member", "partition", "cursor", "writer", "segment", "waker", "codec", "patience", "failure", "world"],
+  transport: [
+    "folder",
+    "member",
+    "partition",
+    "cursor",
+    "writer",
+    "segment",
+    "waker",
+    "codec",
+    "patience",
+    "failure",
+    "world",
+  ],
   cursor: ["partition", "segment", "transport", "failure"],
-  writer: ["partition", "segment", "codec", "transport", "patience", "failure", "world"],
+  writer: ["folder", "partition", "segment", "codec", "transport", "patience", "failure", "world"],
   partition: ["segment", "transport", "failure", "world"],
   segment: ["codec", "transport", "failure"],
   codec: ["transport", "failure"],
@@ -70,7 +83,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   flag: ["failure"],
   stage: ["flag", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
   permission: ["stage", "failure"],
-  crew: ["stage", "permission", "flag", "meter", "failure"],
+  crew: ["folder", "stage", "permission", "flag", "meter", "failure"],
 };
 
 /** Rooms that hold a power over the world outside; nobody else may say these words. */

@@ -1,20 +1,22 @@
 /**
- * The embedded log, `log:<folder>[?fsync=batch|interval|never]`: topics of partitions of append-only segment files that
+ * The embedded log, `log:<folder>[?fsync=batch|interval|never&segment=BYTES]`: topics of partitions of append-only segment files that
  * several processes on one machine write and read at once.
  *
  * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
  * system. Group offsets and epochs lie in a Deno KV per group, checkpoints in files (a KV value ends at 64 KiB).
- * **In**, **Out** see the door. **Knows** `transport`, `partition`, `cursor`, `writer`, `waker`, `member`, `patience`,
- * `failure`, `world`.
+ * **In**, **Out** see the door. **Knows** `transport`, `folder`, `partition`, `cursor`, `writer`, `waker`, `member`,
+ * `patience`, `failure`, `world`.
  */
+import { dirname } from "node:path";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import { Member } from "../member.ts";
 import { Cursor } from "../cursor.ts";
-import { rangeOf, syncFolder, syncPartition, writeAll } from "../partition.ts";
+import { makeFolder, syncFolder } from "../folder.ts";
+import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { Waker } from "../waker.ts";
-import { FSYNC_INTERVAL_MS, type Policy, Writer } from "../writer.ts";
+import { FSYNC_INTERVAL_MS, type Manner, POLICIES, type Policy, Writer } from "../writer.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
@@ -25,20 +27,26 @@ const BATCH_MAX = 3072;
 const ACKNOWLEDGE_MS = 250;
 /** How old a batch's word on how far its reader is behind may be. */
 const LOOK_MS = 250;
-const POLICIES: readonly Policy[] = ["batch", "interval", "never"];
+const SEGMENT_BYTES = 64 << 20;
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
 // deno-lint-ignore require-await -- what is wrong rejects, it does not throw
 export async function open(url: string, world: World): Promise<Transport> {
   const [path, query] = url.slice("log:".length).split("?", 2);
-  const policy = (new URLSearchParams(query).get("fsync") ?? "batch") as Policy;
+  const wanted = new URLSearchParams(query);
+  const policy = (wanted.get("fsync") ?? "batch") as Policy;
+  const segment = wanted.get("segment") ?? String(SEGMENT_BYTES);
   if (!path) throw new Misuse(`Cannot open log "${url}": names no folder, must be log:FOLDER`);
   if (!POLICIES.includes(policy)) {
     throw new Misuse(`Cannot open log "${url}": fsync is "${policy}", must be one of ${POLICIES.join(", ")}`);
   }
+  if (!/^[1-9]\d{2,9}$/.test(segment)) {
+    throw new Misuse(`Cannot open log "${url}": segment is "${segment}", must be a number of bytes from 100 on`);
+  }
+  const manner = { policy, segmentBytes: Number(segment) };
   return patienceWith(`open log "${path}"`, world).persist(() => {
     Deno.mkdirSync(path, { recursive: true });
-    return new Log(path, identify(`${path}/log.json`), policy, world);
+    return new Log(path, identify(`${path}/log.json`), manner, present(path, world.report), world);
   });
 }
 
@@ -58,13 +66,46 @@ function ofKv(action: string, error: unknown): Finding | null {
   return null;
 }
 
+/**
+ * Makes this process seen among those that have the log open. The first one mends what a power cut has left, before
+ * anybody reads it: that all are gone is what a power cut and a crash have in common.
+ */
+function present(path: string, report: (line: string) => void): Deno.FsFile {
+  const alone = Deno.openSync(`${path}/open`, { create: true, read: true, write: true });
+  try {
+    if (alone.tryLockSync(true)) mend(path, report);
+  } finally {
+    alone.close();
+  }
+  const presence = Deno.openSync(`${path}/open`);
+  presence.lockSync(false);
+  return presence;
+}
+
+/** Cuts what never reached the disk off every partition. */
+function mend(path: string, report: (line: string) => void): void {
+  for (const topic of foldersIn(path)) {
+    for (const partition of foldersIn(`${path}/${topic}`)) {
+      const cut = recover(`${path}/${topic}/${partition}`);
+      if (cut > 0) report(`cut ${cut} bytes of unfinished appends after the end of "${topic}/${partition}"`);
+    }
+  }
+}
+
+function foldersIn(path: string): readonly string[] {
+  return Array.from(Deno.readDirSync(path)).filter((entry) => entry.isDirectory).map(({ name }) => name);
+}
+
 /** The identity that the file holds; made by whoever comes first. */
 function identify(path: string, extra: Record<string, unknown> = {}): { id: string } & Record<string, unknown> {
+  const folder = dirname(path);
   try {
     const identity = JSON.parse(Deno.readTextFileSync(path));
     if (identity.format > FORMAT) {
       throw new Refusal(`Cannot open log file "${path}": its format is ${identity.format}, must be at most ${FORMAT}`);
     }
+    // Whoever made it may have died before its name was durable, and stores are about to remember it.
+    syncFolder(folder);
     return identity;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -79,7 +120,6 @@ function identify(path: string, extra: Record<string, unknown> = {}): { id: stri
       file.syncSync();
     }
     Deno.linkSync(draft, path);
-    syncFolder(path.slice(0, path.lastIndexOf("/")));
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   } finally {
@@ -92,33 +132,41 @@ class Log implements Transport {
   readonly describes: string;
   readonly #path: string;
   readonly #id: string;
-  readonly #policy: Policy;
+  readonly #manner: Manner;
   readonly #world: World;
   readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
+  /** Locked for as long as the log is open. */
+  readonly #presence: Deno.FsFile;
+  /** Whether the folder of checkpoints is there for good. */
+  #keepsCheckpoints = false;
   #noting: ReturnType<typeof setTimeout> | undefined;
   /** Whether the last note could not be written, which is said once. */
   #unnoted = false;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
-  constructor(path: string, identity: { id: string }, policy: Policy, world: World) {
+  constructor(path: string, identity: { id: string }, manner: Manner, presence: Deno.FsFile, world: World) {
     this.#path = path;
+    this.#presence = presence;
     this.#id = identity.id;
-    this.#policy = policy;
+    this.#manner = manner;
     this.#world = world;
     const durable = {
       batch: "synced before",
       interval: `synced within ${FSYNC_INTERVAL_MS} ms of`,
       never: "left to the system at",
     };
-    this.describes = `log in ${path}, fsync ${policy}: appends are ${durable[policy]} their acknowledgement`;
+    this.describes = `log in ${path}, fsync ${manner.policy}: appends are ${
+      durable[manner.policy]
+    } their acknowledgement`;
   }
 
   async create(topic: string, partitions: number): Promise<void> {
     const made = await patienceWith(`create topic "${topic}"`, this.#world).persist(() => {
-      Deno.mkdirSync(`${this.#path}/${topic}`, { recursive: true });
-      for (let p = 0; p < partitions; p++) Deno.mkdirSync(`${this.#path}/${topic}/${p}`, { recursive: true });
+      makeFolder(`${this.#path}/${topic}`, this.#path);
+      // Before the file that says how many there are.
+      for (let p = 0; p < partitions; p++) makeFolder(`${this.#path}/${topic}/${p}`, this.#path);
       return identify(`${this.#path}/${topic}/topic.json`, { partitions });
     });
     if (made.partitions !== partitions) {
@@ -126,7 +174,6 @@ class Log implements Transport {
         `Cannot create topic "${topic}": it has ${made.partitions} partitions, must have ${partitions}`,
       );
     }
-    syncFolder(this.#path);
   }
 
   #topic(topic: string): { readonly id: string; readonly partitions: number } {
@@ -165,7 +212,7 @@ class Log implements Transport {
     let writer = this.#writers.get(name);
     if (writer === undefined) {
       this.#topic(topic);
-      writer = new Writer(this.#folder(topic, partition), name, messageBytesMax(topic), this.#policy, this.#world);
+      writer = new Writer(this.#folder(topic, partition), name, messageBytesMax(topic), this.#manner, this.#world);
       this.#writers.set(name, writer);
     }
     return writer;
@@ -397,7 +444,8 @@ class Log implements Transport {
   }
 
   async #checkpointLock(stage: string, partition: number): Promise<Disposable> {
-    await Deno.mkdir(`${this.#path}/checkpoint`, { recursive: true });
+    if (!this.#keepsCheckpoints) makeFolder(`${this.#path}/checkpoint`, this.#path);
+    this.#keepsCheckpoints = true;
     const lock = await Deno.open(`${this.#path}/checkpoint/${stage}-${partition}.lock`, { create: true, write: true });
     await lock.lock(true);
     return { [Symbol.dispose]: () => lock.close() };
@@ -407,6 +455,7 @@ class Log implements Transport {
     await this.#writeNoted();
     const closed = await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()));
     for (const kv of this.#ledgers.values()) (await kv).close();
+    this.#presence.close();
     for (const result of closed) if (result.status === "rejected") throw result.reason;
   }
 }

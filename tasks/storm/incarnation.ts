@@ -12,13 +12,13 @@ import type { Batch, Message, ReceiveOptions, Transport } from "../../lib/transp
 import type { Holding } from "../../lib/fence.ts";
 import type { Plan } from "./plan.ts";
 
-/** What the storm's stages share. */
-export interface Doors {
-  readonly log: Transport;
-  readonly hot: Hot;
-  readonly lake: Lake;
-  /** Ends every life, and takes what the log has not synced. */
+/** What the storm's stages stand on. */
+export interface Ground {
+  readonly open: Openers;
+  /** Ends every life, and takes what was not synced. */
   cutPower(): void;
+  /** Told of a life that is over. */
+  bury(life: Incarnation): void;
 }
 
 const SLOWNESS = 20;
@@ -31,12 +31,12 @@ export type Swap = "simulate" | "validate" | "sink-hot" | "sink-cold";
 
 export class Incarnation {
   readonly openers: Openers;
+  readonly who: string;
   /** Resolves when the plan pauses this life; it goes on after {@linkcode Incarnation.wake}. */
   readonly paused: Promise<void>;
-  readonly #who: string;
   readonly #plan: Plan;
   readonly #swapped: boolean;
-  readonly #doors: Doors;
+  readonly #ground: Ground;
   readonly #end = new AbortController();
   readonly #pause = Promise.withResolvers<void>();
   readonly #awake = Promise.withResolvers<void>();
@@ -45,16 +45,16 @@ export class Incarnation {
   #isPaused = false;
 
   /** `group` is what the life is called in its group's name: lives of another name do not share with it. */
-  constructor(stage: string, group: string, doors: Doors, plan: Plan, swap: Swap | null) {
-    this.#who = `${stage}${group}`;
+  constructor(stage: string, group: string, ground: Ground, plan: Plan, swap: Swap | null) {
+    this.who = `${stage}${group}`;
     this.#plan = plan;
-    this.#doors = doors;
+    this.#ground = ground;
     this.#swapped = swap === stage;
     this.paused = this.#pause.promise;
     this.openers = {
-      transport: () => Promise.resolve(this.#transport(doors.log, group)),
-      hot: () => Promise.resolve(this.#hot(doors.hot)),
-      lake: () => Promise.resolve(this.#lake(doors.lake)),
+      transport: async (url, world) => this.#transport(await ground.open.transport(url, world), group),
+      hot: async (url, world) => this.#hot(await ground.open.hot(url, world)),
+      lake: async (url, world) => this.#lake(await ground.open.lake(url, world)),
     };
   }
 
@@ -62,8 +62,12 @@ export class Incarnation {
   get signal(): AbortSignal {
     return this.#end.signal;
   }
+  get isOver(): boolean {
+    return this.#end.signal.aborted;
+  }
   end(): void {
     this.#end.abort();
+    this.#ground.bury(this);
     this.wake();
   }
   wake(): void {
@@ -76,8 +80,8 @@ export class Incarnation {
     for (let turn = slowness * this.#plan.turns(); turn > 0; turn--) await null;
     if (this.#isPaused) await this.#awake.promise;
     this.#assertAlive();
-    const fate = this.#plan.next(this.#who, operation);
-    if (fate === "pause" && !this.#isPaused && !this.#who.startsWith("simulate")) {
+    const fate = this.#plan.next(this.who, operation);
+    if (fate === "pause" && !this.#isPaused && !this.who.startsWith("simulate")) {
       // Two producers of one id are two markets, and no promise is made for them.
       this.#isPaused = true;
       this.#pause.resolve();
@@ -85,19 +89,19 @@ export class Incarnation {
       this.#assertAlive();
     }
     if (fate === "kill before") this.end();
-    if (fate === "power cut before") this.#doors.cutPower();
+    if (fate === "power cut before") this.#ground.cutPower();
     this.#assertAlive();
     if (fate === "fail before") throw new Outage(`${operation} fails before it acts`);
     const result = await act();
     if (fate === "kill after") this.end();
-    if (fate === "power cut after") this.#doors.cutPower();
+    if (fate === "power cut after") this.#ground.cutPower();
     this.#assertAlive();
     if (fate === "fail after") throw new Outage(`${operation} fails after it acted`);
     return result;
   }
 
   #assertAlive(): void {
-    if (this.#end.signal.aborted) throw new Killed(`${this.#who} is over`);
+    if (this.isOver) throw new Killed(`${this.who} is over`);
   }
 
   #transport(log: Transport, group: string): Transport {
@@ -125,7 +129,7 @@ export class Incarnation {
       receive: <Topic extends string>(options: ReceiveOptions<Topic>) =>
         receive(log, { ...options, group: options.group + group }),
       read: (topic, partition, from, to, signal) => scan(log, topic, partition, from, to, signal),
-      close: () => Promise.resolve(),
+      close: () => log.close(),
     };
   }
 
@@ -182,7 +186,7 @@ export class Incarnation {
         return await this.#do(`${name}, rows`, () => hot.apply({ ...commit, held }));
       },
       rows: (table, partition, from, to) => hot.rows(table, partition, from, to),
-      close: () => Promise.resolve(),
+      close: () => hot.close(),
     };
   }
 
@@ -205,7 +209,7 @@ export class Incarnation {
       mend: (file, sheet) => this.#do("mend", () => lake.mend(file, sheet)),
       isOwned: (place) => lake.isOwned(place),
       damages: () => this.#do("damages", () => lake.damages()),
-      close: () => Promise.resolve(),
+      close: () => lake.close(),
     };
   }
 

@@ -79,14 +79,28 @@ const MUTANTS: readonly Mutant[] = [
   line("sync of an append", "lib/writer.ts", '    if (this.#policy === "batch") await this.sync();\n    else if', [
     "lib/durability_test.ts",
   ], { put: "    if" }),
-  line("sync of a lake's file", "lib/lake/file/disk.ts", "      await file.sync();", ["lib/durability_test.ts"]),
+  line("sync of a lake's file", "lib/lake/file/disk.ts", "      await file.sync();", STORM),
   line(
     "sync of a lake's folders",
     "lib/lake/file.ts",
     "      await syncAbove(this.root, files.map((file) => file.path));",
-    [
-      "lib/durability_test.ts",
-    ],
+    STORM,
+  ),
+  line("sync of a log's folder", "lib/writer.ts", "    this.#assured(() => syncFolder(this.#folder));", STORM),
+  line("sync of a log's identity", "lib/transport/log.ts", "    syncFolder(folder);", STORM),
+  line("sync of the folder above", "lib/folder.ts", "    syncFolder(above);", STORM),
+  line("sync of a note", "lib/writer.ts", "    this.#assured(() => this.#lock.syncSync());", STORM),
+  line("note that was lost", "lib/partition.ts", "    note(lock, last);", [
+    "lib/transport_log_test.ts",
+  ]),
+  line("hole of a power cut", "lib/partition.ts", "    const hole = bytes.indexOf(0);", ["lib/transport_log_test.ts"], {
+    put: "    const hole = -1 as number;",
+  }),
+  line(
+    "an unfinished line is read again",
+    "lib/cursor.ts",
+    "    if (unfinished > 0) this.#file!.seekSync(-unfinished, Deno.SeekMode.Current);",
+    ["lib/transport_log_test.ts"],
   ),
   line("escape of what a terminal would obey", "lib/failure.ts", "return printable(text.replace", ["lib", "tasks"], {
     put: "return (text.replace",
@@ -138,14 +152,6 @@ const MUTANTS: readonly Mutant[] = [
     ROOM,
   ),
   line("an append that waits is not overtaken", "lib/writer.ts", "this.#turn.then(act, act);", ROOM, { put: "act();" }),
-  line(
-    "a segment's name durable before it is used",
-    "lib/writer.ts",
-    "    this.#assured(() => syncFolder(this.#folder));",
-    [
-      "lib/durability_test.ts",
-    ],
-  ),
   line("cut of a ledger's failed line", "lib/lake/file/ledger.ts", 'if (this.#state !== "torn") return;', ROOM, {
     put: "if (this.#state.length > 0) return;",
   }),

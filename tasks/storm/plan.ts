@@ -21,6 +21,8 @@ export interface Plan {
   turns(): number;
   /** Records in a batch at most. */
   batchMax(): number;
+  /** An integer from 0 to `bound` - 1, for whoever must choose what a fault does. */
+  choose(bound: number): number;
   /** Hash of everything that was decided so far. */
   readonly trace: string;
   /** Decisions other than `pass`, in order. */
@@ -35,6 +37,7 @@ abstract class Traced implements Plan {
 
   abstract turns(): number;
   abstract batchMax(): number;
+  abstract choose(bound: number): number;
   protected abstract decide(number: number): Fate;
 
   next(who: string, operation: string): Fate {
@@ -58,9 +61,11 @@ abstract class Traced implements Plan {
 export class Sweep extends Traced {
   readonly #at: number;
   readonly #fate: Fate;
+  readonly #chance: Chance;
 
   constructor(at: number, fate: Fate) {
     super();
+    this.#chance = Chance.of(at, 2);
     this.#at = at;
     this.#fate = fate;
   }
@@ -72,6 +77,9 @@ export class Sweep extends Traced {
   }
   batchMax(): number {
     return 50;
+  }
+  choose(bound: number): number {
+    return this.#chance.below(bound);
   }
 }
 
@@ -98,19 +106,16 @@ export class Breeze extends Traced {
   batchMax(): number {
     return 1 + this.#chance.below(80);
   }
+  choose(bound: number): number {
+    return this.#chance.below(bound);
+  }
 }
 
-const FAULTS: readonly Fate[] = [
-  ...[
-    "fail before",
-    "fail after",
-    "kill before",
-    "kill after",
-    "power cut before",
-    "power cut after",
-    "pause",
-  ] as const,
+/** What befalls an operation besides passing; a pause needs somebody else to go on, which only a swarm of doors brings about. */
+export const STRUCK: readonly Fate[] = [
+  ...["fail before", "fail after", "kill before", "kill after", "power cut before", "power cut after"] as const,
 ];
+const FAULTS: readonly Fate[] = [...STRUCK, "pause"];
 
 /** A random subset of faults at a random rate, for a while; then calm, so that everything can drain. */
 export class Swarm extends Traced {
@@ -121,11 +126,11 @@ export class Swarm extends Traced {
   readonly #calmAfter: number;
   readonly #turnsMax: number;
 
-  constructor(seed: number) {
+  constructor(seed: number, faults: readonly Fate[] = FAULTS) {
     super();
     this.#chance = Chance.of(seed, 0);
-    const kinds = FAULTS.filter(() => this.#chance.below(2) === 1);
-    this.#kinds = kinds.length > 0 ? kinds : [FAULTS[this.#chance.below(FAULTS.length)]!];
+    const kinds = faults.filter(() => this.#chance.below(2) === 1);
+    this.#kinds = kinds.length > 0 ? kinds : [faults[this.#chance.below(faults.length)]!];
     this.#every = 5 + this.#chance.below(60);
     this.#calmAfter = 100 + this.#chance.below(900);
     this.#turnsMax = 1 + this.#chance.below(6);
@@ -140,5 +145,45 @@ export class Swarm extends Traced {
   }
   batchMax(): number {
     return 1 + this.#chance.below(80);
+  }
+  choose(bound: number): number {
+    return this.#chance.below(bound);
+  }
+}
+
+/**
+ * The same plan for what happens below the doors: it strikes the operations of a disk, and what a stage asks of its doors
+ * passes.
+ */
+export class Below implements Plan {
+  readonly #plan: Sweep | Swarm;
+
+  constructor(plan: Sweep | Swarm) {
+    this.#plan = plan;
+  }
+  next(): Fate {
+    return "pass";
+  }
+  /** The fate of the next operation of a life's disk. */
+  strike(who: string, operation: string): Fate {
+    return this.#plan.next(who, operation);
+  }
+  turns(): number {
+    return this.#plan.turns();
+  }
+  batchMax(): number {
+    return this.#plan.batchMax();
+  }
+  choose(bound: number): number {
+    return this.#plan.choose(bound);
+  }
+  get trace(): string {
+    return this.#plan.trace;
+  }
+  get faults(): readonly string[] {
+    return this.#plan.faults;
+  }
+  get count(): number {
+    return this.#plan.count;
   }
 }

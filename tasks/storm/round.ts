@@ -10,16 +10,15 @@ import sinkCold from "../../cmd/sink-cold.ts";
 import sinkHot from "../../cmd/sink-hot.ts";
 import validate from "../../cmd/validate.ts";
 import { type Books, closeBooks } from "../../lib/books.ts";
-import { Outage, reasonOf, Refusal } from "../../lib/failure.ts";
+import { reasonOf, Refusal } from "../../lib/failure.ts";
 import { COMMON, readFlags } from "../../lib/flag.ts";
-import { openHot } from "../../lib/hot.ts";
-import { openLake } from "../../lib/lake.ts";
 import { perform, type Stage } from "../../lib/stage.ts";
-import { openTransport } from "../../lib/transport.ts";
-import { cutPower } from "../../lib/transport/memory.ts";
+import type { Transport } from "../../lib/transport.ts";
 import type { World } from "../../lib/world.ts";
-import { type Doors, Incarnation, Killed, type Swap } from "./incarnation.ts";
-import { type Plan, Sweep } from "./plan.ts";
+import type { Policy } from "../../lib/writer.ts";
+import { Incarnation, Killed, type Swap } from "./incarnation.ts";
+import { type Below, type Plan, Sweep } from "./plan.ts";
+import { InMemory, isOutage, OnDisk, type Tape } from "./tape.ts";
 
 const PARTITIONS = 2;
 /** Runs of the simulator, one after another: each goes on where the last one ended. */
@@ -44,13 +43,28 @@ interface Calm {
   readonly ends: readonly number[];
 }
 
-let rounds = 0;
 let calm: Promise<Calm> | undefined;
 
-/** Runs a round. `swap` plants a stage that marks its progress before it has written. */
+/** Runs a round in memory. `swap` plants a stage that marks its progress before it has written. */
 export async function round(plan: Plan, swap: Swap | null = null): Promise<Result> {
-  const wanted = await (calm ??= weather(new Sweep(0, "pass"), null, null));
-  const { books, wrong } = await weather(plan, swap, wanted.ends);
+  return await compared(plan, await calmRound(), new InMemory(), swap);
+}
+
+/**
+ * Runs a round on a disk that loses. What the log acknowledges is durable as its policy says; `deaf` plants a program that
+ * leaves out the syncs of some paths.
+ */
+export async function roundOnDisk(plan: Below, policy: Policy, deaf: RegExp | null = null): Promise<Result> {
+  const wanted = await calmRound();
+  const tape = new OnDisk(plan, policy, deaf);
+  using _installed = await tape.install();
+  return await compared(plan, wanted, tape, null);
+}
+
+const calmRound = (): Promise<Calm> => calm ??= weather(new Sweep(0, "pass"), new InMemory(), null, null);
+
+async function compared(plan: Plan, wanted: Calm, tape: Tape, swap: Swap | null): Promise<Result> {
+  const { books, wrong } = await weather(plan, tape, swap, wanted.ends);
   return {
     wrong: [...wrong, ...books.flatMap((book, p) => objections(book, wanted.books[p]!))],
     trace: plan.trace,
@@ -62,26 +76,28 @@ export async function round(plan: Plan, swap: Swap | null = null): Promise<Resul
 /** `ends` are those of the calm round; null when this is the calm round. */
 async function weather(
   plan: Plan,
+  tape: Tape,
   swap: Swap | null,
   ends: readonly number[] | null,
 ): Promise<Calm & { readonly wrong: readonly string[] }> {
-  const name = `storm-${++rounds}`;
   const world: World = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 };
-  const lives = new Set<Incarnation>();
-  const doors: Doors = {
-    log: await openTransport(`memory:${name}`, world),
-    hot: await openHot(`memory:${name}`, world),
-    lake: await openLake(`memory:${name}`, world),
-    cutPower: () => {
-      for (const life of lives) life.end();
-      cutPower(name);
-    },
-  };
   const wrong: string[] = [];
-  const sky = { doors, plan, swap, wrong, lives };
+  const sky = { tape, plan, swap, wrong };
   const judged = new AbortController(), stored = new AbortController(), never = new AbortController();
   const made: number[] = [];
-  const saved = async (): Promise<number> => (await doors.log.load("simulate", 0))?.nextOffset ?? 0;
+  /** Opens the log for the storm itself, and for so long only: who has it open after a power cut is not cut off by it. */
+  const withLog = async <T>(use: (log: Transport) => Promise<T>): Promise<T> => {
+    const log = await tape.open.transport(tape.urls.transport, world);
+    try {
+      return await use(log);
+    } finally {
+      await log.close();
+    }
+  };
+  const saved = (): Promise<number> => {
+    tape.trust();
+    return withLog(async (log) => (await log.load("simulate", 0))?.nextOffset ?? 0);
+  };
   const source = async (): Promise<void> => {
     for (let session = 0; session < SESSIONS; session++) {
       // Each run adds its ticks, so one that fell after its last word must not be run again.
@@ -95,25 +111,36 @@ async function weather(
     stored.abort();
   };
   // The topics are there before anybody reads them, so that nothing depends on who comes first.
-  for (const topic of ["ticks.raw", "ticks.valid", "ticks.rejected"]) await doors.log.create(topic, PARTITIONS);
-  await Promise.all([
+  await withLog(async (log) => {
+    for (const topic of ["ticks.raw", "ticks.valid", "ticks.rejected"]) await log.create(topic, PARTITIONS);
+  });
+  const drained = Promise.all([
     source(),
     judge(),
     live(sky, sinkHot, [], stored.signal),
     live(sky, sinkCold, ["--unit-rows", "30"], stored.signal),
-  ]);
-  const { log, hot, lake } = doors;
+  ]).catch((error) => wrong.push(`the storm itself cannot read on: ${reasonOf(error)}`));
+  if (!await tape.settle(drained)) {
+    return { books: [], ends: made, wrong: [...wrong, "everybody waits, and nothing goes on"] };
+  }
+  await drained;
+  const hot = await tape.open.hot(tape.urls.hot, world);
+  const lake = await tape.open.lake(tape.urls.lake, world);
   const signal = never.signal;
-  const books = await closeBooks({ log, ranges: (topic) => log.ranges(topic), hot, lake, signal });
-  return { books, ends: made, wrong };
+  try {
+    const sources = { hot, lake, signal };
+    const books = await withLog((log) => closeBooks({ log, ranges: (topic) => log.ranges(topic), ...sources }));
+    return { books, ends: made, wrong };
+  } catch (error) {
+    return { books: [], ends: made, wrong: [...wrong, `the books cannot be closed: ${reasonOf(error)}`] };
+  }
 }
 
 interface Sky {
-  readonly doors: Doors;
+  readonly tape: Tape;
   readonly plan: Plan;
   readonly swap: Swap | null;
   readonly wrong: string[];
-  readonly lives: Set<Incarnation>;
 }
 
 /**
@@ -121,14 +148,14 @@ interface Sky {
  * Whoever was paused wakes up while another does its work.
  */
 async function live(
-  { doors, plan, swap, wrong, lives }: Sky,
+  { tape, plan, swap, wrong }: Sky,
   stage: Stage,
   args: readonly string[],
   drain: AbortSignal,
   isDone: () => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<void> {
   const setting = {
-    ...{ transport: "memory:", to: null, hot: "memory:", lake: "memory:", partitions: PARTITIONS, create: false },
+    ...{ ...tape.urls, to: null, partitions: PARTITIONS, create: false },
     ...{ retryForMs: 0, values: readFlags({ ...stage.flags, ...COMMON }, args, () => undefined), env: {} },
   };
   const asleep: { readonly life: Incarnation; readonly ended: Promise<unknown> }[] = [];
@@ -138,9 +165,8 @@ async function live(
       wrong.push(`${stage.name} does not drain: it fell ${LIVES_MAX} times`);
       break;
     }
-    const life = new Incarnation(stage.name, pauses === 0 ? "" : `~${pauses}`, doors, plan, swap);
-    lives.add(life);
-    const ended = perform(stage, setting, () => {}, life.signal, drain, life.openers)
+    const life = new Incarnation(stage.name, pauses === 0 ? "" : `~${pauses}`, tape, plan, swap);
+    const ended = tape.live(life, () => perform(stage, setting, () => {}, life.signal, drain, life.openers))
       .then(() => null, (error: unknown) => error);
     const first = await Promise.race([ended, life.paused.then(() => "paused")]);
     if (first === "paused") {
@@ -154,7 +180,7 @@ async function live(
     // Halfway through another life's work is when a zombie does the most harm.
     asleep.at(plan.turns() % Math.max(1, asleep.length))?.life.wake();
     if ((first === null && !isOver) || await isDone()) break;
-    if (isOver || first instanceof Killed || first instanceof Outage) continue;
+    if (isOver || first instanceof Killed || isOutage(first)) continue;
     // Who slept while another took its place is refused, and may in turn have raised the epoch of who took it.
     if (first instanceof Refusal && pauses > 0) continue;
     wrong.push(`${stage.name} stopped: ${reasonOf(first)}`);
@@ -164,7 +190,7 @@ async function live(
   for (const { life, ended } of asleep) {
     const error = await ended;
     life.end();
-    if (error === null || error instanceof Killed || error instanceof Outage || error instanceof Refusal) continue;
+    if (error === null || error instanceof Killed || isOutage(error) || error instanceof Refusal) continue;
     wrong.push(`${stage.name}, woken up, stopped: ${reasonOf(error)}`);
   }
 }
