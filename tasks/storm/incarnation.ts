@@ -14,6 +14,7 @@ import type { Plan } from "./plan.ts";
 
 /** What the storm's stages stand on. */
 export interface Ground {
+  /** The residents themselves: to import one by its scheme would take a turn of the real event loop. */
   readonly open: Openers;
   /** Ends every life, and takes what was not synced. */
   cutPower(): void;

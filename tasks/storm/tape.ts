@@ -6,15 +6,13 @@
  */
 import { Outage } from "../../lib/failure.ts";
 import { makeFolder } from "../../lib/folder.ts";
-import { openHot } from "../../lib/hot.ts";
-import { open as openMemoryHot } from "../../lib/hot/memory.ts";
-import { openLake } from "../../lib/lake.ts";
+import { open as openHot } from "../../lib/hot/memory.ts";
 import { open as openFiles } from "../../lib/lake/file.ts";
+import { open as openLake } from "../../lib/lake/memory.ts";
 import { warm } from "../../lib/parquet.ts";
 import type { Openers } from "../../lib/stage.ts";
-import { openTransport } from "../../lib/transport.ts";
 import { open as openLog } from "../../lib/transport/log.ts";
-import { cutPower } from "../../lib/transport/memory.ts";
+import { cutPower, open as openMemory } from "../../lib/transport/memory.ts";
 import type { Policy } from "../../lib/writer.ts";
 import type { Ground, Incarnation } from "./incarnation.ts";
 import type { Below } from "./plan.ts";
@@ -34,7 +32,7 @@ let tapes = 0;
 
 /** A tape in memory. */
 export class InMemory implements Tape {
-  readonly open: Openers = { transport: openTransport, hot: openHot, lake: openLake };
+  readonly open: Openers = { transport: openMemory, hot: openHot, lake: openLake };
   readonly urls;
   readonly #name = `storm-${++tapes}`;
   readonly #lives = new Set<Incarnation>();
@@ -67,12 +65,7 @@ const IDLE_TURNS_MAX = 20_000;
 
 /** A tape on a disk that loses. */
 export class OnDisk implements Tape {
-  readonly open: Openers = {
-    // Not by the URL's scheme: an import would take a turn of the real event loop.
-    transport: (url, world) => openLog(url, world),
-    hot: (url, world) => openMemoryHot(url, world),
-    lake: (url, world) => openFiles(url, world),
-  };
+  readonly open: Openers = { transport: openLog, hot: openHot, lake: openFiles };
   readonly urls;
   readonly #system: System;
 
