@@ -98,7 +98,7 @@ export function recover(folder: string): number {
   const last = segmentsOf(folder).at(-1);
   if (last === undefined) return 0;
   using lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
-  if ((notedBase(lock) ?? -1) < last) {
+  if (notedBase(lock) !== last) {
     note(lock, last);
     lock.syncSync();
   }

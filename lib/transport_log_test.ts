@@ -97,15 +97,15 @@ Deno.test("a sector that never reached the disk before others that did is cut wi
   });
 });
 
-for (const appends of [false, true]) {
-  const what = appends ? "appended to" : "read";
-  Deno.test(`a log whose note of the last segment was lost is ${what} beyond it`, async () => {
+for (const [note, appends] of [[0, false], [0, true], [19, true]] as const) {
+  const what = note === 0 ? "was lost" : "is half of another";
+  Deno.test(`a log whose note of the last segment ${what} is ${appends ? "appended to" : "read"} without a gap`, async () => {
     await afterPowerCut({
       query: "?segment=150",
       made: async (log) => {
         for (let n = 0; n < 6; n++) await log.append("t", 0, [message(n)]);
       },
-      hurt: (folder) => Deno.writeTextFile(`${folder}/lock`, "0".repeat(20)),
+      hurt: (folder) => Deno.writeTextFile(`${folder}/lock`, String(note).padStart(20, "0")),
     }, async (log) => {
       const end = appends ? 8 : 6;
       for (let n = 6; n < end; n++) await log.append("t", 0, [message(n)]);

@@ -155,12 +155,12 @@ export class Writer {
     this.#next += lines;
   }
 
-  /** The last segment's base: as noted; at first also as the folder shows, which may come from elsewhere. */
+  /**
+   * The last segment's base. A note that names the one in hand saves listing the folder; any other is not believed, since
+   * whoever wrote it may have died halfway, or before the segment was there.
+   */
   #lastBase(): number | undefined {
-    const noted = notedBase(this.#lock);
-    if (noted !== null && this.#base >= 0) return noted;
-    const listed = segmentsOf(this.#folder).at(-1);
-    return noted === null || listed === undefined ? listed : Math.max(noted, listed);
+    return notedBase(this.#lock) === this.#base ? this.#base : segmentsOf(this.#folder).at(-1);
   }
 
   /**

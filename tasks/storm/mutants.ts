@@ -93,6 +93,13 @@ const MUTANTS: readonly Mutant[] = [
   line("note that was lost", "lib/partition.ts", "    note(lock, last);", [
     "lib/transport_log_test.ts",
   ]),
+  line(
+    "a note is not believed",
+    "lib/writer.ts",
+    "notedBase(this.#lock) === this.#base ? this.#base :",
+    ["lib/transport_log_test.ts"],
+    { put: "notedBase(this.#lock) ??" },
+  ),
   line("hole of a power cut", "lib/partition.ts", "    const hole = bytes.indexOf(0);", ["lib/transport_log_test.ts"], {
     put: "    const hole = -1 as number;",
   }),
