@@ -52,7 +52,7 @@ const stage = defineStage({
     const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {
       const place = { sink: "sink-cold", topic, partition };
       const earliest = values.start === "earliest" ? range.low : undefined;
-      const held = await startOf(lake, place, await log.identity(topic), range, earliest);
+      const held = await startOf(lake, place, (await log.topic(topic)).identity, range, earliest);
       const fence = new Fence(place, held.origin);
       const cut = lake.intended(held)?.last ?? null;
       seats.set(partition, { held, sheet: lake.sheet(held), fence, cut, next: held.next });

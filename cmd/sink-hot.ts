@@ -48,7 +48,7 @@ const stage = defineStage({
       await seats.get(`${topic}/${partition}`)?.applied;
       const place = { sink: "sink-hot", topic, partition };
       const earliest = values.start === "earliest" ? range.low : undefined;
-      const held = await startOf(hot, place, await log.identity(topic), range, earliest);
+      const held = await startOf(hot, place, (await log.topic(topic)).identity, range, earliest);
       seats.set(`${topic}/${partition}`, { held, fence: new Fence(place, held.origin), applied: Promise.resolve() });
       return held.next;
     };

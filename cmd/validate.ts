@@ -3,13 +3,14 @@
  * a function of the log alone: memory and offset are kept together, and what is written twice is the same twice.
  *
  * **In** `ticks.raw`, **Out** `ticks.valid`, `ticks.rejected`.
- * **Knows** `judge`, `rule`, `stage`, `crew`.
+ * **Knows** `judge`, `rule`, `tape`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
 import { Refusal } from "../lib/failure.ts";
 import { Judge } from "../lib/judge.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
+import { assertSame, type Tape } from "../lib/tape.ts";
 import { type Batch, type Message, type Range, TOPICS, type Transport } from "../lib/transport.ts";
 
 /** A partition in hand. */
@@ -37,9 +38,10 @@ const stage = defineStage({
     },
   },
   examples: ["deno task validate --once", "deno task validate --transport kafka://localhost:9092"],
-  async run({ receive, send, ranges, log, meanwhile, tally, values }) {
+  async run({ receive, send, ranges, log, tape, meanwhile, tally, values }) {
     const seats = new Map<number, Seat>();
-    await refuseUnequal(ranges);
+    refuseUnequal(tape);
+    await refuseOther(tape, log);
     const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
       const { epoch, checkpoint } = await log.claim("validate", partition);
       if (checkpoint === null && range.low > 0) {
@@ -55,7 +57,7 @@ const stage = defineStage({
       }
       const state = checkpoint?.state;
       const drained = state !== undefined && await isDrained(log, ranges, partition, state);
-      const judge = new Judge({ topic: TOPICS.raw, partition, drained, ...(state !== undefined && { state }) });
+      const judge = new Judge({ topic: TOPICS.raw, partition, drained, tape, ...(state !== undefined && { state }) });
       seats.set(partition, { judge, epoch, sent: Promise.resolve(), next, unsaved: 0 });
       return next;
     };
@@ -125,12 +127,22 @@ function judged(batch: Batch, judge: Judge): { valid: Message[]; rejected: Messa
 type Ranges = (topic: typeof TOPICS.raw | typeof TOPICS.valid | typeof TOPICS.rejected) => Promise<readonly Range[]>;
 
 /** A symbol whose partition changed would leave its sequence state behind. */
-async function refuseUnequal(ranges: Ranges): Promise<void> {
-  const [raw, valid, rejected] = await Promise.all([ranges(TOPICS.raw), ranges(TOPICS.valid), ranges(TOPICS.rejected)]);
-  if (raw.length === valid.length && raw.length === rejected.length) return;
+function refuseUnequal(tape: Tape): void {
+  const [raw, valid, rejected] = [TOPICS.raw, TOPICS.valid, TOPICS.rejected].map((topic) => tape[topic]!.partitions);
+  if (raw === valid && raw === rejected) return;
   throw new Refusal(
-    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw.length}, ${valid.length} and ${rejected.length} partitions, must have the same number: begin another tape, with --fresh, another --data or another prefix`,
+    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw}, ${valid} and ${rejected} partitions, must have the same number: begin another tape, with --fresh, another --data or another prefix`,
   );
+}
+
+/** A partition that was added has no checkpoint that tells, so another one's is asked before any is judged. */
+async function refuseOther(tape: Tape, log: Pick<Transport, "load">): Promise<void> {
+  for (let partition = 0; partition < tape[TOPICS.raw]!.partitions; partition++) {
+    const checkpoint = await log.load("validate", partition);
+    if (checkpoint === null) continue;
+    const saved: { readonly tape?: Tape } = JSON.parse(checkpoint.state);
+    return assertSame("resume validate", saved.tape ?? {}, tape);
+  }
 }
 
 /**

@@ -90,7 +90,10 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
   const partitions = (await ranges(TOPICS.raw)).length;
   const checkpoints = await Promise.all(Array.from({ length: partitions }, (_, p) => log.load("validate", p)));
   const holdings = [...await hot.holdings(), ...await lake.holdings()];
-  const [raw, valid, rejected] = [await ranges(TOPICS.raw), await ranges(TOPICS.valid), await ranges(TOPICS.rejected)];
+  const raw = await ranges(TOPICS.raw);
+  // A partition that was added to one topic alone holds nothing in the others.
+  const [valid, rejected] = (await Promise.all([ranges(TOPICS.valid), ranges(TOPICS.rejected)]))
+    .map((held) => raw.map((_, partition) => held[partition] ?? { low: 0, high: 0 })) as [Range[], Range[]];
   const units = await lake.units();
   const books: Books[] = [];
   for (let partition = 0; partition < partitions; partition++) {

@@ -3,7 +3,8 @@
  * function of the log alone: no clock, no chance, and all that it remembers is in its state, which is bounded.
  *
  * **In** records of `ticks.raw` in the order of their offset, **Out** the texts for `ticks.valid` and `ticks.rejected`.
- * **Knows** `rule`, `sequence`, `register`, `reading`, `codec`, `tick`, `transport`, `failure`.
+ * **Knows** `rule`, `sequence`, `register`, `reading`, `codec`, `tape`, `tick`, `transport`,
+ * `failure`.
  */
 import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
@@ -26,6 +27,7 @@ import {
   weigh,
 } from "./rule.ts";
 import { DISCIPLINES, type Disciplines } from "./sequence.ts";
+import { assertSame, SavedTape, type Tape } from "./tape.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
 import { type LogRecord, MESSAGE_BYTES_MAX, messageBytesMax, TOPICS } from "./transport.ts";
 
@@ -44,6 +46,8 @@ export interface JudgeOptions {
   readonly state?: string;
   /** Both outputs hold the verdicts on everything before: then rules of another version may go on from the state. */
   readonly drained?: boolean;
+  /** The topics that it reads and writes: a state of others is refused, and these are kept in its own. */
+  readonly tape?: Tape;
 }
 
 /** What a judge has counted since it was made. It is no part of its state. */
@@ -66,6 +70,8 @@ const Saved = z.strictObject({
   control: z.int().min(-1),
   lastValid: z.int().min(-1),
   lastRejected: z.int().min(-1),
+  /** Absent from states of the first format. */
+  tape: SavedTape.optional(),
   register: SavedRegister,
 });
 
@@ -86,6 +92,7 @@ export class Judge {
   readonly #topic: string;
   readonly #partition: number;
   readonly #register: Register;
+  readonly #tape: Tape | undefined;
   /** Offset of the control record in force; -1 before the first. */
   #control = -1;
   #lastValid = -1;
@@ -97,8 +104,11 @@ export class Judge {
   };
 
   /** @throws {Refusal} when the state is another partition's, another version's without `drained`, or none */
-  constructor({ partition, topic = TOPICS.raw, disciplines = DISCIPLINES, state, drained = false }: JudgeOptions) {
+  constructor(
+    { partition, topic = TOPICS.raw, disciplines = DISCIPLINES, state, drained = false, tape }: JudgeOptions,
+  ) {
     this.#topic = topic;
+    this.#tape = tape;
     this.#partition = partition;
     this.#register = new Register(disciplines);
     if (state !== undefined) this.#restore(state, drained);
@@ -118,6 +128,7 @@ export class Judge {
     const state: z.infer<typeof Saved> = {
       ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition, control: this.#control },
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
+      ...(this.#tape !== undefined && { tape: this.#tape }),
     };
     return JSON.stringify(state);
   }
@@ -256,6 +267,9 @@ export class Judge {
     if (saved.topic !== this.#topic || saved.partition !== this.#partition) {
       const owner = printable(`${saved.topic}/${saved.partition}`);
       throw new Refusal(`Cannot resume judge "${place}": its state is that of "${owner}", must be its own`);
+    }
+    if (saved.tape !== undefined && this.#tape !== undefined) {
+      assertSame(`resume judge "${place}"`, saved.tape, this.#tape);
     }
     if (saved.version !== RULES_VERSION && !drained) {
       throw new Refusal(

@@ -52,6 +52,14 @@ export interface Range {
   readonly high: number;
 }
 
+/** What makes a topic that topic. */
+export interface Topic {
+  /** Names the log and the topic, for ever: offsets of another identity mean something else. */
+  readonly identity: string;
+  /** How many: a key keeps its partition for as long as this stays. */
+  readonly partitions: number;
+}
+
 /** A stage's state at an offset. The highest `(epoch, nextOffset)` counts. */
 export interface Checkpoint {
   readonly epoch: number;
@@ -81,8 +89,8 @@ export interface Transport {
   create(topic: string, partitions: number): Promise<void>;
   /** What each partition holds. @throws {Misuse} when the topic does not exist, saying how to create it */
   ranges(topic: string): Promise<readonly Range[]>;
-  /** Names the log and the topic, for ever: offsets of another identity mean something else. */
-  identity(topic: string): Promise<string>;
+  /** The topic as it is now, never as it was remembered. @throws {Misuse} when it does not exist */
+  topic(topic: string, signal?: AbortSignal): Promise<Topic>;
   /** Appends in order and resolves when acknowledged. At most one append in flight per partition. Gives the first and next offset. */
   append(
     topic: string,

@@ -179,13 +179,13 @@ onKafka("records that were deleted are a refusal that names them, never a reset"
 });
 
 onKafka("a topic that is made again has another identity", async ({ log, kafka, topic }) => {
-  const before = await log.identity(topic);
+  const { identity: before } = await log.topic(topic);
   const admin = kafka.admin();
   await admin.connect();
   await admin.deleteTopics({ topics: [topic] });
   await admin.disconnect();
   await log.create(topic, 2);
-  const after = await log.identity(topic);
+  const { identity: after } = await log.topic(topic);
   assert.notEqual(after, before);
   assert.equal(after.split("/")[0], before.split("/")[0]);
 });

@@ -579,7 +579,7 @@ promise("a topic that is not there is a misuse that says how to create it", 0, a
     return true;
   };
   await assert.rejects(async () => await b.log.ranges(b.topic), how);
-  await assert.rejects(async () => await b.log.identity(b.topic), how);
+  await assert.rejects(async () => await b.log.topic(b.topic), how);
   await assert.rejects(async () => await b.log.append(b.topic, 0, [message(0)]), how);
   await assert.rejects(async () => await scan(b.log, b.topic, 0, 1), how);
   await assert.rejects(async () => await drain(b.log, once(b.topic, b.group)), how);
@@ -588,9 +588,9 @@ promise("a topic that is not there is a misuse that says how to create it", 0, a
 promise("a topic keeps its identity, which is no other topic's", 1, async (b) => {
   const other = unique("other");
   await b.log.create(other, 1);
-  const identity = await b.log.identity(b.topic);
-  assert.equal(await (await b.again()).identity(b.topic), identity);
-  assert.notEqual(await b.log.identity(other), identity);
+  const { identity } = await b.log.topic(b.topic);
+  assert.equal((await (await b.again()).topic(b.topic)).identity, identity);
+  assert.notEqual((await b.log.topic(other)).identity, identity);
 });
 
 promise("a scan gives the offsets from one up to another, or up to the end", 2, async (b) => {

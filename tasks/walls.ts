@@ -44,6 +44,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   partition: ["segment", "transport", "failure", "world"],
   segment: ["codec", "transport", "failure"],
   codec: ["transport", "failure"],
+  tape: ["transport", "failure"],
   member: ["failure"],
   waker: ["failure"],
   producer: ["transport", "failure"],
@@ -60,6 +61,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
     "listing",
     "sequence",
     "venue",
+    "tape",
     "transport",
     "tick",
     "decimal",
@@ -81,7 +83,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   health: ["examine", "transport", "failure"],
   // What runs it.
   flag: ["failure"],
-  stage: ["flag", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
+  stage: ["flag", "tape", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
   permission: ["stage", "failure"],
   crew: ["folder", "stage", "permission", "flag", "meter", "failure"],
 };

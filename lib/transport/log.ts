@@ -13,7 +13,7 @@ import { Member } from "../member.ts";
 import { Cursor } from "../cursor.ts";
 import { makeFolder, syncFolder } from "../folder.ts";
 import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
-import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { Waker } from "../waker.ts";
 import { FSYNC_INTERVAL_MS, type Manner, POLICIES, type Policy, Writer } from "../writer.ts";
@@ -134,7 +134,6 @@ class Log implements Transport {
   readonly #id: string;
   readonly #manner: Manner;
   readonly #world: World;
-  readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
   /** Locked for as long as the log is open. */
@@ -176,25 +175,22 @@ class Log implements Transport {
     }
   }
 
+  /** Read anew each time: somebody may have removed the topic's folder, and made another one. */
   #topic(topic: string): { readonly id: string; readonly partitions: number } {
-    let found = this.#topics.get(topic);
-    if (found === undefined) {
-      try {
-        Deno.statSync(`${this.#path}/${topic}/topic.json`);
-      } catch {
-        throw new Misuse(
-          `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --topic ${topic} --partitions N`,
-        );
-      }
-      found = identify(`${this.#path}/${topic}/topic.json`) as unknown as { id: string; partitions: number };
-      this.#topics.set(topic, found);
+    try {
+      Deno.statSync(`${this.#path}/${topic}/topic.json`);
+    } catch {
+      throw new Misuse(
+        `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --topic ${topic} --partitions N`,
+      );
     }
-    return found;
+    return identify(`${this.#path}/${topic}/topic.json`) as unknown as { id: string; partitions: number };
   }
 
   // deno-lint-ignore require-await
-  async identity(topic: string): Promise<string> {
-    return `${this.#id}/${this.#topic(topic).id}`;
+  async topic(topic: string): Promise<Topic> {
+    const { id, partitions } = this.#topic(topic);
+    return { identity: `${this.#id}/${id}`, partitions };
   }
 
   // deno-lint-ignore require-await

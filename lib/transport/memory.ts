@@ -8,7 +8,7 @@
  */
 import { Misuse, Refusal } from "../failure.ts";
 import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
-import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { checkKey, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 
@@ -107,8 +107,9 @@ class MemoryLog implements Transport {
   }
 
   // deno-lint-ignore require-await -- a misuse rejects, it does not throw
-  async identity(topic: string): Promise<string> {
-    return `${this.#store.id}/${this.#topic(topic).id}`;
+  async topic(topic: string): Promise<Topic> {
+    const { id, partitions } = this.#topic(topic);
+    return { identity: `${this.#store.id}/${id}`, partitions: partitions.length };
   }
 
   // deno-lint-ignore require-await -- a misuse rejects, it does not throw

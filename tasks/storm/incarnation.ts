@@ -112,7 +112,7 @@ export class Incarnation {
       describes: log.describes,
       create: (topic, partitions) => this.#do(`create ${topic}`, () => log.create(topic, partitions)),
       ranges: (topic) => this.#do(`ranges ${topic}`, () => log.ranges(topic)),
-      identity: (topic) => this.#do(`identity ${topic}`, () => log.identity(topic)),
+      topic: (topic) => this.#do(`topic ${topic}`, () => log.topic(topic)),
       append: (topic, partition, messages) =>
         this.#do(
           `append ${topic}/${partition} ${originOf(messages)}`,
