@@ -72,8 +72,11 @@ const Saved = z.strictObject({
   lastRejected: z.int().min(-1),
   /** Absent from states of the first format. */
   tape: SavedTape.optional(),
+  /** Records that the log lost before they were judged; absent while there are none. */
+  gaps: z.array(z.strictObject({ first: z.int(), last: z.int(), at: z.int() })).readonly().optional(),
   register: SavedRegister,
 });
+type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
 
 const MALFORMED = [MESSAGE_RULES.malformed.name], SHAPE = [MESSAGE_RULES.shape.name];
 
@@ -97,6 +100,7 @@ export class Judge {
   #control = -1;
   #lastValid = -1;
   #lastRejected = -1;
+  #gaps: readonly Skipped[] = [];
   /** One for all ticks: it is filled anew for each. */
   readonly #evidence: Draft = {
     ...{ tick: undefined as unknown as Tick, terms: null, limits: LIMITS, prices: 0, sizes: 0, spread: 1 },
@@ -129,8 +133,19 @@ export class Judge {
       ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition, control: this.#control },
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
       ...(this.#tape !== undefined && { tape: this.#tape }),
+      ...(this.#gaps.length > 0 && { gaps: this.#gaps }),
     };
     return JSON.stringify(state);
+  }
+
+  /**
+   * Goes on behind records that the log lost before they were judged, and keeps which. `last` are the last origins that
+   * the outputs hold: a judge that fell before it saved has written more than its state tells.
+   */
+  skip(gap: Skipped, last: { readonly valid: number; readonly rejected: number }): void {
+    this.#gaps = [...this.#gaps, gap];
+    this.#lastValid = Math.max(this.#lastValid, last.valid);
+    this.#lastRejected = Math.max(this.#lastRejected, last.rejected);
   }
 
   /** The verdict on the next record. @throws {Refusal} when it is a control record that cannot be applied */
@@ -281,7 +296,14 @@ export class Judge {
     this.#control = saved.control;
     this.#lastValid = saved.lastValid;
     this.#lastRejected = saved.lastRejected;
+    this.#gaps = saved.gaps ?? [];
   }
+}
+
+/** What a judge of this state has given up, since the log had lost it. */
+export function skippedIn(state: string): readonly Skipped[] {
+  const { gaps = [] }: { readonly gaps?: readonly Skipped[] } = JSON.parse(state);
+  return gaps;
 }
 
 /** The names of the rules that break, behind those that broke before; null where none does. */

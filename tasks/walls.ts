@@ -76,7 +76,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // What makes the whole sound.
   repair: ["fence", "lake", "table", "transport", "failure"],
   reconcile: ["lake", "table", "failure"],
-  books: ["reconcile", "fence", "hot", "lake", "table", "transport", "tick", "failure"],
+  books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["books", "hot", "lake", "parquet", "table", "transport", "tick", "failure"],
   truth: ["books", "plant", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "tick", "failure", "world"],

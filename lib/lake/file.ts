@@ -8,7 +8,7 @@
  * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `patience`, `failure`, `world`.
  */
 import { Misuse, Outage, Refusal } from "../failure.ts";
-import type { Holding, Place } from "../fence.ts";
+import type { Gap, Holding, Place } from "../fence.ts";
 import type { Damage, Lake, LakeFile, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
 import { ofDisk, Patience } from "../patience.ts";
@@ -254,6 +254,16 @@ class FileLake implements Lake {
     throw new Refusal(
       `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
     );
+  }
+
+  async skip(held: Holding, next: number): Promise<Holding> {
+    const { ledger } = this.#seat(held);
+    await ledger.append({ kind: "gap", epoch: held.epoch, next, at: this.#world.now() });
+    return ledger.account.holding!;
+  }
+
+  async gaps(): Promise<readonly Gap[]> {
+    return (await readLedgers(this.root)).flatMap(({ gaps }) => gaps);
   }
 
   async holdings(): Promise<readonly Holding[]> {
