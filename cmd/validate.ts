@@ -152,7 +152,7 @@ function refuseUnequal(tape: Tape): void {
   );
 }
 
-/** A partition that was added has no checkpoint that tells, so another one's is asked before any is judged. */
+/** Any partition's checkpoint tells of all topics; one that was added has none. */
 async function refuseOther(tape: Tape, log: Pick<Transport, "load">): Promise<void> {
   for (let partition = 0; partition < tape[TOPICS.raw]!.partitions; partition++) {
     const checkpoint = await log.load("validate", partition);

@@ -27,7 +27,7 @@ import {
   weigh,
 } from "./rule.ts";
 import { DISCIPLINES, type Disciplines } from "./sequence.ts";
-import { assertSame, SavedTape, type Tape } from "./tape.ts";
+import { SavedTape, type Tape } from "./tape.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
 import { type LogRecord, MESSAGE_BYTES_MAX, messageBytesMax, TOPICS } from "./transport.ts";
 
@@ -46,7 +46,7 @@ export interface JudgeOptions {
   readonly state?: string;
   /** Both outputs hold the verdicts on everything before: then rules of another version may go on from the state. */
   readonly drained?: boolean;
-  /** The topics that it reads and writes: a state of others is refused, and these are kept in its own. */
+  /** The topics that it reads and writes; kept in its state for whoever resumes it. */
   readonly tape?: Tape;
 }
 
@@ -282,9 +282,6 @@ export class Judge {
     if (saved.topic !== this.#topic || saved.partition !== this.#partition) {
       const owner = printable(`${saved.topic}/${saved.partition}`);
       throw new Refusal(`Cannot resume judge "${place}": its state is that of "${owner}", must be its own`);
-    }
-    if (saved.tape !== undefined && this.#tape !== undefined) {
-      assertSame(`resume judge "${place}"`, saved.tape, this.#tape);
     }
     if (saved.version !== RULES_VERSION && !drained) {
       throw new Refusal(

@@ -8,7 +8,7 @@
  * **Knows** `failure`, `world`.
  */
 import { Buffer } from "node:buffer";
-import { Misuse, shownUrl } from "./failure.ts";
+import { Misuse, Refusal, shownUrl } from "./failure.ts";
 import type { World } from "./world.ts";
 
 /** Text is one valid JSON line when it is appended; whatever else travels travels as bytes. */
@@ -118,6 +118,18 @@ export interface Transport {
   /** One line for the user: where this is and how durable an acknowledgement is. */
   readonly describes: string;
   close(): Promise<void>;
+}
+
+/** The refusal of a checkpoint whose epoch is over: who holds the partition since when. `since` is 0 where nobody noted it. */
+export function fenced(
+  name: string,
+  epoch: number,
+  holder: { readonly epoch: number; readonly since: number },
+): Refusal {
+  const since = holder.since === 0 ? "a time that is not noted" : new Date(holder.since).toISOString();
+  return new Refusal(
+    `Cannot save checkpoint "${name}": epoch ${holder.epoch} holds it since ${since} and this one has epoch ${epoch}, must hold the newest`,
+  );
 }
 
 export const CHECKPOINT_BYTES_MAX = 32 << 20;

@@ -287,6 +287,7 @@ function compacted() {
       if (found.length > 0) yield await Promise.resolve(found);
     },
     low: () => Promise.resolve(0),
+    now: () => 1_723_118_400_000,
     compact: () => {
       const last = new Map(records.map((record) => [record.key, record]));
       records = records.filter((record) => last.get(record.key) === record);

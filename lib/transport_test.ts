@@ -550,7 +550,12 @@ promise("two claims at once get two epochs, and only the higher one may save", 0
   const [low, high] = claims.map(({ epoch }) => epoch).sort((x, y) => x - y) as [number, number];
   assert.notEqual(low, high);
   await b.log.save(stage, 0, { epoch: high, nextOffset: 1, state: "1" });
-  await assert.rejects(b.log.save(stage, 0, { epoch: low, nextOffset: 2, state: "2" }), Refusal);
+  await assert.rejects(b.log.save(stage, 0, { epoch: low, nextOffset: 2, state: "2" }), (error: Error) => {
+    const [, holder, since] = /epoch (\d+) holds it since (\S+Z) and this one has epoch/.exec(error.message) ?? [];
+    assert.ok(error instanceof Refusal && Number(holder) === high, String(error));
+    assert.ok(Math.abs(Date.parse(since!) - Date.now()) < 3_600_000, since);
+    return true;
+  });
 });
 
 promise("a state of 200 KiB survives", 0, async (b) => {

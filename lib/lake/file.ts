@@ -250,7 +250,9 @@ class FileLake implements Lake {
     if (seat !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
       return seat;
     }
-    const state = !now ? "it is not in hand" : `epoch ${now.epoch} stands at ${now.next}`;
+    const state = !now
+      ? "it is not in hand"
+      : `epoch ${now.epoch} holds it since ${new Date(now.since).toISOString()} and stands at ${now.next}`;
     throw new Refusal(
       `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
     );

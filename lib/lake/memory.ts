@@ -171,7 +171,9 @@ class MemoryLake implements Lake {
     if (shelf !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
       return shelf;
     }
-    const state = now === undefined ? "it is not in hand" : `epoch ${now.epoch} stands at ${now.next}`;
+    const state = now === undefined
+      ? "it is not in hand"
+      : `epoch ${now.epoch} holds it since ${new Date(now.since).toISOString()} and stands at ${now.next}`;
     throw new Refusal(
       `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
     );

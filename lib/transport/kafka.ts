@@ -212,6 +212,7 @@ class KafkaLog implements Transport {
       append: (message) => this.#append(CHECKPOINT_TOPIC, 0, [[message]]),
       read: (from) => this.read(CHECKPOINT_TOPIC, 0, from, Infinity),
       low: async () => (await this.ranges(CHECKPOINT_TOPIC))[0]!.low,
+      now: () => this.#world.now(),
     });
   }
 

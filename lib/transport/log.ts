@@ -17,7 +17,7 @@ import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topi
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { Waker } from "../waker.ts";
 import { FSYNC_INTERVAL_MS, type Manner, POLICIES, type Policy, Writer } from "../writer.ts";
-import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
+import { CHECKPOINT_BYTES_MAX, fenced, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
 /** Version of the files; a program refuses to open a log that says a newer one. */
@@ -391,7 +391,8 @@ class Log implements Transport {
     const checkpoint = await this.load(stage, partition);
     const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
     const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
-    await unlocked(() => kv.set(["epoch", partition], epoch));
+    const taken = kv.atomic().set(["epoch", partition], epoch).set(["since", partition], this.#world.now());
+    await unlocked(() => taken.commit());
     return { epoch, checkpoint };
   }
 
@@ -410,11 +411,10 @@ class Log implements Transport {
     }
     const kv = await this.#kv(stage);
     using _lock = await this.#checkpointLock(stage, partition);
-    const epoch = (await kv.get<number>(["epoch", partition])).value;
+    const epoch = (await kv.get<number>(["epoch", partition])).value ?? 0;
     if (epoch !== checkpoint.epoch) {
-      throw new Refusal(
-        `Cannot save checkpoint "${stage}/${partition}": epoch ${epoch} has taken it over, must be epoch ${checkpoint.epoch}`,
-      );
+      const since = (await kv.get<number>(["since", partition])).value ?? 0;
+      throw fenced(`${stage}/${partition}`, checkpoint.epoch, { epoch, since });
     }
     const path = this.#checkpointPath(stage, partition);
     {

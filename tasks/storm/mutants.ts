@@ -172,6 +172,36 @@ const MUTANTS: readonly Mutant[] = [
   line("what does not pass is not waited for", "lib/patience.ts", "if (!passes || ", ["lib/patience_test.ts"], {
     put: "if (",
   }),
+  ...guard("identity of a running stage's topic", "lib/tape.ts", "if (is.identity !== was.identity) {", [
+    "lib/tape_test.ts",
+    "tasks/life_test.ts",
+  ]),
+  ...guard("partition count of a running stage's topic", "lib/tape.ts", "if (is.partitions !== was.partitions) {", [
+    "lib/tape_test.ts",
+    "tasks/life_test.ts",
+  ]),
+  line("tape of validate", "cmd/validate.ts", "    await refuseOther(tape, log);", [
+    "tasks/life_test.ts",
+  ]),
+  line("tape of simulate", "cmd/simulate.ts", '    assertSame("resume simulate", kept?.tape ?? {}, tape);', [
+    "tasks/life_test.ts",
+  ]),
+  line("tape of ingest", "cmd/ingest.ts", '    assertSame("resume ingest", before?.tape ?? {}, tape);', [
+    "tasks/life_test.ts",
+  ]),
+  ...guard("records lost before they were applied", "lib/fence.ts", "if (next < range.low && !acceptGap) {", [
+    "lib/fence_test.ts",
+  ]),
+  ...guard(
+    "records lost before they were judged",
+    "cmd/validate.ts",
+    'if (judged < range.low && !values["accept-gap"]) {',
+    ["tasks/life_test.ts"],
+  ),
+  ...guard("verdicts beyond a lost state", "cmd/validate.ts", "if (Math.max(last.valid, last.rejected) >= next) {", [
+    "tasks/life_test.ts",
+  ]),
+  line("one bridge a gap", "lib/fence.ts", "    this.#isBehindGap = false;", ["lib/fence_test.ts"]),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
 

@@ -86,7 +86,7 @@ export function faultOf({ holding, intent }: Account, line: Line): Fault | null 
       .every((name) => line[name] === holding[name]);
     return same ? null : broken(`epoch ${line.epoch} takes over what epoch ${holding.epoch} did not leave`);
   }
-  if (line.epoch !== holding?.epoch) return broken(`epoch ${line.epoch} writes while ${holding?.epoch} owns`);
+  if (line.epoch !== holding?.epoch) return broken(overtaken(line.epoch, holding));
   if (line.kind === "gap") {
     return line.next > holding.next ? null : broken(`a gap from ${holding.next} ends before ${line.next}`);
   }
@@ -103,6 +103,11 @@ export function faultOf({ holding, intent }: Account, line: Line): Fault | null 
   }
   if (first > holding.origin && last >= first) return null;
   return { kind: "overlap", detail: `range ${first} to ${last} comes after origin ${holding.origin}` };
+}
+
+function overtaken(epoch: number, holding: Holding | null): string {
+  if (holding === null) return `epoch ${epoch} writes while nobody owns`;
+  return `epoch ${epoch} writes while epoch ${holding.epoch} owns since ${new Date(holding.since).toISOString()}`;
 }
 
 /** The account after a line that may follow. The list of units is the account's own and grows in place. */
