@@ -115,6 +115,9 @@ const refused = (says: RegExp) => (error: unknown) => {
   return true;
 };
 
+/** A stage that notices nothing would run for ever: then it ends in order, and the test fails. */
+const FALL_MS_MAX = 20_000;
+
 /** A stage that runs until it falls; resolves once it has made some progress. */
 async function running(stage: Stage, data: string, args: readonly string[] = []): Promise<{ fall: Promise<unknown> }> {
   const moved = Promise.withResolvers<void>();
@@ -134,7 +137,7 @@ async function running(stage: Stage, data: string, args: readonly string[] = [])
     watched,
     setting,
     (word) => word.word === "progress" && word.progress.moved > 0 && moved.resolve(),
-    over.signal,
+    AbortSignal.any([over.signal, AbortSignal.timeout(FALL_MS_MAX)]),
     never,
     doors,
   ).finally(async () => {

@@ -140,6 +140,8 @@ class Log implements Transport {
   readonly #presence: Deno.FsFile;
   /** Whether the folder of checkpoints is there for good. */
   #keepsCheckpoints = false;
+  #isClosed = false;
+  #writing: Promise<void> = Promise.resolve();
   #noting: ReturnType<typeof setTimeout> | undefined;
   /** Whether the last note could not be written, which is said once. */
   #unnoted = false;
@@ -354,12 +356,20 @@ class Log implements Transport {
    * the batch; a reader that leaves writes what it noted.
    */
   #acknowledge(group: string, topic: string, partition: number, next: number): Promise<void> {
+    // A stage that was stopped may still put down its batch when the log is closed already.
+    if (this.#isClosed) return Promise.resolve();
     this.#noted.set(`${group} ${topic}/${partition}`, { group, key: ["offset", topic, partition], next });
     this.#noting ??= setTimeout(() => this.#writeNoted(), ACKNOWLEDGE_MS);
     return Promise.resolve();
   }
 
-  async #writeNoted(): Promise<void> {
+  /** One after another, so that a close waits for the one that a timer began. */
+  #writeNoted(): Promise<void> {
+    const write = () => this.#writeNow();
+    return this.#writing = this.#writing.then(write, write);
+  }
+
+  async #writeNow(): Promise<void> {
     clearTimeout(this.#noting);
     this.#noting = undefined;
     const noted = [...this.#noted];
@@ -448,6 +458,7 @@ class Log implements Transport {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#writeNoted();
     const closed = await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()));
     for (const kv of this.#ledgers.values()) (await kv).close();

@@ -174,11 +174,9 @@ const MUTANTS: readonly Mutant[] = [
   }),
   ...guard("identity of a running stage's topic", "lib/tape.ts", "if (is.identity !== was.identity) {", [
     "lib/tape_test.ts",
-    "tasks/life_test.ts",
   ]),
   ...guard("partition count of a running stage's topic", "lib/tape.ts", "if (is.partitions !== was.partitions) {", [
     "lib/tape_test.ts",
-    "tasks/life_test.ts",
   ]),
   line("tape of validate", "cmd/validate.ts", "    await refuseOther(tape, log);", [
     "tasks/life_test.ts",
@@ -201,6 +199,18 @@ const MUTANTS: readonly Mutant[] = [
   ...guard("verdicts beyond a lost state", "cmd/validate.ts", "if (Math.max(last.valid, last.rejected) >= next) {", [
     "tasks/life_test.ts",
   ]),
+  line(
+    "state saved before a verdict behind a gap",
+    "cmd/validate.ts",
+    '        await log.save("validate", partition, { epoch, nextOffset: next, state: judge.state() });',
+    ["tasks/life_test.ts"],
+  ),
+  ...guard("segments that retention took", "lib/cursor.ts", "if (base === undefined && bases.length > 0) {", [
+    "lib/transport_log_test.ts",
+  ]),
+  line("identity of a reader's topic", "lib/transport/kafka/reader.ts", "before !== undefined && before !== identity", [
+    "lib/transport_kafka_test.ts",
+  ], { put: "false as boolean", needs: "KAFKA_URL" }),
   line("one bridge a gap", "lib/fence.ts", "    this.#isBehindGap = false;", ["lib/fence_test.ts"]),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
