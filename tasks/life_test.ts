@@ -17,11 +17,12 @@ import { warm } from "../lib/parquet.ts";
 import { perform, type Stage } from "../lib/stage.ts";
 import { openTransport, TOPICS } from "../lib/transport.ts";
 import { addressOf, kafkaOf } from "../lib/transport/kafka/address.ts";
+import { trying } from "../testdata/waiting.ts";
 import { flow, places, run, settingOf, withData } from "../testdata/flow.ts";
 
 const kafkaUrl = Deno.env.get("KAFKA_URL");
 if (kafkaUrl === undefined) console.log("life of the log on Kafka is skipped, KAFKA_URL is not set");
-const world = { now: Date.now, env: () => undefined, report: () => {}, retryForMs: 10_000 };
+const world = { now: Date.now, env: () => undefined, report: () => {}, retryForMs: 10_000, trying: trying() };
 const doors = { transport: openTransport, hot: openHot, lake: openLake, lookMs: 20 };
 const never = new AbortController().signal;
 // The engine opens a message port for good, which the first test would be blamed for.

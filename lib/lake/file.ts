@@ -259,9 +259,11 @@ class FileLake implements Lake {
   }
 
   async skip(held: Holding, next: number): Promise<Holding> {
-    const { ledger } = this.#seat(held);
-    await ledger.append({ kind: "gap", epoch: held.epoch, next, at: this.#world.now() });
-    return ledger.account.holding!;
+    return await this.#persist(`give up records of "${nameOf(held)}" of`, async () => {
+      const { ledger } = this.#seat(held);
+      await ledger.append({ kind: "gap", epoch: held.epoch, next, at: this.#world.now() });
+      return ledger.account.holding!;
+    });
   }
 
   async gaps(): Promise<readonly Gap[]> {

@@ -401,8 +401,9 @@ class Log implements Transport {
     const checkpoint = await this.load(stage, partition);
     const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
     const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
-    const taken = kv.atomic().set(["epoch", partition], epoch).set(["since", partition], this.#world.now());
-    await unlocked(() => taken.commit());
+    // For people alone, so that it need not be of one commit with the epoch.
+    await unlocked(() => kv.set(["since", partition], this.#world.now()));
+    await unlocked(() => kv.set(["epoch", partition], epoch));
     return { epoch, checkpoint };
   }
 
