@@ -93,6 +93,7 @@ const stage = defineStage({
       text: [
         ...booksText(books),
         ...repairsText(repairs),
+        ...gapsText(books),
         ...verdictsText(verdicts),
         ...truthText(truth),
         ...findingsText(findings),
@@ -176,6 +177,17 @@ function repairsText(repairs: readonly Repair[] | null): string[] {
   const shown = lines.slice(0, FINDINGS_SHOWN);
   const more = lines.length > shown.length ? [`  and ${lines.length - shown.length} more, see --json`] : [];
   return ["", `repaired ${mended.length} of ${repairs.length} damaged files of the lake`, ...shown, ...more];
+}
+
+function gapsText(books: readonly Books[]): string[] {
+  const lines = books.flatMap(({ partition, gaps }) =>
+    gaps.map(({ stage, topic, first, last, at }) =>
+      `beyond retention: ${topic}/${partition} from ${first} to ${last}: ${stage} gave them up at ${
+        new Date(at).toISOString()
+      }`
+    )
+  );
+  return lines.length === 0 ? [] : ["", ...lines];
 }
 
 function verdictsText(verdicts: readonly Verdict[]): string[] {

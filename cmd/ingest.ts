@@ -3,7 +3,7 @@
  * file again adds nothing and an interrupted one goes on.
  *
  * **In** a capture and a venue's mapper, **Out** `ticks.raw`, and every frame counted by kind.
- * **Knows** `capture`, `venue`, `producer`, `stage`, `crew`.
+ * **Knows** `capture`, `venue`, `producer`, `tape`, `stage`, `crew`.
  */
 import { Buffer } from "node:buffer";
 import { contentHash, readCapture } from "../lib/capture.ts";
@@ -11,6 +11,7 @@ import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
 import { Resumed } from "../lib/producer.ts";
 import { defineStage } from "../lib/stage.ts";
+import { assertSame, type Tape } from "../lib/tape.ts";
 import { keyOf } from "../lib/tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, TOPICS } from "../lib/transport.ts";
 import { openVenue, VENUES } from "../lib/venue.ts";
@@ -25,6 +26,8 @@ interface Kept {
   /** How often it was asked for again. */
   readonly again: number;
   readonly numbers: readonly number[];
+  /** Absent where an earlier version kept it. */
+  readonly tape?: Tape;
 }
 
 const stage = defineStage({
@@ -41,7 +44,7 @@ const stage = defineStage({
   },
   examples: ["deno task ingest --from capture.jsonl.gz --venue binance"],
   files: ({ from }) => ({ read: from ? [from] : [] }),
-  async run({ values, send, ranges, log, tally, world, signal }) {
+  async run({ values, send, ranges, log, tape, tally, world, signal }) {
     const { from } = values;
     if (from === undefined) throw new Misuse("Cannot ingest: --from is not given, must name a capture");
     const venue = await openVenue(values.venue);
@@ -50,6 +53,7 @@ const stage = defineStage({
     const captures: Record<string, Kept> = checkpoint === null ? {} : JSON.parse(checkpoint.state);
     const places = await ranges(TOPICS.raw);
     const before = captures[hash];
+    assertSame("resume ingest", before?.tape ?? {}, tape);
     let kept: Kept = before ?? { position: 0, done: false, again: 0, numbers: places.map(() => 0) };
     if (kept.done && !values.again) {
       world.report(`${from} was read before, nothing to add (--again reads it again)`);
@@ -68,7 +72,7 @@ const stage = defineStage({
     let saves = checkpoint?.nextOffset ?? 0;
     const save = async (position: number, done: boolean): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
-      captures[hash] = { position, done, again: kept.again, numbers: resumed.numbers };
+      captures[hash] = { position, done, again: kept.again, numbers: resumed.numbers, tape };
       await log.save("ingest", 0, { epoch, nextOffset: ++saves, state: JSON.stringify(captures) });
     };
     const kinds: Record<string, number> = {};

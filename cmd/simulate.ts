@@ -3,7 +3,7 @@
  * already appended is made again and passed over, so that nothing is there twice.
  *
  * **In** seed, number of ticks, share of faults, **Out** `ticks.raw`; with `--truth` what was planted, and where.
- * **Knows** `market`, `producer`, `patience`, `stage`, `crew`.
+ * **Knows** `market`, `producer`, `tape`, `patience`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
@@ -11,6 +11,7 @@ import { ofDisk } from "../lib/patience.ts";
 import { Market, type SimMessage } from "../lib/market.ts";
 import { defineStage } from "../lib/stage.ts";
 import { Resumed } from "../lib/producer.ts";
+import { assertSame, type Tape } from "../lib/tape.ts";
 import { partitionOf, TOPICS } from "../lib/transport.ts";
 
 const PRODUCER = "simulate";
@@ -27,6 +28,8 @@ interface Kept {
   readonly symbols: number;
   readonly market: string;
   readonly numbers: readonly number[];
+  /** Absent where an earlier version kept it. */
+  readonly tape?: Tape;
 }
 
 const stage = defineStage({
@@ -46,7 +49,7 @@ const stage = defineStage({
   },
   examples: ["deno task simulate --ticks 100_000 --faults 0.02 --seed 7", "deno task simulate --to - | jq .price"],
   files: ({ truth }) => ({ read: truth ? [truth] : [], write: truth ? [truth] : [] }),
-  async run({ values, send, ranges, log, world, until, signal, tally }) {
+  async run({ values, send, ranges, log, tape, world, until, signal, tally }) {
     const { seed, symbols, faults, rate } = values;
     const places = await ranges(TOPICS.raw);
     const { epoch, checkpoint } = await log.claim(PRODUCER, 0);
@@ -56,6 +59,7 @@ const stage = defineStage({
         `Cannot simulate seed ${seed} with ${symbols} symbols: this data was begun with seed ${kept.seed} and ${kept.symbols} symbols, must be the same, or begin anew with --fresh`,
       );
     }
+    assertSame("resume simulate", kept?.tape ?? {}, tape);
     const market = new Market({ seed, symbols, faults, ...(kept && { state: kept.market }) });
     const resumed = await Resumed.open({
       id: PRODUCER,
@@ -82,7 +86,7 @@ const stage = defineStage({
     };
     const save = async (): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
-      const state: Kept = { seed, symbols, market: market.state(), numbers: resumed.numbers };
+      const state: Kept = { seed, symbols, market: market.state(), numbers: resumed.numbers, tape };
       const nextOffset = resumed.numbers.reduce((sum, n) => sum + n, 0);
       await log.save(PRODUCER, 0, { epoch, nextOffset, state: JSON.stringify(state) });
     };

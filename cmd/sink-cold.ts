@@ -6,7 +6,7 @@
  * **Knows** `fence`, `lake`, `table`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { Fence, type Holding, startOf, validOf } from "../lib/fence.ts";
+import { type Fence, type Holding, startOf, validOf } from "../lib/fence.ts";
 import { type Sheet, UNIT_ROWS, UNIT_SIZE } from "../lib/lake.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rowOf, TABLE_OF } from "../lib/table.ts";
@@ -30,11 +30,9 @@ const stage = defineStage({
   writes: [],
   needs: ["lake"],
   flags: {
-    start: {
-      kind: "choice",
-      of: ["stored", "earliest"],
-      default: "stored",
-      does: "where to begin when the log has lost its beginning",
+    "accept-gap": {
+      kind: "switch",
+      does: "gives up what the log lost before it was applied, records which, and goes on",
     },
     "unit-rows": {
       kind: "count",
@@ -51,9 +49,8 @@ const stage = defineStage({
     let repeats = 0;
     const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {
       const place = { sink: "sink-cold", topic, partition };
-      const earliest = values.start === "earliest" ? range.low : undefined;
-      const held = await startOf(lake, place, await log.identity(topic), range, earliest);
-      const fence = new Fence(place, held.origin);
+      const { identity } = await log.topic(topic);
+      const { held, fence } = await startOf(lake, place, identity, range, values["accept-gap"]);
       const cut = lake.intended(held)?.last ?? null;
       seats.set(partition, { held, sheet: lake.sheet(held), fence, cut, next: held.next });
       return held.next;

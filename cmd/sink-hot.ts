@@ -5,7 +5,7 @@
  * **Knows** `fence`, `hot`, `table`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { Fence, type Holding, rejectedOf, startOf, validOf } from "../lib/fence.ts";
+import { type Fence, type Holding, rejectedOf, startOf, validOf } from "../lib/fence.ts";
 import type { HotTable } from "../lib/hot.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rejectedRowOf, type Row, rowOf, TABLE_OF } from "../lib/table.ts";
@@ -33,11 +33,9 @@ const stage = defineStage({
   writes: [],
   needs: ["hot"],
   flags: {
-    start: {
-      kind: "choice",
-      of: ["stored", "earliest"],
-      default: "stored",
-      does: "where to begin when the log has lost its beginning",
+    "accept-gap": {
+      kind: "switch",
+      does: "gives up what the log lost before it was applied, records which, and goes on",
     },
   },
   examples: ["deno task sink-hot --once", "deno task sink-hot --hot postgres://user@localhost/market"],
@@ -47,9 +45,9 @@ const stage = defineStage({
       // Taking a place again raises its epoch, which would refuse a commit of ours that is in flight.
       await seats.get(`${topic}/${partition}`)?.applied;
       const place = { sink: "sink-hot", topic, partition };
-      const earliest = values.start === "earliest" ? range.low : undefined;
-      const held = await startOf(hot, place, await log.identity(topic), range, earliest);
-      seats.set(`${topic}/${partition}`, { held, fence: new Fence(place, held.origin), applied: Promise.resolve() });
+      const { identity } = await log.topic(topic);
+      const { held, fence } = await startOf(hot, place, identity, range, values["accept-gap"]);
+      seats.set(`${topic}/${partition}`, { held, fence, applied: Promise.resolve() });
       return held.next;
     };
     const apply = async (batch: Batch, seat: Seat, { rows, count, newest }: Load, origin: number): Promise<void> => {

@@ -3,13 +3,14 @@
  * a function of the log alone: memory and offset are kept together, and what is written twice is the same twice.
  *
  * **In** `ticks.raw`, **Out** `ticks.valid`, `ticks.rejected`.
- * **Knows** `judge`, `rule`, `stage`, `crew`.
+ * **Knows** `judge`, `rule`, `tape`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
 import { Refusal } from "../lib/failure.ts";
 import { Judge } from "../lib/judge.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
+import { assertSame, type Tape } from "../lib/tape.ts";
 import { type Batch, type Message, type Range, TOPICS, type Transport } from "../lib/transport.ts";
 
 /** A partition in hand. */
@@ -35,27 +36,45 @@ const stage = defineStage({
       unit: "records",
       does: "records of a partition between two checkpoints",
     },
+    "accept-gap": {
+      kind: "switch",
+      does: "gives up what the log lost before it was judged, records which, and goes on",
+    },
   },
   examples: ["deno task validate --once", "deno task validate --transport kafka://localhost:9092"],
-  async run({ receive, send, ranges, log, meanwhile, tally, values }) {
+  async run({ receive, send, ranges, log, tape, meanwhile, tally, values, world }) {
     const seats = new Map<number, Seat>();
-    await refuseUnequal(ranges);
+    refuseUnequal(tape);
+    await refuseOther(tape, log);
     const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
       const { epoch, checkpoint } = await log.claim("validate", partition);
-      if (checkpoint === null && range.low > 0) {
+      const judged = checkpoint?.nextOffset ?? 0;
+      const what = `Cannot resume validate on "${TOPICS.raw}/${partition}"`;
+      if (judged > range.high) {
+        throw new Refusal(`${what}: judged up to ${judged} but the log ends at ${range.high}, must reach that far`);
+      }
+      if (judged < range.low && !values["accept-gap"]) {
         throw new Refusal(
-          `Cannot judge partition "${TOPICS.raw}/${partition}": it begins at ${range.low} and nothing was judged yet, must begin at 0`,
+          `${what}: records ${judged} to ${
+            range.low - 1
+          } were deleted before they were judged, must still be in the log, or be given up with --accept-gap`,
         );
       }
-      const next = checkpoint?.nextOffset ?? 0;
-      if (next < range.low || next > range.high) {
-        throw new Refusal(
-          `Cannot resume validate on "${TOPICS.raw}/${partition}": judged up to ${next} and the log holds ${range.low} to ${range.high}, must hold where it stopped`,
-        );
-      }
+      const next = Math.max(judged, range.low);
       const state = checkpoint?.state;
       const drained = state !== undefined && await isDrained(log, ranges, partition, state);
-      const judge = new Judge({ topic: TOPICS.raw, partition, drained, ...(state !== undefined && { state }) });
+      const judge = new Judge({ topic: TOPICS.raw, partition, drained, tape, ...(state !== undefined && { state }) });
+      if (judged < next) {
+        const last = await lastOf(log, ranges, partition);
+        if (Math.max(last.valid, last.rejected) >= next) {
+          throw new Refusal(
+            `${what}: the state up to record ${next} is lost and there are verdicts on later ones, which would be judged otherwise; must be before ${next}, or begin another tape`,
+          );
+        }
+        judge.skip({ first: judged, last: next - 1, at: world.now() }, last);
+        // Before any verdict that depends on it.
+        await log.save("validate", partition, { epoch, nextOffset: next, state: judge.state() });
+      }
       seats.set(partition, { judge, epoch, sent: Promise.resolve(), next, unsaved: 0 });
       return next;
     };
@@ -125,12 +144,22 @@ function judged(batch: Batch, judge: Judge): { valid: Message[]; rejected: Messa
 type Ranges = (topic: typeof TOPICS.raw | typeof TOPICS.valid | typeof TOPICS.rejected) => Promise<readonly Range[]>;
 
 /** A symbol whose partition changed would leave its sequence state behind. */
-async function refuseUnequal(ranges: Ranges): Promise<void> {
-  const [raw, valid, rejected] = await Promise.all([ranges(TOPICS.raw), ranges(TOPICS.valid), ranges(TOPICS.rejected)]);
-  if (raw.length === valid.length && raw.length === rejected.length) return;
+function refuseUnequal(tape: Tape): void {
+  const [raw, valid, rejected] = [TOPICS.raw, TOPICS.valid, TOPICS.rejected].map((topic) => tape[topic]!.partitions);
+  if (raw === valid && raw === rejected) return;
   throw new Refusal(
-    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw.length}, ${valid.length} and ${rejected.length} partitions, must have the same number: begin another tape, with --fresh, another --data or another prefix`,
+    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw}, ${valid} and ${rejected} partitions, must have the same number: begin another tape, with --fresh, another --data or another prefix`,
   );
+}
+
+/** Any partition's checkpoint tells of all topics; one that was added has none. */
+async function refuseOther(tape: Tape, log: Pick<Transport, "load">): Promise<void> {
+  for (let partition = 0; partition < tape[TOPICS.raw]!.partitions; partition++) {
+    const checkpoint = await log.load("validate", partition);
+    if (checkpoint === null) continue;
+    const saved: { readonly tape?: Tape } = JSON.parse(checkpoint.state);
+    return assertSame("resume validate", saved.tape ?? {}, tape);
+  }
 }
 
 /**
@@ -145,13 +174,25 @@ async function isDrained(
 ): Promise<boolean> {
   const saved: { version: string; lastValid: number; lastRejected: number } = JSON.parse(state);
   if (saved.version === RULES_VERSION) return true;
-  for (const [topic, last] of [[TOPICS.valid, saved.lastValid], [TOPICS.rejected, saved.lastRejected]] as const) {
-    const { high } = (await ranges(topic))[partition]!;
-    for await (const records of log.read(topic, partition, Math.max(0, high - 1), high)) {
-      if (JSON.parse(String(records.at(-1)!.value)).origin > last) return false;
+  const last = await lastOf(log, ranges, partition);
+  return last.valid <= saved.lastValid && last.rejected <= saved.lastRejected;
+}
+
+/** The last origin that each output holds; -1 where it holds nothing. */
+async function lastOf(
+  log: Pick<Transport, "read">,
+  ranges: Ranges,
+  partition: number,
+): Promise<{ readonly valid: number; readonly rejected: number }> {
+  const [valid, rejected] = await Promise.all([TOPICS.valid, TOPICS.rejected].map(async (topic) => {
+    const { low, high } = (await ranges(topic))[partition]!;
+    let last = -1;
+    for await (const records of log.read(topic, partition, Math.max(low, high - 1), high)) {
+      last = JSON.parse(String(records.at(-1)!.value)).origin;
     }
-  }
-  return true;
+    return last;
+  }));
+  return { valid: valid!, rejected: rejected! };
 }
 
 export default stage;

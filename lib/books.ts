@@ -3,13 +3,14 @@
  * valid = hot = cold, row for row. Positions are read before contents, so that it may run beside the pipeline.
  *
  * **In** the log and both stores, **Out** counts, checksums and findings, each with the range that it is about.
- * **Knows** the doors, `reconcile`, `fence`, `table`, `tick`, `failure`.
+ * **Knows** the doors, `reconcile`, `fence`, `judge`, `table`, `tick`, `failure`.
  */
 import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { reasonOf, Refusal } from "./failure.ts";
-import { type Holding, rejectedOf, validOf } from "./fence.ts";
+import { rejectedOf, validOf } from "./fence.ts";
 import type { Hot, HotTable } from "./hot.ts";
+import { skippedIn } from "./judge.ts";
 import type { Lake, LakeFile, Unit } from "./lake.ts";
 import { Comparison, type Entry, FATE, Fates, Window } from "./reconcile.ts";
 import { encodeRow, rejectedRowOf, type Row, rowOf, TABLE_NAMES, TABLE_OF, type TableName } from "./table.ts";
@@ -22,6 +23,7 @@ export interface Finding {
     | "log damaged"
     | "log truncated"
     | "lost"
+    | "expired"
     | "judged twice"
     | "repeat differs"
     | "missing in hot"
@@ -37,6 +39,16 @@ export interface Finding {
   readonly first: number;
   readonly last: number;
   readonly detail: string;
+}
+
+/** Offsets that a stage gave up; see `--accept-gap`. */
+export interface GivenUp {
+  readonly stage: string;
+  readonly topic: string;
+  readonly first: number;
+  readonly last: number;
+  /** ms since the epoch. */
+  readonly at: number;
 }
 
 /** What a flagged or rejected message was noticed for; kept so that planted faults can be looked up. */
@@ -65,6 +77,8 @@ export interface Books {
   /** SHA-256 over the rows of valid ticks as log, hot and cold have them, table by table. */
   readonly checksums: { readonly log: string; readonly hot: string; readonly cold: string };
   readonly findings: readonly Finding[];
+  /** What was given up, since the log had lost it before it was read. */
+  readonly gaps: readonly GivenUp[];
   /** By origin. */
   readonly flagged: ReadonlyMap<number, Noticed>;
   readonly rejections: ReadonlyMap<number, Noticed>;
@@ -90,23 +104,37 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
   const partitions = (await ranges(TOPICS.raw)).length;
   const checkpoints = await Promise.all(Array.from({ length: partitions }, (_, p) => log.load("validate", p)));
   const holdings = [...await hot.holdings(), ...await lake.holdings()];
-  const [raw, valid, rejected] = [await ranges(TOPICS.raw), await ranges(TOPICS.valid), await ranges(TOPICS.rejected)];
+  const raw = await ranges(TOPICS.raw);
+  // A partition that was added to one topic alone holds nothing in the others.
+  const [valid, rejected] = (await Promise.all([ranges(TOPICS.valid), ranges(TOPICS.rejected)]))
+    .map((held) => raw.map((_, partition) => held[partition] ?? { low: 0, high: 0 })) as [Range[], Range[]];
   const units = await lake.units();
+  const skipped = [...await hot.gaps(), ...await lake.gaps()];
   const books: Books[] = [];
   for (let partition = 0; partition < partitions; partition++) {
-    const held = (sink: string, topic: string): Holding | undefined =>
-      holdings.find((h) => h.sink === sink && h.topic === topic && h.partition === partition);
+    const sinkOf = (sink: string, topic: string, ranges: readonly Range[]) => {
+      const holding = holdings.find((h) => h.sink === sink && h.topic === topic && h.partition === partition);
+      return { sink, topic, holding, range: ranges[partition]! };
+    };
     const sinks = [
-      { holding: held("sink-hot", TOPICS.valid), range: valid[partition]! },
-      { holding: held("sink-hot", TOPICS.rejected), range: rejected[partition]! },
-      { holding: held("sink-cold", TOPICS.valid), range: valid[partition]! },
+      sinkOf("sink-hot", TOPICS.valid, valid),
+      sinkOf("sink-hot", TOPICS.rejected, rejected),
+      sinkOf("sink-cold", TOPICS.valid, valid),
     ];
     const judged = checkpoints[partition]?.nextOffset ?? 0;
-    const book = new Book(partition, raw[partition]!);
-    book.checkEnd(TOPICS.raw, judged, raw[partition]!, "validate");
-    for (const { holding, range } of sinks) {
-      if (holding) book.checkEnd(holding.topic, holding.next, range, holding.sink);
-    }
+    const gaps = [
+      ...skippedIn(checkpoints[partition]?.state ?? "{}").map((gap) => ({
+        ...gap,
+        stage: "validate",
+        topic: TOPICS.raw,
+      })),
+      ...skipped.filter((gap) => gap.partition === partition).map(({ sink, topic, first, last, at }) => ({
+        ...{ stage: sink, topic, first, last, at },
+      })),
+    ];
+    const book = new Book(partition, raw[partition]!, gaps);
+    book.checkEnds(TOPICS.raw, judged, raw[partition]!, "validate");
+    for (const { sink, topic, holding, range } of sinks) book.checkEnds(topic, holding?.next ?? 0, range, sink);
     // A sink that has read all of its topic has applied whatever was judged, however long ago its last origin was.
     const reached = sinks.map(({ holding, range }) =>
       holding && holding.next >= range.high ? Infinity : holding ? holding.origin + 1 : range.high === 0 ? Infinity : 0
@@ -128,24 +156,35 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
 class Book {
   readonly #partition: number;
   readonly #raw: Range;
+  readonly #gaps: readonly GivenUp[];
   readonly #findings: Finding[] = [];
   readonly #flagged = new Map<number, Noticed>();
   readonly #rejections = new Map<number, Noticed>();
   readonly #newest = new Map<string, { eventTime: number; sequence: number }>();
 
-  constructor(partition: number, raw: Range) {
+  constructor(partition: number, raw: Range, gaps: readonly GivenUp[]) {
     this.#partition = partition;
     this.#raw = raw;
+    this.#gaps = gaps;
   }
 
-  /** A log that ends before what was made of it has lost its end. */
-  checkEnd(topic: string, next: number, range: Range, who: string): void {
+  /** A log that ends before what was made of it has lost its end, and one that begins behind it what was never read. */
+  checkEnds(topic: string, next: number, range: Range, who: string): void {
+    if (next < range.low) {
+      this.#find("expired", topic, next, range.low - 1, `deleted before ${who} read them, which --accept-gap gives up`);
+    }
     if (next <= range.high) return;
     this.#find("log truncated", topic, range.high, next - 1, `${who} has applied records that the log no longer holds`);
   }
 
   async close(sources: Sources, cut: number, valid: Range, rejected: Range, units: readonly Unit[]): Promise<Books> {
-    const { low, high } = this.#raw;
+    const { high } = this.#raw;
+    const firsts = [
+      await this.#completeFrom(sources, TOPICS.valid, valid, validOf),
+      await this.#completeFrom(sources, TOPICS.rejected, rejected, rejectedOf),
+    ];
+    // What retention took from one of the three topics cannot be held against the others.
+    const low = Math.min(cut, Math.max(this.#raw.low, ...firsts));
     const fates = new Fates(low, cut);
     const raw = await this.#scan(sources, TOPICS.raw, low, cut, (record) => {
       if (record.control) fates.set(record.offset, FATE.control, 0);
@@ -219,10 +258,25 @@ class Book {
       behind: Math.max(0, high - cut),
       checksums: { log: sums.log.digest("hex"), hot: sums.hot.digest("hex"), cold: sums.cold.digest("hex") },
       findings: this.#findings,
+      gaps: this.#gaps,
       flagged: this.#flagged,
       rejections: this.#rejections,
       newest: this.#newest,
     };
+  }
+
+  /** The first origin from which on an output still holds every verdict that went to it. */
+  async #completeFrom(
+    sources: Sources,
+    topic: string,
+    { low, high }: Range,
+    messageOf: (record: LogRecord, place: { topic: string; partition: number }) => { readonly previous: number },
+  ): Promise<number> {
+    if (low === 0) return 0;
+    for await (const [first] of this.#stream(sources, topic, low, high)) {
+      return messageOf(first!, { topic, partition: this.#partition }).previous + 1;
+    }
+    return Infinity;
   }
 
   /** Records in chunks; ends at a damage, which is a finding. */

@@ -50,7 +50,13 @@ export class Cursor {
 
   /** Opens the segment that holds `next` and skips the lines before it. */
   #seek(): boolean {
-    const base = segmentsOf(this.#folder).findLast((b) => b <= this.next);
+    const bases = segmentsOf(this.#folder);
+    const base = bases.findLast((b) => b <= this.next);
+    if (base === undefined && bases.length > 0) {
+      throw new Refusal(
+        `Cannot read record "${this.#place}/${this.next}": the log begins at ${bases[0]}, must still hold it`,
+      );
+    }
     if (base === undefined) return false;
     this.#open(base);
     for (let offset = base; offset < this.next;) {

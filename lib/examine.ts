@@ -214,7 +214,7 @@ function positionOf({ topic, partition, epoch, since, identity, next }: Holding,
 
 async function topicOf(log: Transport, topic: string): Promise<TopicFact | null> {
   try {
-    return { ranges: await log.ranges(topic), identity: await log.identity(topic) };
+    return { ranges: await log.ranges(topic), identity: (await log.topic(topic)).identity };
   } catch (error) {
     // An open log misses nothing but the topic.
     if (error instanceof Misuse) return null;

@@ -33,20 +33,35 @@ export interface Holding extends Place {
   readonly since: number;
 }
 
+/** Offsets of a place that the log lost before they were applied, and that its user gave up. */
+export interface Gap extends Place {
+  readonly first: number;
+  readonly last: number;
+  /** When they were given up, ms since the epoch. */
+  readonly at: number;
+}
+
 /** What hot and lake have in common. */
 export interface Store {
   /** Raises the epoch of a place and gives what it holds; null when the store knows nothing of the place. */
   acquire(place: Place): Promise<Holding | null>;
   /** Creates the place, at epoch 1, nothing applied. */
   begin(place: Place, identity: string, next: number): Promise<Holding>;
+  /**
+   * Records that everything from where the holding stands up to `next` is given up, and stands there.
+   * @throws {Refusal} when another owner has raised the epoch or the offset is not where it was
+   */
+  skip(held: Holding, next: number): Promise<Holding>;
+  /** Everything that was given up, of every place. */
+  gaps(): Promise<readonly Gap[]>;
   /** Every place of every sink, without acquiring. */
   holdings(): Promise<readonly Holding[]>;
   close(): Promise<void>;
 }
 
 /**
- * Acquires a place: the protocol's steps 1 to 4. A store that knows nothing of the place begins at the low end of a log
- * that still has its beginning; otherwise the user must say `--start`.
+ * Acquires a place: the protocol's steps 1 to 4, with the fence for what follows. Where the log has lost records that were
+ * not applied, the user must say so with `acceptGap`; they are recorded as given up.
  * @throws {Refusal} on another log's identity, on records deleted before they were applied, on a log that ends before
  * what was applied
  */
@@ -55,37 +70,36 @@ export async function startOf(
   place: Place,
   identity: string,
   range: Range,
-  start: number | undefined,
-): Promise<Holding> {
+  acceptGap: boolean,
+): Promise<{ readonly held: Holding; readonly fence: Fence }> {
   const name = `partition "${place.topic}/${place.partition}"`;
-  const held = await store.acquire(place);
-  if (held === null) {
-    if (range.low > 0 && start === undefined) {
-      throw new Refusal(
-        `Cannot start ${place.sink} on ${name}: its first ${range.low} records are gone and nothing was applied yet, must be told where with --start earliest`,
-      );
-    }
-    return await store.begin(place, identity, start ?? 0);
-  }
-  if (held.identity !== identity) {
+  const known = await store.acquire(place);
+  if (known !== null && known.identity !== identity) {
     throw new Refusal(
-      `Cannot resume ${place.sink} on ${name}: the store was fed from log "${held.identity}" and this is "${identity}", must be the same log (or another --data, or --fresh)`,
+      `Cannot resume ${place.sink} on ${name}: the store was fed from log "${known.identity}" and this is "${identity}", must be the same log (or another --data, or --fresh)`,
     );
   }
-  if (held.next < range.low) {
+  const next = known?.next ?? 0;
+  if (next < range.low && !acceptGap) {
     throw new Refusal(
-      `Cannot resume ${place.sink} on ${name}: records ${held.next} to ${
+      `Cannot resume ${place.sink} on ${name}: records ${next} to ${
         range.low - 1
-      } were deleted before they were applied, must still be in the log`,
+      } were deleted before they were applied, must still be in the log, or be given up with --accept-gap`,
     );
   }
+  let held = known ?? await store.begin(place, identity, 0);
+  if (held.next < range.low) held = await store.skip(held, range.low);
   if (held.next > range.high) {
     throw new Refusal(
       `Cannot resume ${place.sink} on ${name}: applied up to ${held.next} but the log ends at ${range.high}, must reach at least that far`,
     );
   }
-  return held;
+  const isBehindGap = (await store.gaps()).some((gap) => isOf(gap, place) && gap.last + 1 === held.next);
+  return { held, fence: new Fence(place, held.origin, isBehindGap) };
 }
+
+const isOf = (gap: Gap, { sink, topic, partition }: Place): boolean =>
+  gap.sink === sink && gap.topic === topic && gap.partition === partition;
 
 /** Lets each origin of one topic's partition pass once, in order, without a hole. */
 export class Fence {
@@ -93,11 +107,16 @@ export class Fence {
   repeats = 0;
   readonly #name: string;
   #last: number;
+  #isBehindGap: boolean;
 
-  /** `last` is the last origin applied; -1 before the first. */
-  constructor(place: Place, last: number) {
+  /**
+   * `last` is the last origin applied; -1 before the first. Behind a gap the first message's predecessor may have been
+   * lost in it; what comes again there comes with everything that followed it, and the chain holds at once.
+   */
+  constructor(place: Place, last: number, isBehindGap = false) {
     this.#name = `${place.topic}/${place.partition}`;
     this.#last = last;
+    this.#isBehindGap = isBehindGap;
   }
 
   get last(): number {
@@ -109,11 +128,13 @@ export class Fence {
    * @throws {Refusal} when the message before it was never seen
    */
   admits(origin: number, previous: number): boolean {
+    const isBridge = this.#isBehindGap && previous > this.#last;
+    this.#isBehindGap = false;
     if (origin <= this.#last) {
       this.repeats++;
       return false;
     }
-    if (previous !== this.#last) {
+    if (previous !== this.#last && !isBridge) {
       throw new Refusal(
         `Cannot apply origin ${origin} of "${this.#name}": it follows origin ${previous} and the last one applied is ${this.#last}, must name the last one applied`,
       );

@@ -29,22 +29,47 @@ Deno.test("a fence stops at a message whose predecessor it has not seen", () => 
   assert.equal(fence.last, 3);
 });
 
-Deno.test("a store that knows nothing begins where the log begins, or where it is told", strict, async () => {
-  assert.equal((await startOf(await store(), place, "log", { low: 0, high: 9 }, undefined)).next, 0);
-  assert.equal((await startOf(await store(), place, "log", { low: 4, high: 9 }, 4)).next, 4);
-  const lost = startOf(await store(), place, "log", { low: 4, high: 9 }, undefined);
-  await assert.rejects(lost, refused(/its first 4 records are gone .* must be told where with --start earliest/));
+Deno.test("a store that knows nothing begins where the log begins, or behind what it gives up", strict, async () => {
+  assert.equal((await startOf(await store(), place, "log", { low: 0, high: 9 }, false)).held.next, 0);
+  const late = await store();
+  await assert.rejects(
+    startOf(late, place, "log", { low: 4, high: 9 }, false),
+    refused(/records 0 to 3 were deleted before they were applied, must .* be given up with --accept-gap/),
+  );
+  assert.deepEqual(await late.holdings(), []);
+  assert.equal((await startOf(late, place, "log", { low: 4, high: 9 }, true)).held.next, 4);
+  assert.deepEqual(await late.gaps(), [{ ...place, first: 0, last: 3, at: 0 }]);
+});
+
+Deno.test("behind a gap the first message alone may follow one that was lost in it", strict, async () => {
+  const hot = await openHot(`memory:fence-${stores++}`, world);
+  const held = await hot.begin(place, "log", 0);
+  await hot.apply({ held, next: 5, origin: 4, rows: {} });
+  const start = () => startOf(hot, place, "log", { low: 7, high: 9 }, true);
+  assert.ok((await start()).fence.admits(9, 8));
+  // A fall before the first commit comes back to the same place.
+  const { held: again, fence } = await start();
+  assert.deepEqual([again.next, again.origin], [7, 4]);
+  assert.equal((await hot.gaps()).length, 1);
+  assert.ok(fence.admits(9, 8));
+  assert.throws(() => fence.admits(11, 10), refused(/follows origin 10 and the last one applied is 9/));
+  const { fence: repeated } = await start();
+  assert.ok(!repeated.admits(4, 3));
+  assert.throws(() => repeated.admits(9, 8), refused(/follows origin 8 and the last one applied is 4/));
+  await hot.apply({ held: { ...again, epoch: again.epoch + 1 }, next: 8, origin: 9, rows: {} });
+  const { fence: beyond } = await start();
+  assert.throws(() => beyond.admits(11, 10), refused(/follows origin 10/));
 });
 
 Deno.test("a store goes on only in its own log, and only where that still holds what comes next", strict, async () => {
   const hot = await openHot(`memory:fence-${stores++}`, world);
   const held = await hot.begin(place, "log", 0);
   await hot.apply({ held, next: 5, origin: 4, rows: {} });
-  const start = (identity: string, low: number, high: number) => startOf(hot, place, identity, { low, high }, low);
+  const start = (identity: string, low: number, high: number) => startOf(hot, place, identity, { low, high }, false);
   await assert.rejects(start("other", 0, 9), refused(/fed from log "log" and this is "other"/));
   await assert.rejects(start("log", 6, 9), refused(/records 5 to 5 were deleted before they were applied/));
   await assert.rejects(start("log", 0, 4), refused(/applied up to 5 but the log ends at 4/));
-  const resumed = await start("log", 5, 5);
+  const { held: resumed } = await start("log", 5, 5);
   assert.deepEqual([resumed.next, resumed.origin], [5, 4]);
   assert.ok(resumed.epoch > held.epoch);
 });

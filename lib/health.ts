@@ -149,8 +149,7 @@ function placeProblem(
   const resume = position?.resume ?? 0;
   if (range === null || resume >= range.low) return null;
   const detail = `resumes at ${resume} and the log begins at ${range.low}: ${range.low - resume} records are gone`;
-  const isNew = position === null && stage !== "validate";
-  const action = isNew ? `deno task ${stage} --start earliest, which leaves them out` : ANOTHER;
+  const action = `deno task ${stage} --accept-gap, which gives them up, or ${ANOTHER}`;
   return { problem: "before the log", place, detail, action };
 }
 

@@ -104,6 +104,25 @@ promise("a place that was begun is not begun again", async (_url, hot) => {
   await assert.rejects(hot.begin(place, "log-a", 0), { name: "Refusal", message: /begun already/ });
 });
 
+promise(
+  "what is given up is kept with its place, moves the offset alone, and is its owner's to give up",
+  async (url, hot) => {
+    const held = await hot.begin(place, "log-a", 0);
+    const applied = await apply(hot, held, 3, { quotes: quotes(0, 3) });
+    const behind = await hot.skip(applied, 10);
+    assert.deepEqual(behind, { ...applied, next: 10 });
+    const gap = { ...place, first: 3, last: 9, at: NOON };
+    assert.deepEqual(await hot.gaps(), [gap]);
+    await assert.rejects(hot.skip(applied, 12), { name: "Refusal", message: /stands at 10, must stand at 3/ });
+    await apply(hot, behind, 12, { quotes: quotes(10, 12) });
+    await hot.acquire(place);
+    await assert.rejects(hot.skip(behind, 20), { name: "Refusal", message: /holds it since \d{4}-\S+Z/ });
+    const again = await openHot(url, world);
+    assert.deepEqual([await again.gaps(), (await again.holdings())[0]!.next], [[gap], 12]);
+    await again.close();
+  },
+);
+
 promise("apply moves rows and offset together, a partition by itself", async (_url, hot) => {
   const held = await hot.begin(place, "log-a", 0);
   const other = await hot.begin({ ...place, partition: 1 }, "log-a", 0);

@@ -3,7 +3,8 @@
  * function of the log alone: no clock, no chance, and all that it remembers is in its state, which is bounded.
  *
  * **In** records of `ticks.raw` in the order of their offset, **Out** the texts for `ticks.valid` and `ticks.rejected`.
- * **Knows** `rule`, `sequence`, `register`, `reading`, `codec`, `tick`, `transport`, `failure`.
+ * **Knows** `rule`, `sequence`, `register`, `reading`, `codec`, `tape`, `tick`, `transport`,
+ * `failure`.
  */
 import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
@@ -26,6 +27,7 @@ import {
   weigh,
 } from "./rule.ts";
 import { DISCIPLINES, type Disciplines } from "./sequence.ts";
+import { SavedTape, type Tape } from "./tape.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
 import { type LogRecord, MESSAGE_BYTES_MAX, messageBytesMax, TOPICS } from "./transport.ts";
 
@@ -44,6 +46,8 @@ export interface JudgeOptions {
   readonly state?: string;
   /** Both outputs hold the verdicts on everything before: then rules of another version may go on from the state. */
   readonly drained?: boolean;
+  /** The topics that it reads and writes; kept in its state for whoever resumes it. */
+  readonly tape?: Tape;
 }
 
 /** What a judge has counted since it was made. It is no part of its state. */
@@ -66,8 +70,13 @@ const Saved = z.strictObject({
   control: z.int().min(-1),
   lastValid: z.int().min(-1),
   lastRejected: z.int().min(-1),
+  /** Absent from states of the first format. */
+  tape: SavedTape.optional(),
+  /** Records that the log lost before they were judged; absent while there are none. */
+  gaps: z.array(z.strictObject({ first: z.int(), last: z.int(), at: z.int() })).readonly().optional(),
   register: SavedRegister,
 });
+type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
 
 const MALFORMED = [MESSAGE_RULES.malformed.name], SHAPE = [MESSAGE_RULES.shape.name];
 
@@ -86,10 +95,12 @@ export class Judge {
   readonly #topic: string;
   readonly #partition: number;
   readonly #register: Register;
+  readonly #tape: Tape | undefined;
   /** Offset of the control record in force; -1 before the first. */
   #control = -1;
   #lastValid = -1;
   #lastRejected = -1;
+  #gaps: readonly Skipped[] = [];
   /** One for all ticks: it is filled anew for each. */
   readonly #evidence: Draft = {
     ...{ tick: undefined as unknown as Tick, terms: null, limits: LIMITS, prices: 0, sizes: 0, spread: 1 },
@@ -97,8 +108,11 @@ export class Judge {
   };
 
   /** @throws {Refusal} when the state is another partition's, another version's without `drained`, or none */
-  constructor({ partition, topic = TOPICS.raw, disciplines = DISCIPLINES, state, drained = false }: JudgeOptions) {
+  constructor(
+    { partition, topic = TOPICS.raw, disciplines = DISCIPLINES, state, drained = false, tape }: JudgeOptions,
+  ) {
     this.#topic = topic;
+    this.#tape = tape;
     this.#partition = partition;
     this.#register = new Register(disciplines);
     if (state !== undefined) this.#restore(state, drained);
@@ -118,8 +132,20 @@ export class Judge {
     const state: z.infer<typeof Saved> = {
       ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition, control: this.#control },
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
+      ...(this.#tape !== undefined && { tape: this.#tape }),
+      ...(this.#gaps.length > 0 && { gaps: this.#gaps }),
     };
     return JSON.stringify(state);
+  }
+
+  /**
+   * Goes on behind records that the log lost before they were judged, and keeps which. `last` are the last origins that
+   * the outputs hold: a judge that fell before it saved has written more than its state tells.
+   */
+  skip(gap: Skipped, last: { readonly valid: number; readonly rejected: number }): void {
+    this.#gaps = [...this.#gaps, gap];
+    this.#lastValid = Math.max(this.#lastValid, last.valid);
+    this.#lastRejected = Math.max(this.#lastRejected, last.rejected);
   }
 
   /** The verdict on the next record. @throws {Refusal} when it is a control record that cannot be applied */
@@ -267,7 +293,14 @@ export class Judge {
     this.#control = saved.control;
     this.#lastValid = saved.lastValid;
     this.#lastRejected = saved.lastRejected;
+    this.#gaps = saved.gaps ?? [];
   }
+}
+
+/** What a judge of this state has given up, since the log had lost it. */
+export function skippedIn(state: string): readonly Skipped[] {
+  const { gaps = [] }: { readonly gaps?: readonly Skipped[] } = JSON.parse(state);
+  return gaps;
 }
 
 /** The names of the rules that break, behind those that broke before; null where none does. */

@@ -539,3 +539,23 @@ Deno.test(
     assert.equal((await lake.units()).length, 1);
   }),
 );
+
+Deno.test(
+  "what is given up is a line of the ledger: it moves the offset, frees a bound cut, and stays",
+  strict,
+  inLake(async (lake, { enter }) => {
+    const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 3));
+    await lake.intend(held, 3, 5);
+    const behind = await lake.skip(held, 10);
+    assert.deepEqual([behind.next, behind.origin, lake.intended(behind)], [10, 2, null]);
+    const gap = { ...PLACE, first: 3, last: 9, at: 1_723_118_400_000 };
+    assert.deepEqual(await lake.gaps(), [gap]);
+    await assert.rejects(lake.skip(held, 12), /epoch 1 holds it since 2024-08-08T12:00:00.000Z and stands at 10/);
+    await assert.rejects(lake.skip(behind, 10), /a gap from 10 ends before 10/);
+    await publish(lake, behind, trades(12, 14));
+    await lake.release(behind);
+    const other = await enter();
+    assert.deepEqual([(await other.acquire(PLACE))?.origin, await other.gaps()], [13, [gap]]);
+    assert.deepEqual(await other.damages(), []);
+  }),
+);

@@ -17,7 +17,7 @@ export type Repair =
   | { readonly path: string; readonly mended: false; readonly why: string };
 
 interface Sources {
-  readonly log: Pick<Transport, "read" | "identity">;
+  readonly log: Pick<Transport, "read" | "topic">;
   readonly ranges: (topic: typeof TOPICS.valid) => Promise<readonly Range[]>;
   readonly lake: Lake;
   readonly signal: AbortSignal;
@@ -53,7 +53,7 @@ async function sheetOf(unit: Unit, { log, ranges, lake, signal }: Sources): Prom
       `Cannot read origins ${first} to ${last} of "${topic}/${partition}" again: ${state}, must be ${wanted}`,
     );
   const held = (await lake.holdings()).find((h) => h.topic === topic && h.partition === partition)!;
-  const identity = await log.identity(TOPICS.valid);
+  const { identity } = await log.topic(TOPICS.valid);
   if (held.identity !== identity) {
     throw refusal(`the lake was fed from log "${held.identity}" and this is "${identity}"`, "the same log");
   }

@@ -40,7 +40,7 @@ export function columnList(columns: readonly Column[]): string {
 
 /** The migrations of a dialect; entry `n` brings version `n` to version `n + 1`. */
 export function migrationsOf(dialect: Dialect): readonly string[] {
-  return [first(dialect)];
+  return [first(dialect), gaps(dialect)];
 }
 
 /** @throws {Refusal} when the store's schema is newer than this code's */
@@ -122,6 +122,14 @@ function first(dialect: Dialect): string {
       identity text not null, epoch ${whole} not null, next_off ${whole} not null, origin ${whole} not null,
       since ${types.time} not null, primary key (sink, topic, "partition"))${end};`,
   ].join("\n");
+}
+
+/** What sinks gave up, since the log had lost it before they applied it. */
+function gaps(dialect: Dialect): string {
+  const { int: whole, time } = SQL_TYPES[dialect];
+  return `create table gaps (sink text not null, topic text not null, "partition" ${whole} not null,
+    first_off ${whole} not null, last_off ${whole} not null, given_up ${time} not null,
+    primary key (sink, topic, "partition", first_off))${dialect === "sqlite" ? " strict" : ""};`;
 }
 
 /** `numeric` accepts NaN and Infinity, which order above every number; no writer of ours can send them, others might. */

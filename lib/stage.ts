@@ -4,7 +4,7 @@
  *
  * The frame counts received, sent and applied, lag and batch times for every stage, so that no stage holds telemetry.
  * This and `crew` alone know the clock and chance.
- * **Knows** the doors, `flag`, `meter`, `patience`, `failure`.
+ * **Knows** the doors, `tape`, `flag`, `meter`, `patience`, `failure`.
  */
 import process from "node:process";
 import type { Flags, Values } from "./flag.ts";
@@ -18,6 +18,7 @@ import { openTransport, TOPICS } from "./transport.ts";
 import { listener, pause } from "./patience.ts";
 import type { World } from "./world.ts";
 import { Misuse, Outage, printable, reasonOf, Refusal } from "./failure.ts";
+import { type Tape, Watch } from "./tape.ts";
 
 type Need = "hot" | "lake";
 
@@ -70,7 +71,9 @@ export interface Hands<Reads extends string, Writes extends string, Needs extend
   /** What each partition of a declared topic holds. */
   ranges(topic: Reads | Writes): Promise<readonly Range[]>;
   /** The log, for declared topics: durable, claim, save, load, read, identity. */
-  readonly log: Pick<Transport, "sync" | "claim" | "save" | "load" | "read" | "identity">;
+  readonly log: Pick<Transport, "sync" | "claim" | "save" | "load" | "read" | "topic">;
+  /** The declared topics as they were at the start; that they stay so is watched. */
+  readonly tape: Tape;
   /** Says that origins up to `origin` are visible in a store, with the newest event's time for lag. */
   applied(partition: number, origin: number, rows: number, eventTime: number): void;
   /** Work that goes on while the stage reads on: when it fails, the stage fails at once. */
@@ -203,8 +206,10 @@ export interface Openers {
   readonly transport: typeof openTransport;
   readonly hot: typeof openHot;
   readonly lake: typeof openLake;
+  /** Between two looks at whether the topics are still what they were, ms; without it at the start and after a fall alone. */
+  readonly lookMs?: number;
 }
-const OPENERS: Openers = { transport: openTransport, hot: openHot, lake: openLake };
+const OPENERS: Openers = { transport: openTransport, hot: openHot, lake: openLake, lookMs: 2_000 };
 
 /** Runs a stage in this thread: what its Worker does, and how tests, benches and storms run it. */
 export async function perform(
@@ -260,8 +265,22 @@ export async function perform(
   const opened: { close(): Promise<void> }[] = output === input ? [input] : [output, input];
   const timer = setInterval(progress, PROGRESS_MS);
   const broken = Promise.withResolvers<never>();
+  const over = new AbortController();
+  let looking: Promise<void> | null = null;
+  let looks: ReturnType<typeof setInterval> | undefined;
   try {
     await ensureTopics(stage, input, output, setting);
+    const sideOf = (topic: string): Transport => stage.reads.includes(topic) ? input : output;
+    const watch = await Watch.begin(
+      stage.name,
+      [...stage.reads, ...stage.writes],
+      (topic, signal) => sideOf(topic).topic(topic, signal),
+    );
+    const look = (): void => {
+      // What only fails to answer is for the stage itself to be patient with.
+      looking ??= watch.look(over.signal).catch(ifRefused(broken.reject)).finally(() => looking = null);
+    };
+    if (open.lookMs !== undefined) looks = setInterval(look, open.lookMs);
     const hot = stage.needs.includes("hot") ? await open.hot(setting.hot, world) : undefined;
     if (hot) opened.unshift(hot);
     const lake = stage.needs.includes("lake") ? await open.lake(setting.lake, world) : undefined;
@@ -270,10 +289,13 @@ export async function perform(
       values: setting.values as Values<Flags>,
       hot: hot as Hot,
       lake: lake as Lake,
-      async *receive(options = {}) {
-        for await (
-          const batch of input.receive({ topics: stage.reads, group: stage.name, signal, drain, ...options })
-        ) {
+      async *receive({ start, ...options } = {}) {
+        const begin = async (topic: string, partition: number, range: Range): Promise<number> => {
+          if (partition >= watch.tape[topic]!.partitions) await watch.look();
+          return await start!(topic, partition, range);
+        };
+        const reading = { topics: stage.reads, group: stage.name, signal, drain, ...options };
+        for await (const batch of input.receive(start === undefined ? reading : { ...reading, start: begin })) {
           move();
           const from = now();
           count.received += batch.records.length;
@@ -292,8 +314,9 @@ export async function perform(
         move();
         return place;
       },
-      ranges: (topic) => (stage.reads.includes(topic) ? input : output).ranges(topic),
+      ranges: (topic) => sideOf(topic).ranges(topic),
       log: input,
+      tape: watch.tape,
       applied(partition, origin, rows, eventTime) {
         const at = now();
         count.applied += rows;
@@ -309,13 +332,31 @@ export async function perform(
       signal,
       drain,
     };
-    return await Promise.race([stage.run(hands), broken.promise]);
+    try {
+      return await Promise.race([stage.run(hands), broken.promise]);
+    } catch (error) {
+      // Whoever falls over a topic that was deleted or changed says that, and not what it met.
+      if (!(error instanceof Outage)) {
+        await watch.look(signal).catch(ifRefused((changed) => {
+          throw changed;
+        }));
+      }
+      throw error;
+    }
   } finally {
     clearInterval(timer);
+    clearInterval(looks);
+    over.abort();
+    await looking;
     for (const door of opened) await door.close();
     progress();
   }
 }
+
+/** Hands a refusal on, and nothing else. */
+const ifRefused = (hand: (refusal: Refusal) => void) => (error: unknown): void => {
+  if (error instanceof Refusal) hand(error);
+};
 
 /**
  * Creates the declared topics where that is the embedded default or asked for; elsewhere a missing one is a misuse. All

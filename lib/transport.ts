@@ -8,7 +8,7 @@
  * **Knows** `failure`, `world`.
  */
 import { Buffer } from "node:buffer";
-import { Misuse, shownUrl } from "./failure.ts";
+import { Misuse, Refusal, shownUrl } from "./failure.ts";
 import type { World } from "./world.ts";
 
 /** Text is one valid JSON line when it is appended; whatever else travels travels as bytes. */
@@ -52,6 +52,14 @@ export interface Range {
   readonly high: number;
 }
 
+/** What makes a topic that topic. */
+export interface Topic {
+  /** Names the log and the topic, for ever: offsets of another identity mean something else. */
+  readonly identity: string;
+  /** How many: a key keeps its partition for as long as this stays. */
+  readonly partitions: number;
+}
+
 /** A stage's state at an offset. The highest `(epoch, nextOffset)` counts. */
 export interface Checkpoint {
   readonly epoch: number;
@@ -81,8 +89,8 @@ export interface Transport {
   create(topic: string, partitions: number): Promise<void>;
   /** What each partition holds. @throws {Misuse} when the topic does not exist, saying how to create it */
   ranges(topic: string): Promise<readonly Range[]>;
-  /** Names the log and the topic, for ever: offsets of another identity mean something else. */
-  identity(topic: string): Promise<string>;
+  /** The topic as it is now, never as it was remembered. @throws {Misuse} when it does not exist */
+  topic(topic: string, signal?: AbortSignal): Promise<Topic>;
   /** Appends in order and resolves when acknowledged. At most one append in flight per partition. Gives the first and next offset. */
   append(
     topic: string,
@@ -110,6 +118,18 @@ export interface Transport {
   /** One line for the user: where this is and how durable an acknowledgement is. */
   readonly describes: string;
   close(): Promise<void>;
+}
+
+/** The refusal of a checkpoint whose epoch is over: who holds the partition since when. `since` is 0 where nobody noted it. */
+export function fenced(
+  name: string,
+  epoch: number,
+  holder: { readonly epoch: number; readonly since: number },
+): Refusal {
+  const since = holder.since === 0 ? "a time that is not noted" : new Date(holder.since).toISOString();
+  return new Refusal(
+    `Cannot save checkpoint "${name}": epoch ${holder.epoch} holds it since ${since} and this one has epoch ${epoch}, must hold the newest`,
+  );
 }
 
 export const CHECKPOINT_BYTES_MAX = 32 << 20;

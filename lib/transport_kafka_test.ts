@@ -179,16 +179,44 @@ onKafka("records that were deleted are a refusal that names them, never a reset"
 });
 
 onKafka("a topic that is made again has another identity", async ({ log, kafka, topic }) => {
-  const before = await log.identity(topic);
+  const { identity: before } = await log.topic(topic);
   const admin = kafka.admin();
   await admin.connect();
   await admin.deleteTopics({ topics: [topic] });
   await admin.disconnect();
   await log.create(topic, 2);
-  const after = await log.identity(topic);
+  const { identity: after } = await log.topic(topic);
   assert.notEqual(after, before);
   assert.equal(after.split("/")[0], before.split("/")[0]);
 });
+
+onKafka(
+  "a reader stops when its topic is made again, at offsets that the new one has too",
+  async ({ log, kafka, topic }) => {
+    const fill = () => log.append(topic, 0, Array.from({ length: 20 }, (_, n) => ({ key: null, value: `${n}` })));
+    await fill();
+    const admin = kafka.admin();
+    await admin.connect();
+    let seen = 0;
+    const { drain: _, ...live } = once(topic);
+    await assert.rejects(async () => {
+      for await (const { records } of log.receive({ ...live, start: () => Promise.resolve(0) })) {
+        seen += records.length;
+        if (seen > 20) break;
+        await admin.deleteTopics({ topics: [topic] });
+        await log.create(topic, 2);
+        await fill();
+        await fill();
+      }
+    }, (error: Error) => {
+      assert.ok(error instanceof Refusal, String(error));
+      assert.match(error.message, /was deleted and made again, "\S+" before and "\S+" now/);
+      return true;
+    });
+    assert.equal(seen, 20);
+    await admin.disconnect();
+  },
+);
 
 onKafka("a login that the broker does not know is one line", async () => {
   await assert.rejects(openTransport(`${kafkaUrl}?sasl=plain&insecure=true`, world), (error: Error) => {
@@ -287,6 +315,7 @@ function compacted() {
       if (found.length > 0) yield await Promise.resolve(found);
     },
     low: () => Promise.resolve(0),
+    now: () => 1_723_118_400_000,
     compact: () => {
       const last = new Map(records.map((record) => [record.key, record]));
       records = records.filter((record) => last.get(record.key) === record);
@@ -314,6 +343,21 @@ Deno.test("a zombie's late checkpoint never stands for its successor's, compacte
     assert.deepEqual(await owner.load("s", 0), expected);
     await assert.rejects(old.save("s", 0, { epoch: zombie.epoch, nextOffset: 10, state: "z" }), Refusal);
   }
+});
+
+Deno.test("checkpoints of the first format are read, whose claims do not say since when", async () => {
+  const topic = compacted();
+  await topic.append({ key: '["s",0]', value: "" });
+  await topic.append({ key: '["s",0,1]', value: '9\n{"a":1}' });
+  const checkpoints = new Checkpoints(topic);
+  const { epoch, checkpoint } = await checkpoints.claim("s", 0);
+  assert.deepEqual([epoch, checkpoint], [3, { epoch: 1, nextOffset: 9, state: '{"a":1}' }]);
+  await topic.append({ key: '["s",0]', value: "" });
+  const late = { epoch, nextOffset: 10, state: "{}" };
+  await assert.rejects(
+    checkpoints.save("s", 0, late),
+    /epoch 4 holds it since a time that is not noted and this one has epoch 3/,
+  );
 });
 
 Deno.test("states that no longer count are emptied, so that compaction leaves one a partition", async () => {

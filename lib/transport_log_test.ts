@@ -195,6 +195,39 @@ Deno.test("segments roll, and a reader goes on from one to the next", async () =
   });
 });
 
+Deno.test(
+  "an acknowledgement that comes after the close is nothing",
+  { sanitizeOps: true, sanitizeResources: true },
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const log = await openTransport(`log:${folder}`, world());
+    await log.create("t", 1);
+    await log.append("t", 0, many(0, 1));
+    const reading = { topics: ["t"], group: "g", signal: new AbortController().signal, drain: AbortSignal.abort() };
+    for await (const batch of log.receive(reading)) {
+      await batch.ack();
+      await log.close();
+      await batch.ack();
+    }
+    await Deno.remove(folder, { recursive: true });
+  },
+);
+
+Deno.test("a record that went with its segment is refused, not waited for", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 10));
+    const lines = (await Deno.readTextFile(`${folder}/t/0/${segmentName(0)}`)).split("\n");
+    await Deno.remove(`${folder}/t/0/${segmentName(0)}`);
+    await Deno.writeTextFile(`${folder}/t/0/${segmentName(5)}`, lines.slice(5).join("\n"));
+    assert.deepEqual(await log.ranges("t"), [{ low: 5, high: 10 }]);
+    await assert.rejects(all(log, 10), (error: Error) => {
+      assert.ok(error instanceof Refusal, String(error));
+      assert.match(error.message, /record "t\/0\/0": the log begins at 5, must still hold it/);
+      return true;
+    });
+  });
+});
+
 Deno.test("a folder that belongs to a newer format is refused", async () => {
   const folder = await Deno.makeTempDir();
   await Deno.writeTextFile(`${folder}/log.json`, '{"format":2,"id":"x"}');

@@ -64,7 +64,7 @@ for (const [what, raise] of Object.entries(newer)) {
         await raise(data);
         await assert.rejects(run(audit, data), (error: Error) => {
           assert.ok(error instanceof Refusal, String(error));
-          assert.match(error.message, /^Cannot open .* (is|version) 99, must be at most 1/);
+          assert.match(error.message, /^Cannot open .* (is|version) 99, must be at most \d/);
           return true;
         });
       }),

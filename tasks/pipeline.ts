@@ -46,8 +46,8 @@ await command({
   const stages = [
     crew.start(head, module(head.name), values),
     crew.start(validate, module("validate"), { ...validateDefaults(), ...values }),
-    crew.start(sinkHot, module("sink-hot"), { start: "stored", ...values }),
-    crew.start(sinkCold, module("sink-cold"), { start: "stored", ...values }),
+    crew.start(sinkHot, module("sink-hot"), { "accept-gap": false, ...values }),
+    crew.start(sinkCold, module("sink-cold"), { "accept-gap": false, ...values }),
   ] as const;
   const reports = await drainInOrder(crew, stages, say);
   const seconds = (Math.max(...reports.map((r) => r.moved)) - Math.min(...reports.map((r) => r.began))) / 1000;

@@ -87,6 +87,9 @@ Deno.test("the same seed strikes the same operations of the disk, twice", async 
   }
 });
 
+/** The rarest, a ledger's, is caught by some 3 seeds in a hundred, and which ones shifts with every operation of a stage. */
+const OMITTED_SEEDS = 240;
+
 /** A sync that is left out, by what it is of, and a policy under which it matters. */
 const omitted = {
   "of a lake's file": [/^lake\/_tmp\//, "batch"],
@@ -102,10 +105,10 @@ const omitted = {
 } as const;
 for (const [what, [deaf, policy]] of Object.entries(omitted)) {
   Deno.test(`a sync ${what} that is left out is caught`, async () => {
-    for (let seed = 1; seed <= SEEDS; seed++) {
+    for (let seed = 1; seed <= OMITTED_SEEDS; seed++) {
       const plan = new Below(new Swarm(seed, ["power cut before", "power cut after"]));
       if ((await roundOnDisk(plan, policy, deaf)).wrong.length > 0) return;
     }
-    assert.fail(`${SEEDS} seeds did not catch it`);
+    assert.fail(`${OMITTED_SEEDS} seeds did not catch it`);
   });
 }

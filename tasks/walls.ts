@@ -44,6 +44,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   partition: ["segment", "transport", "failure", "world"],
   segment: ["codec", "transport", "failure"],
   codec: ["transport", "failure"],
+  tape: ["transport", "failure"],
   member: ["failure"],
   waker: ["failure"],
   producer: ["transport", "failure"],
@@ -60,6 +61,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
     "listing",
     "sequence",
     "venue",
+    "tape",
     "transport",
     "tick",
     "decimal",
@@ -74,14 +76,14 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // What makes the whole sound.
   repair: ["fence", "lake", "table", "transport", "failure"],
   reconcile: ["lake", "table", "failure"],
-  books: ["reconcile", "fence", "hot", "lake", "table", "transport", "tick", "failure"],
+  books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["books", "hot", "lake", "parquet", "table", "transport", "tick", "failure"],
   truth: ["books", "plant", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "tick", "failure", "world"],
   health: ["examine", "transport", "failure"],
   // What runs it.
   flag: ["failure"],
-  stage: ["flag", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
+  stage: ["flag", "tape", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
   permission: ["stage", "failure"],
   crew: ["folder", "stage", "permission", "flag", "meter", "failure"],
 };

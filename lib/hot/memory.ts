@@ -5,7 +5,7 @@
  * **Knows** `hot`, `schema`, `fence`, `failure`.
  */
 import { Misuse, Refusal } from "../failure.ts";
-import type { Holding, Place } from "../fence.ts";
+import type { Gap, Holding, Place } from "../fence.ts";
 import { assertStands, type Commit, type Hot, type HotTable } from "../hot.ts";
 import { faultOf, HOT_TABLES } from "../schema.ts";
 import type { Row } from "../table.ts";
@@ -17,6 +17,7 @@ interface Shelf {
   /** Rows of one table and partition, as they were applied. */
   readonly rows: Map<string, Row[]>;
   readonly holdings: Map<string, Holding>;
+  readonly gaps: Gap[];
 }
 const shelves = new Map<string, Shelf>();
 
@@ -26,7 +27,7 @@ export function open(url: string, world: World): Promise<Hot> {
   if (name === "") {
     return Promise.reject(new Misuse(`Cannot open hot store "${url}": has no name, must be memory:NAME`));
   }
-  const shelf = shelves.get(name) ?? { rows: new Map(), holdings: new Map() };
+  const shelf = shelves.get(name) ?? { rows: new Map(), holdings: new Map(), gaps: [] };
   shelves.set(name, shelf);
   return Promise.resolve(new MemoryHot(shelf, name, world));
 }
@@ -54,6 +55,19 @@ class MemoryHot implements Hot {
       return Promise.reject(new Refusal(`Cannot begin place "${keyOf(held)}": it was begun already, must be acquired`));
     }
     return Promise.resolve(this.#hold(held));
+  }
+
+  // deno-lint-ignore require-await
+  async skip(held: Holding, next: number): Promise<Holding> {
+    const stands = this.#shelf.holdings.get(keyOf(held)) ?? null;
+    assertStands({ held, next, origin: held.origin, rows: {} }, stands);
+    const { sink, topic, partition } = held;
+    this.#shelf.gaps.push({ sink, topic, partition, first: held.next, last: next - 1, at: this.#world.now() });
+    return this.#hold({ ...stands, next });
+  }
+
+  gaps(): Promise<readonly Gap[]> {
+    return Promise.resolve([...this.#shelf.gaps]);
   }
 
   holdings(): Promise<readonly Holding[]> {

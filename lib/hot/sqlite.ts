@@ -10,7 +10,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
-import type { Holding, Place } from "../fence.ts";
+import type { Gap, Holding, Place } from "../fence.ts";
 import { assertStands, type Commit, type Hot, type HotTable } from "../hot.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { assertKnown, columnList, HOT_TABLES, migrationsOf } from "../schema.ts";
@@ -89,6 +89,29 @@ class SqliteHot implements Hot {
         .run(sink, topic, partition, identity, held.epoch, next, held.origin, held.since);
       return held;
     });
+  }
+
+  skip(held: Holding, next: number): Promise<Holding> {
+    return this.#transact("give up records", () => {
+      const stands = this.#standing(held);
+      assertStands({ held, next, origin: held.origin, rows: {} }, stands);
+      const { sink, topic, partition } = held;
+      this.#db.prepare(`insert into gaps (${GAP_COLUMNS}) values (?, ?, ?, ?, ?, ?)`)
+        .run(sink, topic, partition, held.next, next - 1, this.#world.now());
+      this.#db.prepare("update sink_offsets set next_off = ? where (sink, topic, partition) = (?, ?, ?)")
+        .run(next, sink, topic, partition);
+      return { ...stands, next };
+    });
+  }
+
+  // deno-lint-ignore require-await
+  async gaps(): Promise<readonly Gap[]> {
+    return guarded(
+      this.#path,
+      "read gaps of hot store",
+      () =>
+        this.#db.prepare(`select ${GAP_COLUMNS} from gaps order by sink, topic, partition, first_off`).all().map(gapOf),
+    );
   }
 
   // deno-lint-ignore require-await
@@ -214,6 +237,13 @@ const PLACE_COLUMNS = "sink, topic, partition, identity, epoch, next_off, origin
 function holdingOf(row: Record<string, unknown>): Holding {
   const { next_off: next, ...rest } = row;
   return { ...rest, next } as Holding;
+}
+
+const GAP_COLUMNS = "sink, topic, partition, first_off, last_off, given_up";
+
+function gapOf(row: Record<string, unknown>): Gap {
+  const { first_off: first, last_off: last, given_up: at, ...place } = row;
+  return { ...place, first, last, at } as Gap;
 }
 
 /** The next rows of a reader, at most a chunk of them. */

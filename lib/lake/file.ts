@@ -8,7 +8,7 @@
  * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `patience`, `failure`, `world`.
  */
 import { Misuse, Outage, Refusal } from "../failure.ts";
-import type { Holding, Place } from "../fence.ts";
+import type { Gap, Holding, Place } from "../fence.ts";
 import type { Damage, Lake, LakeFile, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
 import { ofDisk, Patience } from "../patience.ts";
@@ -250,10 +250,24 @@ class FileLake implements Lake {
     if (seat !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
       return seat;
     }
-    const state = !now ? "it is not in hand" : `epoch ${now.epoch} stands at ${now.next}`;
+    const state = !now
+      ? "it is not in hand"
+      : `epoch ${now.epoch} holds it since ${new Date(now.since).toISOString()} and stands at ${now.next}`;
     throw new Refusal(
       `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
     );
+  }
+
+  async skip(held: Holding, next: number): Promise<Holding> {
+    return await this.#persist(`give up records of "${nameOf(held)}" of`, async () => {
+      const { ledger } = this.#seat(held);
+      await ledger.append({ kind: "gap", epoch: held.epoch, next, at: this.#world.now() });
+      return ledger.account.holding!;
+    });
+  }
+
+  async gaps(): Promise<readonly Gap[]> {
+    return (await readLedgers(this.root)).flatMap(({ gaps }) => gaps);
   }
 
   async holdings(): Promise<readonly Holding[]> {

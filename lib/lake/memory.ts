@@ -5,7 +5,7 @@
  * **In** rows, **Out** rows. **Knows** `lake`, `fence`, `table`, `failure`, `world`.
  */
 import { Misuse, Refusal } from "../failure.ts";
-import type { Holding, Place } from "../fence.ts";
+import type { Gap, Holding, Place } from "../fence.ts";
 import { type Damage, type Lake, type LakeFile, RisingSheet, type Sheet, type Unit } from "../lake.ts";
 import { encodeRow, type Row, type TableName } from "../table.ts";
 import type { World } from "../world.ts";
@@ -15,6 +15,7 @@ interface Shelf {
   holding: Holding;
   intent: { readonly first: number; readonly last: number } | null;
   readonly units: Unit[];
+  readonly gaps: Gap[];
 }
 interface Store {
   readonly shelves: Map<string, Shelf>;
@@ -62,8 +63,21 @@ class MemoryLake implements Lake {
     if (this.#store.shelves.has(name)) {
       throw new Refusal(`Cannot begin "${name}": the lake holds it already, must be acquired`);
     }
-    this.#store.shelves.set(name, { holding, intent: null, units: [] });
+    this.#store.shelves.set(name, { holding, intent: null, units: [], gaps: [] });
     return holding;
+  }
+
+  // deno-lint-ignore require-await
+  async skip(held: Holding, next: number): Promise<Holding> {
+    const shelf = this.#shelfOf(held);
+    const { sink, topic, partition } = held;
+    shelf.gaps.push({ sink, topic, partition, first: held.next, last: next - 1, at: this.#world.now() });
+    shelf.intent = null;
+    return shelf.holding = { ...shelf.holding, next };
+  }
+
+  gaps(): Promise<readonly Gap[]> {
+    return Promise.resolve([...this.#store.shelves.values()].flatMap(({ gaps }) => gaps));
   }
 
   holdings(): Promise<readonly Holding[]> {
@@ -157,7 +171,9 @@ class MemoryLake implements Lake {
     if (shelf !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
       return shelf;
     }
-    const state = now === undefined ? "it is not in hand" : `epoch ${now.epoch} stands at ${now.next}`;
+    const state = now === undefined
+      ? "it is not in hand"
+      : `epoch ${now.epoch} holds it since ${new Date(now.since).toISOString()} and stands at ${now.next}`;
     throw new Refusal(
       `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
     );

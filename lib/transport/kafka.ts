@@ -17,6 +17,7 @@ import {
   messageBytesMax,
   type Range,
   type ReceiveOptions,
+  type Topic,
   type Transport,
 } from "../transport.ts";
 import { bytesOf, checkKey, sizeOf } from "../codec.ts";
@@ -26,7 +27,7 @@ import { Prefixed } from "./kafka/prefixed.ts";
 import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints } from "./kafka/checkpoints.ts";
 import { patienceWith } from "./kafka/outage.ts";
 import { Reader, scan } from "./kafka/reader.ts";
-import { Source } from "./kafka/source.ts";
+import { absent, isAbsent, Source } from "./kafka/source.ts";
 import { closed, platformaticOf, type Writer, writerOf } from "./kafka/writer.ts";
 
 /** A batch stays below the `max.message.bytes` that every broker has by default; a larger message goes alone. */
@@ -55,6 +56,7 @@ class KafkaLog implements Transport {
   readonly #control: Source;
   readonly #scans: Source;
   readonly #appends = new Map<string, Promise<unknown>>();
+  #looker: Base | null = null;
   #writer: Writer | null = null;
   #checkpoints: Promise<Checkpoints> | null = null;
 
@@ -95,17 +97,18 @@ class KafkaLog implements Transport {
     return this.#persist(`look at topic "${topic}"`, () => this.#control.ranges(topic));
   }
 
-  identity(topic: string): Promise<string> {
-    return this.#persist(`identify topic "${topic}"`, async () => {
-      await this.#control.know(topic);
-      const client = new Base(platformaticOf(this.#address));
+  topic(topic: string, signal?: AbortSignal): Promise<Topic> {
+    this.#looker ??= new Base({ ...platformaticOf(this.#address), retries: 0 });
+    const look = async (): Promise<Topic> => {
       try {
-        const { id, topics } = await client.metadata({ topics: [topic] });
-        return `${id}/${topics.get(topic)!.id}`;
-      } finally {
-        await closed(client);
+        const { id, topics } = await this.#looker!.metadata({ topics: [topic], forceUpdate: true });
+        const { id: own, partitionsCount } = topics.get(topic)!;
+        return { identity: `${id}/${own}`, partitions: partitionsCount };
+      } catch (error) {
+        throw isAbsent(error) ? absent(topic) : error;
       }
-    });
+    };
+    return patienceWith(`look at topic "${topic}"`, this.#address, this.#world).persist(look, signal);
   }
 
   // deno-lint-ignore require-await -- a message that is too large rejects, it does not throw
@@ -156,7 +159,7 @@ class KafkaLog implements Transport {
   }
 
   receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncIterable<Batch> {
-    return new Reader(options, this.#control, this.#address, this.#world).batches();
+    return new Reader(options, this.#control, (topic) => this.topic(topic), this.#address, this.#world).batches();
   }
 
   read(
@@ -187,7 +190,12 @@ class KafkaLog implements Transport {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#control.close(), this.#scans.close(), this.#writer?.close()]);
+    await Promise.all([
+      this.#control.close(),
+      this.#scans.close(),
+      this.#looker && closed(this.#looker),
+      this.#writer?.close(),
+    ]);
   }
 
   #checkpointLog(): Promise<Checkpoints> {
@@ -204,6 +212,7 @@ class KafkaLog implements Transport {
       append: (message) => this.#append(CHECKPOINT_TOPIC, 0, [[message]]),
       read: (from) => this.read(CHECKPOINT_TOPIC, 0, from, Infinity),
       low: async () => (await this.ranges(CHECKPOINT_TOPIC))[0]!.low,
+      now: () => this.#world.now(),
     });
   }
 

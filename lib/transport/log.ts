@@ -13,11 +13,11 @@ import { Member } from "../member.ts";
 import { Cursor } from "../cursor.ts";
 import { makeFolder, syncFolder } from "../folder.ts";
 import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
-import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { Waker } from "../waker.ts";
 import { FSYNC_INTERVAL_MS, type Manner, POLICIES, type Policy, Writer } from "../writer.ts";
-import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
+import { CHECKPOINT_BYTES_MAX, fenced, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
 /** Version of the files; a program refuses to open a log that says a newer one. */
@@ -134,13 +134,14 @@ class Log implements Transport {
   readonly #id: string;
   readonly #manner: Manner;
   readonly #world: World;
-  readonly #topics = new Map<string, { readonly id: string; readonly partitions: number }>();
   readonly #writers = new Map<string, Writer>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
   /** Locked for as long as the log is open. */
   readonly #presence: Deno.FsFile;
   /** Whether the folder of checkpoints is there for good. */
   #keepsCheckpoints = false;
+  #isClosed = false;
+  #writing: Promise<void> = Promise.resolve();
   #noting: ReturnType<typeof setTimeout> | undefined;
   /** Whether the last note could not be written, which is said once. */
   #unnoted = false;
@@ -176,25 +177,22 @@ class Log implements Transport {
     }
   }
 
+  /** Read anew each time: somebody may have removed the topic's folder, and made another one. */
   #topic(topic: string): { readonly id: string; readonly partitions: number } {
-    let found = this.#topics.get(topic);
-    if (found === undefined) {
-      try {
-        Deno.statSync(`${this.#path}/${topic}/topic.json`);
-      } catch {
-        throw new Misuse(
-          `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --topic ${topic} --partitions N`,
-        );
-      }
-      found = identify(`${this.#path}/${topic}/topic.json`) as unknown as { id: string; partitions: number };
-      this.#topics.set(topic, found);
+    try {
+      Deno.statSync(`${this.#path}/${topic}/topic.json`);
+    } catch {
+      throw new Misuse(
+        `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --topic ${topic} --partitions N`,
+      );
     }
-    return found;
+    return identify(`${this.#path}/${topic}/topic.json`) as unknown as { id: string; partitions: number };
   }
 
   // deno-lint-ignore require-await
-  async identity(topic: string): Promise<string> {
-    return `${this.#id}/${this.#topic(topic).id}`;
+  async topic(topic: string): Promise<Topic> {
+    const { id, partitions } = this.#topic(topic);
+    return { identity: `${this.#id}/${id}`, partitions };
   }
 
   // deno-lint-ignore require-await
@@ -358,12 +356,20 @@ class Log implements Transport {
    * the batch; a reader that leaves writes what it noted.
    */
   #acknowledge(group: string, topic: string, partition: number, next: number): Promise<void> {
+    // A stage that was stopped may still put down its batch when the log is closed already.
+    if (this.#isClosed) return Promise.resolve();
     this.#noted.set(`${group} ${topic}/${partition}`, { group, key: ["offset", topic, partition], next });
     this.#noting ??= setTimeout(() => this.#writeNoted(), ACKNOWLEDGE_MS);
     return Promise.resolve();
   }
 
-  async #writeNoted(): Promise<void> {
+  /** One after another, so that a close waits for the one that a timer began. */
+  #writeNoted(): Promise<void> {
+    const write = () => this.#writeNow();
+    return this.#writing = this.#writing.then(write, write);
+  }
+
+  async #writeNow(): Promise<void> {
     clearTimeout(this.#noting);
     this.#noting = undefined;
     const noted = [...this.#noted];
@@ -395,6 +401,8 @@ class Log implements Transport {
     const checkpoint = await this.load(stage, partition);
     const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
     const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
+    // For people alone, so that it need not be of one commit with the epoch.
+    await unlocked(() => kv.set(["since", partition], this.#world.now()));
     await unlocked(() => kv.set(["epoch", partition], epoch));
     return { epoch, checkpoint };
   }
@@ -414,11 +422,10 @@ class Log implements Transport {
     }
     const kv = await this.#kv(stage);
     using _lock = await this.#checkpointLock(stage, partition);
-    const epoch = (await kv.get<number>(["epoch", partition])).value;
+    const epoch = (await kv.get<number>(["epoch", partition])).value ?? 0;
     if (epoch !== checkpoint.epoch) {
-      throw new Refusal(
-        `Cannot save checkpoint "${stage}/${partition}": epoch ${epoch} has taken it over, must be epoch ${checkpoint.epoch}`,
-      );
+      const since = (await kv.get<number>(["since", partition])).value ?? 0;
+      throw fenced(`${stage}/${partition}`, checkpoint.epoch, { epoch, since });
     }
     const path = this.#checkpointPath(stage, partition);
     {
@@ -452,6 +459,7 @@ class Log implements Transport {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#writeNoted();
     const closed = await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()));
     for (const kv of this.#ledgers.values()) (await kv).close();

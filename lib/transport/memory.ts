@@ -7,8 +7,8 @@
  * **In**, **Out** see the door. **Knows** `transport`, `codec`, `failure`, `world`.
  */
 import { Misuse, Refusal } from "../failure.ts";
-import { CHECKPOINT_BYTES_MAX, messageBytesMax } from "../transport.ts";
-import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import { CHECKPOINT_BYTES_MAX, fenced, messageBytesMax } from "../transport.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { checkKey, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 
@@ -28,13 +28,20 @@ interface Group {
   readonly acknowledged: Map<string, number>;
 }
 
+/** A stage's partition: whose it is since when, and the checkpoint that counts. */
+interface Claimed {
+  epoch: number;
+  since: number;
+  best: Checkpoint | null;
+}
+
 /** What a name stands for. */
 interface Store {
   readonly id: string;
   readonly holes: number;
   readonly topics: Map<string, { readonly id: string; readonly partitions: readonly Partition[] }>;
   readonly groups: Map<string, Group>;
-  readonly checkpoints: Map<string, { epoch: number; best: Checkpoint | null }>;
+  readonly checkpoints: Map<string, Claimed>;
   /** Readers that wait for anything to change. */
   readonly waiting: Set<() => void>;
 }
@@ -46,7 +53,7 @@ const storeOf = (holes: number): Store => {
 
 /** Opens the log of a name, making it at first. @throws {Misuse} for holes that are no number */
 // deno-lint-ignore require-await -- a bad URL rejects, it does not throw
-export async function open(url: string, _world: World): Promise<Transport> {
+export async function open(url: string, world: World): Promise<Transport> {
   const [name = "", query] = url.slice("memory:".length).split("?", 2);
   const holes = new URLSearchParams(query).get("holes") ?? "0";
   if (!/^\d{1,9}$/.test(holes) || holes === "1") {
@@ -54,7 +61,7 @@ export async function open(url: string, _world: World): Promise<Transport> {
   }
   let store = stores.get(name);
   if (store === undefined) stores.set(name, store = storeOf(Number(holes)));
-  return new MemoryLog(name, store);
+  return new MemoryLog(name, store, world);
 }
 
 /** The index of the first record at or beyond an offset. */
@@ -82,8 +89,10 @@ export function cutPower(name: string): void {
 class MemoryLog implements Transport {
   readonly describes: string;
   readonly #store: Store;
+  readonly #world: World;
 
-  constructor(name: string, store: Store) {
+  constructor(name: string, store: Store, world: World) {
+    this.#world = world;
     this.describes = `memory "${name}": what is acknowledged lasts as long as this process`;
     this.#store = store;
   }
@@ -107,8 +116,9 @@ class MemoryLog implements Transport {
   }
 
   // deno-lint-ignore require-await -- a misuse rejects, it does not throw
-  async identity(topic: string): Promise<string> {
-    return `${this.#store.id}/${this.#topic(topic).id}`;
+  async topic(topic: string): Promise<Topic> {
+    const { id, partitions } = this.#topic(topic);
+    return { identity: `${this.#store.id}/${id}`, partitions: partitions.length };
   }
 
   // deno-lint-ignore require-await -- a misuse rejects, it does not throw
@@ -253,6 +263,7 @@ class MemoryLog implements Transport {
   // deno-lint-ignore require-await
   async claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
     const claimed = this.#claimed(stage, partition);
+    claimed.since = this.#world.now();
     return { epoch: ++claimed.epoch, checkpoint: claimed.best };
   }
 
@@ -260,11 +271,7 @@ class MemoryLog implements Transport {
   async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
     const claimed = this.#claimed(stage, partition);
     sizeOf(checkpoint.state, `checkpoint ${stage}/${partition}`, CHECKPOINT_BYTES_MAX);
-    if (checkpoint.epoch < claimed.epoch) {
-      throw new Refusal(
-        `Cannot save checkpoint "${stage}/${partition}": epoch ${claimed.epoch} has taken it over, must be epoch ${checkpoint.epoch}`,
-      );
-    }
+    if (checkpoint.epoch < claimed.epoch) throw fenced(`${stage}/${partition}`, checkpoint.epoch, claimed);
     const { best } = claimed;
     if (best === null || checkpoint.epoch > best.epoch || checkpoint.nextOffset >= best.nextOffset) {
       claimed.best = checkpoint;
@@ -304,10 +311,10 @@ class MemoryLog implements Transport {
     return group;
   }
 
-  #claimed(stage: string, partition: number): { epoch: number; best: Checkpoint | null } {
+  #claimed(stage: string, partition: number): Claimed {
     const name = JSON.stringify([stage, partition]);
     let claimed = this.#store.checkpoints.get(name);
-    if (claimed === undefined) this.#store.checkpoints.set(name, claimed = { epoch: 0, best: null });
+    if (claimed === undefined) this.#store.checkpoints.set(name, claimed = { epoch: 0, since: 0, best: null });
     return claimed;
   }
 

@@ -9,7 +9,7 @@
  */
 import { Buffer } from "node:buffer";
 import { Misuse, Outage, printable, Refusal } from "../failure.ts";
-import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../transport.ts";
+import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { MESSAGE_BYTES_MAX } from "../transport.ts";
 import { bytesOf, sizeOf, valueOf } from "../codec.ts";
 import type { World } from "../world.ts";
@@ -52,8 +52,8 @@ class Stdio implements Transport {
   }
 
   /** Another one in each process: what comes down a pipe is never the same log again. */
-  identity(topic: string): Promise<string> {
-    return Promise.resolve(`${this.#id}/${topic}`);
+  topic(topic: string): Promise<Topic> {
+    return Promise.resolve({ identity: `${this.#id}/${topic}`, partitions: 1 });
   }
 
   async append(

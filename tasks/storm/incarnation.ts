@@ -112,7 +112,7 @@ export class Incarnation {
       describes: log.describes,
       create: (topic, partitions) => this.#do(`create ${topic}`, () => log.create(topic, partitions)),
       ranges: (topic) => this.#do(`ranges ${topic}`, () => log.ranges(topic)),
-      identity: (topic) => this.#do(`identity ${topic}`, () => log.identity(topic)),
+      topic: (topic) => this.#do(`topic ${topic}`, () => log.topic(topic)),
       append: (topic, partition, messages) =>
         this.#do(
           `append ${topic}/${partition} ${originOf(messages)}`,
@@ -178,6 +178,8 @@ export class Incarnation {
       acquire: (place) => this.#do(`acquire hot ${place.topic}/${place.partition}`, () => hot.acquire(place)),
       begin: (place, identity, next) =>
         this.#do(`begin hot ${place.topic}/${place.partition}`, () => hot.begin(place, identity, next)),
+      skip: (held, next) => this.#do(`skip hot to ${next}`, () => hot.skip(held, next)),
+      gaps: () => this.#do("gaps hot", () => hot.gaps()),
       holdings: () => this.#do("holdings hot", () => hot.holdings()),
       apply: async (commit) => {
         const { topic, partition } = commit.held;
@@ -198,6 +200,8 @@ export class Incarnation {
       acquire: (place) => this.#do(`acquire lake ${place.topic}/${place.partition}`, () => lake.acquire(place)),
       begin: (place, identity, next) =>
         this.#do(`begin lake ${place.topic}/${place.partition}`, () => lake.begin(place, identity, next)),
+      skip: (held, next) => this.#do(`skip lake to ${next}`, () => lake.skip(held, next)),
+      gaps: () => this.#do("gaps lake", () => lake.gaps()),
       holdings: () => this.#do("holdings lake", () => lake.holdings()),
       intend: (held, first, last) =>
         this.#do(`intend ${held.partition} ${first} to ${last}`, () => lake.intend(held, first, last)),

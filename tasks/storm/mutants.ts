@@ -36,7 +36,9 @@ const MUTANTS: readonly Mutant[] = [
     ...STORM,
   ]),
   ...guard("origin fence", "lib/fence.ts", "if (origin <= this.#last) {", STORM),
-  ...guard("chain of previous origins", "lib/fence.ts", "if (previous !== this.#last) {", ["lib/fence_test.ts"]),
+  ...guard("chain of previous origins", "lib/fence.ts", "if (previous !== this.#last && !isBridge) {", [
+    "lib/fence_test.ts",
+  ]),
   line("one send in flight a partition", "cmd/validate.ts", "      await seat.sent;\n      await durable;", STORM, {
     put: "      await durable;",
   }),
@@ -177,6 +179,46 @@ const MUTANTS: readonly Mutant[] = [
   line("what does not pass is not waited for", "lib/patience.ts", "if (!passes || ", ["lib/patience_test.ts"], {
     put: "if (",
   }),
+  ...guard("identity of a running stage's topic", "lib/tape.ts", "if (is.identity !== was.identity) {", [
+    "lib/tape_test.ts",
+  ]),
+  ...guard("partition count of a running stage's topic", "lib/tape.ts", "if (is.partitions !== was.partitions) {", [
+    "lib/tape_test.ts",
+  ]),
+  line("tape of validate", "cmd/validate.ts", "    await refuseOther(tape, log);", [
+    "tasks/life_test.ts",
+  ]),
+  line("tape of simulate", "cmd/simulate.ts", '    assertSame("resume simulate", kept?.tape ?? {}, tape);', [
+    "tasks/life_test.ts",
+  ]),
+  line("tape of ingest", "cmd/ingest.ts", '    assertSame("resume ingest", before?.tape ?? {}, tape);', [
+    "tasks/life_test.ts",
+  ]),
+  ...guard("records lost before they were applied", "lib/fence.ts", "if (next < range.low && !acceptGap) {", [
+    "lib/fence_test.ts",
+  ]),
+  ...guard(
+    "records lost before they were judged",
+    "cmd/validate.ts",
+    'if (judged < range.low && !values["accept-gap"]) {',
+    ["tasks/life_test.ts"],
+  ),
+  ...guard("verdicts beyond a lost state", "cmd/validate.ts", "if (Math.max(last.valid, last.rejected) >= next) {", [
+    "tasks/life_test.ts",
+  ]),
+  line(
+    "state saved before a verdict behind a gap",
+    "cmd/validate.ts",
+    '        await log.save("validate", partition, { epoch, nextOffset: next, state: judge.state() });',
+    ["tasks/life_test.ts"],
+  ),
+  ...guard("segments that retention took", "lib/cursor.ts", "if (base === undefined && bases.length > 0) {", [
+    "lib/transport_log_test.ts",
+  ]),
+  line("identity of a reader's topic", "lib/transport/kafka/reader.ts", "before !== undefined && before !== identity", [
+    "lib/transport_kafka_test.ts",
+  ], { put: "false as boolean", needs: "KAFKA_URL" }),
+  line("one bridge a gap", "lib/fence.ts", "    this.#isBehindGap = false;", ["lib/fence_test.ts"]),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
 ];
 

@@ -7,7 +7,7 @@
  * **Knows** `hot`, `schema`, `table`, `fence`, `failure`.
  */
 import { Refusal } from "../../failure.ts";
-import type { Holding, Place } from "../../fence.ts";
+import type { Gap, Holding, Place } from "../../fence.ts";
 import { assertStands, type Commit, type Hot, type HotTable } from "../../hot.ts";
 import {
   ADVISORY_LOCK,
@@ -70,6 +70,32 @@ class PostgresHot implements Hot {
       if (again && stands?.epoch === 1 && stands.identity === identity && stands.since === since) return stands;
       throw new Refusal(`Cannot begin place "${sink}/${topic}/${partition}": it was begun already, must be acquired`);
     });
+  }
+
+  skip(held: Holding, next: number): Promise<Holding> {
+    const at = timeText(this.#world.now() * 1000);
+    const { sink, topic, partition } = held;
+    return this.#session.write(async ({ sql }, again) => {
+      await sql.unsafe("begin");
+      const stands = await standing(sql, held, true);
+      if (again && stands?.epoch === held.epoch && stands.next === next) {
+        await sql.unsafe("rollback");
+        return stands;
+      }
+      assertStands({ held, next, origin: held.origin, rows: {} }, stands);
+      await sql`insert into gaps (sink, topic, partition, first_off, last_off, given_up)
+        values (${sink}, ${topic}, ${partition}, ${held.next}, ${next - 1}, ${at})`;
+      await sql`update sink_offsets set next_off = ${next}
+        where (sink, topic, partition) = (${sink}, ${topic}, ${partition})`;
+      await sql.unsafe("commit");
+      return { ...stands, next };
+    }, partition);
+  }
+
+  gaps(): Promise<readonly Gap[]> {
+    return this.#session.write(async ({ sql }) =>
+      (await sql`select * from gaps order by sink, topic, partition, first_off`).map(gapOf)
+    );
   }
 
   holdings(): Promise<readonly Holding[]> {
@@ -215,6 +241,11 @@ async function standing(sql: Link["sql"], { sink, topic, partition }: Place, loc
 function holdingOf(row: Record<string, unknown>): Holding {
   const { next_off: next, since, ...rest } = row;
   return { ...rest, next, since: since as number / 1000 } as Holding;
+}
+
+function gapOf(row: Record<string, unknown>): Gap {
+  const { first_off: first, last_off: last, given_up, ...place } = row;
+  return { ...place, first, last, at: given_up as number / 1000 } as Gap;
 }
 
 /** @throws {Refusal} when a row does not have the table's width */

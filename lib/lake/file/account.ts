@@ -2,11 +2,11 @@
  * What a ledger's entries come to: who owns the partition, how far it is applied, what is bound, and the units.
  *
  * `owner` takes the partition at a new epoch; `intent` binds the next unit's range; `unit` names files and the offset to
- * resume at. One function judges whether an entry may follow, for the writer before it writes and for every reader.
+ * resume at; `gap` gives up what lies before another such offset. One function judges whether an entry may follow, for the writer before it writes and for every reader.
  * **In** entries, **Out** an account, or why an entry cannot follow. **Knows** `fence`, `table`.
  */
 import { z } from "@zod/zod";
-import type { Holding } from "../../fence.ts";
+import type { Gap as GivenUp, Holding } from "../../fence.ts";
 import { TABLE_NAMES } from "../../table.ts";
 
 /** Version of the entries; a program refuses to write into a ledger that says another one. */
@@ -48,9 +48,11 @@ const Unit = z.strictObject({
   engine: z.string(),
   files: z.array(File),
 });
+/** Everything before `next` is given up, since the log lost it before it was applied. */
+const Gap = z.strictObject({ kind: z.literal("gap"), prev: hash, epoch: z.int().min(1), next: count, at: count });
 
 /** A line of the ledger, with its place in the chain. */
-export const Entry = z.discriminatedUnion("kind", [Owner, Intent, Unit]);
+export const Entry = z.discriminatedUnion("kind", [Owner, Intent, Unit, Gap]);
 type Unchained<E> = E extends { readonly prev: string } ? Readonly<Omit<E, "prev">> : never;
 /** An entry before it has its place in the chain. */
 export type Line = Unchained<z.infer<typeof Entry>>;
@@ -70,8 +72,9 @@ export interface Account {
   /** The cut that is bound and not published. */
   readonly intent: { readonly first: number; readonly last: number } | null;
   readonly units: readonly UnitLine[];
+  readonly gaps: readonly GivenUp[];
 }
-export const EMPTY: Account = { holding: null, pid: 0, intent: null, units: [] };
+export const EMPTY: Account = { holding: null, pid: 0, intent: null, units: [], gaps: [] };
 
 /** Why `line` may not come next; null when it may. */
 export function faultOf({ holding, intent }: Account, line: Line): Fault | null {
@@ -83,7 +86,10 @@ export function faultOf({ holding, intent }: Account, line: Line): Fault | null 
       .every((name) => line[name] === holding[name]);
     return same ? null : broken(`epoch ${line.epoch} takes over what epoch ${holding.epoch} did not leave`);
   }
-  if (line.epoch !== holding?.epoch) return broken(`epoch ${line.epoch} writes while ${holding?.epoch} owns`);
+  if (line.epoch !== holding?.epoch) return broken(overtaken(line.epoch, holding));
+  if (line.kind === "gap") {
+    return line.next > holding.next ? null : broken(`a gap from ${holding.next} ends before ${line.next}`);
+  }
   const { first, last } = line;
   if (intent !== null && (intent.first !== first || intent.last !== last)) {
     return broken(`range ${first} to ${last} comes where ${intent.first} to ${intent.last} is bound by an intent`);
@@ -99,6 +105,11 @@ export function faultOf({ holding, intent }: Account, line: Line): Fault | null 
   return { kind: "overlap", detail: `range ${first} to ${last} comes after origin ${holding.origin}` };
 }
 
+function overtaken(epoch: number, holding: Holding | null): string {
+  if (holding === null) return `epoch ${epoch} writes while nobody owns`;
+  return `epoch ${epoch} writes while epoch ${holding.epoch} owns since ${new Date(holding.since).toISOString()}`;
+}
+
 /** The account after a line that may follow. The list of units is the account's own and grows in place. */
 export function follow(account: Account, line: Line): Account {
   if (line.kind === "owner") {
@@ -107,6 +118,12 @@ export function follow(account: Account, line: Line): Account {
   }
   if (line.kind === "intent") return { ...account, intent: { first: line.first, last: line.last } };
   const holding = account.holding!;
+  if (line.kind === "gap") {
+    const { sink, topic, partition, next: from } = holding;
+    const gap = { sink, topic, partition, first: from, last: line.next - 1, at: line.at };
+    // The rows of a cut that was bound may have been lost with the rest.
+    return { ...account, intent: null, gaps: [...account.gaps, gap], holding: { ...holding, next: line.next } };
+  }
   (account.units as UnitLine[]).push(line);
   const origin = line.last < 0 ? holding.origin : line.last;
   return { ...account, intent: null, holding: { ...holding, next: line.next, origin } };

@@ -6,8 +6,8 @@
  * **In** states, **Out** the one of the highest `(epoch, nextOffset)`. **Knows** `transport`, `failure`.
  */
 import { Buffer } from "node:buffer";
-import { Misuse, Refusal } from "../../failure.ts";
-import { type Checkpoint, CHECKPOINT_BYTES_MAX, type LogRecord, type Message } from "../../transport.ts";
+import { Misuse } from "../../failure.ts";
+import { type Checkpoint, CHECKPOINT_BYTES_MAX, fenced, type LogRecord, type Message } from "../../transport.ts";
 
 export const CHECKPOINT_TOPIC = "tapedeck.checkpoints";
 /** Settings of the topic: a state with its key and frame fits, and old ones go soon. */
@@ -24,11 +24,15 @@ export interface CheckpointLog {
   /** Records from an offset up to the end. */
   read(from: number): AsyncIterable<readonly LogRecord[]>;
   low(): Promise<number>;
+  /** ms since the epoch. */
+  now(): number;
 }
 
 /** What is known of one stage's partition. */
 interface Known {
   epoch: number;
+  /** When the epoch was taken, ms since the epoch; 0 where an earlier version took it. */
+  since: number;
   best: { readonly epoch: number; readonly nextOffset: number; readonly offset: number } | null;
   /** Epochs below the best one whose states still lie in the topic. */
   readonly old: Set<number>;
@@ -46,7 +50,10 @@ export class Checkpoints {
 
   claim(stage: string, partition: number): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null }> {
     return this.#inTurn(async () => {
-      const { first } = await this.#log.append({ key: JSON.stringify([stage, partition]), value: "" });
+      const { first } = await this.#log.append({
+        key: JSON.stringify([stage, partition]),
+        value: String(this.#log.now()),
+      });
       return { epoch: first + 1, checkpoint: await this.#best(stage, partition) };
     });
   }
@@ -67,11 +74,7 @@ export class Checkpoints {
     return this.#inTurn(async () => {
       await this.#follow();
       const known = this.#of(stage, partition);
-      if (known.epoch > epoch) {
-        throw new Refusal(
-          `Cannot save checkpoint ${name}: epoch ${known.epoch} has taken it over, must be epoch ${epoch}`,
-        );
-      }
+      if (known.epoch > epoch) throw fenced(`${stage}/${partition}`, epoch, known);
       await this.#log.append({ key: JSON.stringify([stage, partition, epoch]), value });
       for (const past of known.old) {
         // Compaction keeps the last of each key: of a state that no longer counts, an empty one.
@@ -107,8 +110,10 @@ export class Checkpoints {
   #note({ key, value, offset }: LogRecord): void {
     const [stage, partition, epoch]: [string, number, number?] = JSON.parse(key!);
     const known = this.#of(stage, partition);
-    if (epoch === undefined) known.epoch = Math.max(known.epoch, offset + 1);
-    else if (value === "") known.old.delete(epoch);
+    if (epoch === undefined) {
+      known.epoch = Math.max(known.epoch, offset + 1);
+      known.since = Number(value);
+    } else if (value === "") known.old.delete(epoch);
     else {
       const text = value as string;
       const nextOffset = Number(text.slice(0, text.indexOf("\n")));
@@ -123,7 +128,7 @@ export class Checkpoints {
   #of(stage: string, partition: number): Known {
     const name = JSON.stringify([stage, partition]);
     let known = this.#known.get(name);
-    if (known === undefined) this.#known.set(name, known = { epoch: 0, best: null, old: new Set() });
+    if (known === undefined) this.#known.set(name, known = { epoch: 0, since: 0, best: null, old: new Set() });
     return known;
   }
 

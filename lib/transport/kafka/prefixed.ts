@@ -3,7 +3,16 @@
  *
  * **In**, **Out** see the door. **Knows** `transport`.
  */
-import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Transport } from "../../transport.ts";
+import type {
+  Batch,
+  Checkpoint,
+  LogRecord,
+  Message,
+  Range,
+  ReceiveOptions,
+  Topic,
+  Transport,
+} from "../../transport.ts";
 
 export class Prefixed implements Transport {
   readonly describes: string;
@@ -24,8 +33,8 @@ export class Prefixed implements Transport {
     return this.#log.ranges(this.#prefix + topic);
   }
 
-  identity(topic: string): Promise<string> {
-    return this.#log.identity(this.#prefix + topic);
+  topic(topic: string, signal?: AbortSignal): Promise<Topic> {
+    return this.#log.topic(this.#prefix + topic, signal);
   }
 
   append(topic: string, partition: number, messages: readonly Message[]): Promise<{ first: number; next: number }> {

@@ -3,9 +3,10 @@
  *
  * A reader fetches when it has nothing left to hand over, so it holds one answer of each broker and the batch in hand.
  * `start` is asked between two batches, never while one is in hand.
- * **In** positions, **Out** batches. **Knows** `source`, `group`, `outage`, `transport`, `world`.
+ * **In** positions, **Out** batches. **Knows** `source`, `group`, `outage`, `transport`, `failure`, `world`.
  */
-import type { Batch, LogRecord, ReceiveOptions } from "../../transport.ts";
+import { Refusal } from "../../failure.ts";
+import type { Batch, LogRecord, ReceiveOptions, Transport } from "../../transport.ts";
 import type { World } from "../../world.ts";
 import type { Address } from "./address.ts";
 import { type Assignment, Member } from "./group.ts";
@@ -27,9 +28,12 @@ const nameOf = ({ topic, partition }: { readonly topic: string; readonly partiti
   `${topic}/${partition}`;
 
 /** One reader of a group. `control` answers what the topics hold, on a connection of its own. */
-export class Reader<Topic extends string> {
-  readonly #options: ReceiveOptions<Topic>;
+export class Reader<Name extends string> {
+  readonly #options: ReceiveOptions<Name>;
   readonly #control: Source;
+  readonly #topic: Transport["topic"];
+  /** Of each topic, as it was when this reader began. */
+  readonly #identities = new Map<string, string>();
   readonly #address: Address;
   readonly #world: World;
   readonly #what: string;
@@ -49,9 +53,16 @@ export class Reader<Topic extends string> {
   #asked: Promise<ReadonlyMap<string, number>> | null = null;
   #ends: ReadonlyMap<string, number> | null = null;
 
-  constructor(options: ReceiveOptions<Topic>, control: Source, address: Address, world: World) {
+  constructor(
+    options: ReceiveOptions<Name>,
+    control: Source,
+    topic: Transport["topic"],
+    address: Address,
+    world: World,
+  ) {
     this.#options = options;
     this.#control = control;
+    this.#topic = topic;
     this.#address = address;
     this.#world = world;
     this.#what = `receive ${options.topics.map((topic) => `"${topic}"`).join(", ")}`;
@@ -104,7 +115,7 @@ export class Reader<Topic extends string> {
       const failure = this.#failure ?? this.#member?.failure ?? null;
       this.#failure = null;
       if (failure !== null) throw failure;
-      if (this.#source.isStale) { for (const topic of topics) await this.#source.know(topic); }
+      if (this.#source.isStale) { for (const topic of topics) await this.#know(topic); }
       if (this.#member === null) {
         this.#member = new Member(this.#address, group, this.#generation, this.#ring);
         await this.#member.join(topics);
@@ -121,6 +132,19 @@ export class Reader<Topic extends string> {
     }
   }
 
+  /** After a failure, which a topic that is deleted and made again shows itself by: offsets of the one before mean nothing. */
+  async #know(topic: Name): Promise<void> {
+    const { identity } = await this.#topic(topic, this.#options.signal);
+    const before = this.#identities.get(topic);
+    if (before !== undefined && before !== identity) {
+      throw new Refusal(
+        `Cannot ${this.#what}: "${topic}" was deleted and made again, "${before}" before and "${identity}" now, must stay the same while it is read`,
+      );
+    }
+    this.#identities.set(topic, identity);
+    await this.#source.know(topic);
+  }
+
   /** Learns where to begin in each partition assigned, and forgets what was fetched for the last assignment. */
   async #settle({ generation, partitions }: Assignment): Promise<void> {
     const { start, stop, signal } = this.#options;
@@ -130,7 +154,7 @@ export class Reader<Topic extends string> {
     for (const [name, { topic, partition }] of [...this.#started]) {
       if (assigned.has(name)) continue;
       this.#started.delete(name);
-      await stop?.(topic as Topic, partition);
+      await stop?.(topic as Name, partition);
     }
     const member = this.#member!;
     const places = new Map<string, Place>();
@@ -144,7 +168,7 @@ export class Reader<Topic extends string> {
       if (signal.aborted || member.assignment?.generation !== generation) return;
       const isHeld = acknowledged !== null && acknowledged >= range.low && acknowledged <= range.high;
       this.#started.set(nameOf({ topic, partition }), { topic, partition });
-      const offset = start ? await start(topic as Topic, partition, range) : isHeld ? acknowledged : range.low;
+      const offset = start ? await start(topic as Name, partition, range) : isHeld ? acknowledged : range.low;
       places.set(nameOf({ topic, partition }), { topic, partition, offset, delivered: offset });
     }
     this.#places = places;

@@ -11,12 +11,25 @@ import type { LogRecord, Range } from "../../transport.ts";
 import { type Address, kafkaOf } from "./address.ts";
 import { Unreadable } from "./compression.ts";
 import type { Fetched } from "./fetched.ts";
-import { isOf } from "./outage.ts";
+import { chainOf, isOf } from "./outage.ts";
 
 /** Bytes of one answer of a broker, and of one partition in it; a larger batch still comes alone. */
 const FETCH_BYTES_MAX = 8 << 20;
 const FETCH_PARTITION_BYTES_MAX = 384 << 10;
 const READ_COMMITTED = 1;
+
+/** Whether the brokers know no such topic; platformatic says so in words alone. */
+export function isAbsent(error: unknown): boolean {
+  return isOf(error, "UNKNOWN_TOPIC_OR_PARTITION", "INVALID_TOPIC_EXCEPTION") ||
+    chainOf(error).some(({ code, message }) => code === "PLT_KFK_USER" && message.startsWith("Unknown topic"));
+}
+
+/** The misuse that names an absent topic. */
+export function absent(topic: string): Misuse {
+  return new Misuse(
+    `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --topic ${topic} --partitions N, or --create`,
+  );
+}
 
 /** An offset in a partition of a topic. */
 export interface Position {
@@ -54,20 +67,17 @@ export class Source {
     await this.#cluster.connect();
   }
 
-  /** Connects where it is not, and learns where the topic's partitions are, anew after a failure. @throws {Misuse} for an absent topic */
-  async know(topic: string): Promise<readonly number[]> {
+  /** Connects where it is not, and learns where the topic's partitions are; anew after a failure, or where asked. @throws {Misuse} for an absent topic */
+  async know(topic: string, anew = this.#stale): Promise<readonly number[]> {
     try {
       if (!this.#cluster.isConnected()) await this.#cluster.connect();
       if (!this.#topics.has(topic)) await this.#cluster.addTargetTopic(topic);
-      if (this.#stale) await this.#cluster.refreshMetadata();
+      if (anew) await this.#cluster.refreshMetadata();
       else await this.#cluster.refreshMetadataIfNecessary();
       this.#stale = false;
       this.#topics.add(topic);
     } catch (error) {
-      if (!isOf(error, "UNKNOWN_TOPIC_OR_PARTITION", "INVALID_TOPIC_EXCEPTION")) throw error;
-      throw new Misuse(
-        `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --topic ${topic} --partitions N, or --create`,
-      );
+      throw isAbsent(error) ? absent(topic) : error;
     }
     return this.#cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId).sort((a, b) => a - b);
   }
@@ -76,9 +86,9 @@ export class Source {
     return this.#stale;
   }
 
-  /** What the topic's partitions hold. @throws {Misuse} for an absent topic */
+  /** What the topic's partitions hold, all that there are now. @throws {Misuse} for an absent topic */
   async ranges(topic: string): Promise<Range[]> {
-    const partitions = (await this.know(topic)).map((partition) => ({ partition }));
+    const partitions = (await this.know(topic, true)).map((partition) => ({ partition }));
     const ends = async (fromBeginning: boolean) => {
       const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions, fromBeginning }]);
       return new Map(found!.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
