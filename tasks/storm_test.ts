@@ -87,21 +87,21 @@ Deno.test("the same seed strikes the same operations of the disk, twice", async 
   }
 });
 
-/** The rarest, a ledger's, is caught by some 3 seeds in a hundred, and which ones shifts with every operation of a stage. */
-const OMITTED_SEEDS = 240;
+const OMITTED_SEEDS = 60;
 
-/** A sync that is left out, by what it is of, and a policy under which it matters. */
+/**
+ * A sync that is left out, by what it is of, and a policy under which it matters. Those of a ledger and of the checkpoints'
+ * folder are for `lib/durability_test.ts`: what they lose is mostly done again, and few seeds in a hundred show more.
+ */
 const omitted = {
   "of a lake's file": [/^lake\/_tmp\//, "batch"],
   "of a lake's folders": [/^lake(\/(trades|quotes).*)?$/, "batch"],
-  "of a lake's ledger": [/\.ledger$/, "batch"],
   "of a log's segments": [/\.jsonl$/, "batch"],
   "of a log's partitions": [/^log\/ticks\.\w+\/\d$/, "batch"],
   "of a log's topics": [/^log\/ticks\.\w+$/, "never"],
   "of a log's folder": [/^log$/, "never"],
   "of the folder above": [/^$/, "never"],
   "of a checkpoint": [/^log\/checkpoint\/.*new$/, "never"],
-  "of the checkpoints' folder": [/^log\/checkpoint$/, "never"],
 } as const;
 for (const [what, [deaf, policy]] of Object.entries(omitted)) {
   Deno.test(`a sync ${what} that is left out is caught`, async () => {

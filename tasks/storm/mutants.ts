@@ -91,6 +91,10 @@ const MUTANTS: readonly Mutant[] = [
   line("sync of a log's folder", "lib/writer.ts", "    this.#assured(() => syncFolder(this.#folder));", STORM),
   line("sync of a log's identity", "lib/transport/log.ts", "    syncFolder(folder);", STORM),
   line("sync of the folder above", "lib/folder.ts", "    syncFolder(above);", STORM),
+  line("sync of the ledger", "lib/lake/file/ledger.ts", "      await file.sync();", ["lib/durability_test.ts"]),
+  line("sync of the checkpoints' folder", "lib/transport/log.ts", "    syncFolder(`${this.#path}/checkpoint`);", [
+    "lib/durability_test.ts",
+  ]),
   line("sync of a note", "lib/writer.ts", "    this.#assured(() => this.#lock.syncSync());", STORM),
   line("note that was lost", "lib/partition.ts", "    note(lock, last);", [
     "lib/transport_log_test.ts",
