@@ -114,6 +114,17 @@ for (const [note, appends] of [[0, false], [0, true], [19, true]] as const) {
   });
 }
 
+Deno.test("half a note that a writer left while others are at work leads nobody past the end", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 3));
+    await Deno.writeTextFile(`${folder}/t/0/lock`, "19".padStart(20, "0"));
+    const other = await openTransport(`log:${folder}`, world());
+    assert.deepEqual(await other.append("t", 0, [message(3)]), { first: 3, next: 4 });
+    assert.deepEqual(await log.append("t", 0, [message(4)]), { first: 4, next: 5 });
+    await other.close();
+  });
+});
+
 Deno.test("a reader that saw an unfinished append reads what comes in its place", async () => {
   await withLog(async (log, folder) => {
     await log.append("t", 0, many(0, 3));
