@@ -283,16 +283,16 @@ async function skewOf(clock: () => Promise<number>, { now }: World): Promise<Fac
 
 /** What the disks below the embedded doors have left; folders of one disk are told together. */
 function roomsOf(urls: readonly string[]): readonly Room[] {
-  const rooms = new Map<string, Room>();
+  const rooms = new Map<number, Room>();
   for (const url of urls) {
     const path = pathOf(url);
     if (path === null) continue;
     const folder = url.startsWith("sqlite:") ? dirname(path) : path;
     try {
       const { bavail, blocks, bsize } = statfsSync(folder);
-      const key = `${bavail} ${blocks} ${bsize}`;
-      const folders = [...new Set([...rooms.get(key)?.folders ?? [], folder])];
-      rooms.set(key, { folders, free: bavail * bsize, total: blocks * bsize });
+      const { dev } = Deno.statSync(folder);
+      const folders = [...new Set([...rooms.get(dev)?.folders ?? [], folder])];
+      rooms.set(dev, { folders, free: bavail * bsize, total: blocks * bsize });
     } catch {
       // What is not there yet takes no room; what may not be looked at is told by its door.
     }
