@@ -151,6 +151,7 @@ async function weather(
   const untilMs = Date.now() + minutes * 60_000;
   for await (const row of rounds({ seed, untilMs, now: Date.now, where, points, sleepMs, strike, signal })) {
     say(rowText(row));
+    for (const words of row.words) say(words);
     rows.push(row);
   }
   const broken = rows.filter(({ balanced }) => !balanced);

@@ -5,6 +5,7 @@
  * **In** a stage and where its tape lies, **Out** what became of its processes. **Knows** `points`, `chance`.
  */
 import { fileURLToPath } from "node:url";
+import { EXIT } from "../../lib/failure.ts";
 import type { Chance } from "../../lib/chance.ts";
 import { nameOf, type Point, type Victim } from "./points.ts";
 
@@ -16,18 +17,22 @@ export interface Toll {
   readonly points: Record<string, number>;
   /** Exit codes of processes that ended by themselves: 4 is a zombie that was refused. */
   readonly ends: Record<string, number>;
+  /** What processes said that ended with another code than a zombie's. */
+  readonly words: string[];
 }
 
 const ARGS: Readonly<Record<Victim, readonly string[]>> = {
   validate: ["--checkpoint-every", "5000"],
   "sink-hot": [],
-  "sink-cold": ["--unit-rows", "5000"],
+  "sink-cold": ["--unit-rows", "2000"],
   simulate: ["--ticks", "0", "--rate", "8000", "--faults", "0.02", "--symbols", "20"],
 };
 /** A process may come by its point so many times before it dies there. */
 const TIMES_MAX = 4;
 /** Pause before a process that ended by itself is replaced. */
 const PAUSE_MS = 300;
+/** Characters that are kept of what a process said at its end. */
+const WORDS_MAX = 1_000;
 
 export class Post {
   readonly #stage: Victim;
@@ -81,19 +86,19 @@ export class Post {
 
   /** Runs the stage until it has taken all that there is. */
   async drain(): Promise<void> {
-    await this.#start(["run", "-A", pathOf(`cmd/${this.#stage}.ts`), ...this.#args(), "--once"]).status;
+    await this.#note(this.#start(["run", "-A", pathOf(`cmd/${this.#stage}.ts`), ...this.#args(), "--once"]));
   }
 
   #args(): readonly string[] {
     return [...ARGS[this.#stage], ...this.#where];
   }
 
-  /** A new process at the post, armed with any point, or one that fewest have died at. */
+  /** A new process at the post, armed most often with a point that fewest have died at. */
   #man(): Deno.ChildProcess {
     const deaths = (point: Point): number => this.#toll.points[nameOf(point)] ?? 0;
     const fewest = Math.min(...this.#points.map(deaths));
     const rare = this.#points.filter((point) => deaths(point) === fewest);
-    const list = this.#chance.below(2) === 0 ? rare : this.#points;
+    const list = this.#chance.below(4) > 0 ? rare : this.#points;
     const point = nameOf(list[this.#chance.below(list.length)]!);
     // Some points are come by once in a life.
     const times = String(this.#chance.below(2) === 0 ? 1 : 1 + this.#chance.below(TIMES_MAX));
@@ -118,9 +123,12 @@ export class Post {
   }
 
   async #note(child: Deno.ChildProcess): Promise<void> {
-    const { code, signal } = await child.status;
+    const [{ code, signal }, said] = await Promise.all([child.status, new Response(child.stderr).text()]);
     if (signal !== null) return;
     this.#toll.ends[code] = (this.#toll.ends[code] ?? 0) + 1;
+    if (code !== EXIT.done && code !== EXIT.refused) {
+      this.#toll.words.push(`${this.#stage}: ${said.trim().slice(-WORDS_MAX)}`);
+    }
   }
 
   async #strike(child: Deno.ChildProcess): Promise<void> {
@@ -134,7 +142,7 @@ export class Post {
       args: [...args],
       stdin: "null",
       stdout: "null",
-      stderr: "null",
+      stderr: "piped",
     }).spawn();
   }
 }

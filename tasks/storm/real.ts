@@ -32,7 +32,7 @@ interface Options {
   readonly where: readonly string[];
   /** Crash points that can be reached there. */
   readonly points: readonly Point[];
-  /** How long a process is stopped: longer than its group waits for it. */
+  /** How long a process is stopped, and a lull lasts: longer than a group waits for one who does not beat. */
   readonly sleepMs: number;
   /** A shell command that strikes a service and lets it come back; none without it. */
   readonly strike: string | undefined;
@@ -41,11 +41,12 @@ interface Options {
 
 /** In the order in which they end. */
 const VICTIMS: readonly Victim[] = ["simulate", "validate", "sink-hot", "sink-cold"];
-type Blow = "kill" | "zombie" | "copy" | "strike";
+/** Nothing falls in a `lull`: the groups settle, and who is armed with a point that lies behind a long wait comes to it. */
+type Blow = "kill" | "zombie" | "copy" | "strike" | "lull";
 /** What befalls a round, in an order of its own. */
 const BLOWS: readonly Blow[] = [
-  ...Array<Blow>(16).fill("kill"),
-  ...["zombie", "zombie", "zombie", "copy", "copy", "copy", "copy", "strike", "strike"] as const,
+  ...Array<Blow>(18).fill("kill"),
+  ...["zombie", "zombie", "zombie", "copy", "copy", "copy", "copy", "strike", "strike", "lull"] as const,
 ];
 const PAUSE_MS_MAX = 1_200;
 /** How long a copy shares the work. */
@@ -68,7 +69,7 @@ async function round(
   points: Record<string, number>,
   { where, points: reachable, sleepMs, strike }: Options,
 ): Promise<Row> {
-  const toll: Toll = { kills: 0, points, ends: {} };
+  const toll: Toll = { kills: 0, points, ends: {}, words: [] };
   const before = { ...points };
   const count = { zombies: 0, copies: 0, strikes: 0 };
   const posts = VICTIMS.map((stage) => new Post(stage, where, reachable, chance, toll));
@@ -79,6 +80,7 @@ async function round(
   for (const blow of shuffled(BLOWS, chance)) {
     await sleep(100 + chance.below(PAUSE_MS_MAX));
     if (blow === "kill") await pick(posts).kill();
+    else if (blow === "lull") await sleep(sleepMs);
     else if (blow === "zombie") {
       count.zombies++;
       later.push(pick(shared).stun(sleepMs));
@@ -90,8 +92,8 @@ async function round(
       await new Deno.Command("sh", { args: ["-c", strike], stdout: "null", stderr: "null" }).output();
     }
   }
-  // Who woke up is refused, or leaves as a process does that is told to.
-  await Promise.all(later);
+  // Who wakes up is refused, or leaves as a process does that is told to.
+  await Promise.all([...later, sleep(sleepMs)]);
   await Promise.all(posts.map((post) => post.leave()));
   for (const post of shared) await post.drain();
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {

@@ -9,7 +9,7 @@ import sinkCold from "../../cmd/sink-cold.ts";
 import sinkHot from "../../cmd/sink-hot.ts";
 import validate from "../../cmd/validate.ts";
 import { settingOf } from "../../lib/crew.ts";
-import { codeOf, EXIT } from "../../lib/failure.ts";
+import { codeOf, EXIT, reasonOf } from "../../lib/failure.ts";
 import { COMMON, readFlags } from "../../lib/flag.ts";
 import { perform } from "../../lib/stage.ts";
 import { nameOf, POINTS, stand } from "./points.ts";
@@ -42,5 +42,6 @@ try {
   );
   Deno.exit(EXIT.done);
 } catch (error) {
+  console.error(codeOf(error) === EXIT.failed && error instanceof Error ? error.stack : reasonOf(error));
   Deno.exit(codeOf(error));
 }
