@@ -31,7 +31,7 @@ const stage = defineInspection({
   },
   examples: [
     "deno task doctor",
-    "deno task doctor --transport kafka://localhost:9092 --hot postgres://user@localhost/market",
+    "deno task doctor --transport kafka://localhost:9092 --hot postgres://market@localhost/market",
     "deno task doctor --json | jq .problems",
   ],
   async inspect({ values, doors, world, until }) {

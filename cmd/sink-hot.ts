@@ -38,7 +38,7 @@ const stage = defineStage({
       does: "gives up what the log lost before it was applied, records which, and goes on",
     },
   },
-  examples: ["deno task sink-hot --once", "deno task sink-hot --hot postgres://user@localhost/market"],
+  examples: ["deno task sink-hot --once", "deno task sink-hot --hot postgres://market@localhost/market"],
   async run({ receive, hot, log, applied, meanwhile, tally, values }) {
     const seats = new Map<string, Seat>();
     const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {

@@ -258,7 +258,7 @@ function slowTraitsOf(text: string, grid: Grid | null): number {
   return isOn ? traits : traits | TRAIT.offGrid;
 }
 
-/** Whether `value` is a whole multiple of `step`. @throws {RangeError} when `step` is not above zero */
+/** Whether `value` is a whole multiple of `step`. @throws {RangeError} when `step` is zero */
 export function onGrid(value: string, step: string): boolean {
   const scale = Math.max(scaleOf(value), scaleOf(step));
   const rest = exact(value, scale) % exact(step, scale);

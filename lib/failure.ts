@@ -5,7 +5,7 @@
  * **Knows** nothing.
  */
 
-/** How a process ends; `house rules` of the README, section "Exit codes". */
+/** How a process ends; README, section "Exit codes". */
 export const EXIT = { done: 0, failed: 1, misuse: 2, findings: 3, refused: 4 } as const;
 
 /** The user asked for what cannot be asked: a wrong flag, an impossible date. Exit 2, with the usage. */

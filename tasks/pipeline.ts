@@ -34,7 +34,7 @@ await command({
   examples: [
     "deno task pipeline --ticks 5_000_000 --symbols 200 --faults 0.01 --seed 7",
     "deno task pipeline --from capture.jsonl.gz --venue binance",
-    "deno task pipeline --transport kafka://localhost:9092 --hot postgres://user@localhost/market",
+    "deno task pipeline --transport kafka://localhost:9092 --hot postgres://market@localhost/market",
   ],
 }, async ({ values, crew, say, stop }) => {
   if (values.fresh) await beginAnew(values.data, values.yes, say);
@@ -60,7 +60,7 @@ await command({
       tableOf(reports),
       "",
       latencyMs
-        ? `latency  p50 ${latencyMs.p50} ms   p99 ${latencyMs.p99} ms   (appended to visible in hot)`
+        ? `latency  p50 ${latencyMs.p50} ms   p99 ${latencyMs.p99} ms   (due to visible in hot)`
         : "latency  nothing new became visible",
       `memory   ${(memoryBytes / 2 ** 20).toFixed(0)} MiB at its peak`,
       `data     ${values.data}`,

@@ -2,7 +2,7 @@
  * Kafka, Postgres, Prometheus and Grafana by Docker Compose, and the contracts on real servers.
  *
  * `up` starts all of compose.yaml and waits until it is healthy, `down` ends it and keeps its data. `test` runs the
- * contracts against KAFKA_URL and POSTGRES_URL, and starts by compose what they do not name.
+ * tests that ask for a server against KAFKA_URL and POSTGRES_URL, and starts by compose what they do not name.
  */
 import { EXIT, Misuse, Outage, printable, reasonOf } from "../lib/failure.ts";
 
@@ -12,14 +12,6 @@ const NEEDED = [
   { variable: "KAFKA_URL", service: "kafka", url: "kafka://127.0.0.1:9092" },
   { variable: "POSTGRES_URL", service: "postgres", url: "postgres://market:market@127.0.0.1:5432/market" },
 ] as const;
-const SUITES = [
-  "lib/transport_test.ts",
-  "lib/transport_kafka_test.ts",
-  "lib/hot_test.ts",
-  "lib/health_test.ts",
-  "tasks/flow_test.ts",
-  "tasks/hostile_test.ts",
-];
 
 /** Runs a program in the project's folder; shows what it prints, or keeps it. Gives null when there is no such program. */
 async function run(
@@ -64,18 +56,17 @@ async function compose(...args: readonly string[]): Promise<void> {
   if (done?.code !== 0) throw new Outage(`Cannot run "docker compose ${args.join(" ")}": see above, must succeed`);
 }
 
-/** The test files that there are: the named suites, and whatever else calls itself real. */
+/** The test files that ask for a server's URL. */
 function suites(): string[] {
-  const real = [...Deno.readDirSync(new URL("lib", ROOT)), ...Deno.readDirSync(new URL("tasks", ROOT))]
-    .map(({ name }) => name).filter((name) => name.endsWith("_real_test.ts"));
-  const paths = [...SUITES, ...real.flatMap((name) => [`lib/${name}`, `tasks/${name}`])];
-  return paths.filter((path) => {
-    try {
-      return Deno.statSync(new URL(path, ROOT)).isFile;
-    } catch {
-      return false;
-    }
-  });
+  return ["lib", "tasks"].flatMap((folder) =>
+    [...Deno.readDirSync(new URL(folder, ROOT))]
+      .filter(({ name }) => name.endsWith("_test.ts"))
+      .map(({ name }) => `${folder}/${name}`)
+      .filter((path) => {
+        const text = Deno.readTextFileSync(new URL(path, ROOT));
+        return NEEDED.some(({ variable }) => text.includes(variable));
+      })
+  ).sort();
 }
 
 async function test(): Promise<number> {
@@ -91,9 +82,7 @@ async function test(): Promise<number> {
     for (const { variable, url } of absent) urls[variable] = url;
     console.error("services stay up; deno task services down ends them");
   }
-  const files = suites();
-  if (files.length === 0) throw new Outage(`Cannot test services "lib": there is no suite, must be ${SUITES[0]}`);
-  return (await run(Deno.execPath(), ["test", "-A", ...files], "inherit", urls))?.code ?? EXIT.failed;
+  return (await run(Deno.execPath(), ["test", "-A", ...suites()], "inherit", urls))?.code ?? EXIT.failed;
 }
 
 async function main(what: string | undefined): Promise<number> {
