@@ -37,8 +37,14 @@ export function parse(path: string): { readonly name: string; readonly first: nu
   return parts === null ? null : { name: parts[1]!, first: Number(parts[2]), last: Number(parts[3]) };
 }
 
-/** Gives durable bytes their final name. Whoever has the name already gives way: only the ledger makes a file exist. */
-export async function place(root: string, path: string, bytes: Uint8Array, temporary: string): Promise<void> {
+/** Gives durable bytes their final name. What has the name already gives way: only the ledger makes a file exist. */
+export async function place(
+  root: string,
+  path: string,
+  bytes: Uint8Array,
+  temporary: string,
+  giveWay: () => Promise<void>,
+): Promise<void> {
   await makeFolder(root, dirname(path));
   const [from, to] = [`${root}/${temporary}`, `${root}/${path}`];
   try {
@@ -49,7 +55,7 @@ export async function place(root: string, path: string, bytes: Uint8Array, tempo
     }
     await Deno.link(from, to).catch(async (error) => {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      await Deno.remove(to);
+      await giveWay();
       await Deno.link(from, to);
     });
   } finally {
