@@ -5,27 +5,19 @@
  * One host: an advisory lock per partition keeps a second owner out for as long as the first lives. A unit's files are
  * linked, and all is synced, before the one ledger line that makes them exist. Acquiring removes temporary files that a
  * crash left, and sets the one unit aside that was linked and not committed; anything else unnamed is damage.
- * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `patience`, `failure`, `world`.
+ * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `folder`, `patience`,
+ * `failure`, `world`.
  */
 import { Misuse, Outage, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
+import { syncFolder } from "../folder.ts";
 import type { Damage, Lake, LakeFile, Published, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
 import { ofDisk, Patience } from "../patience.ts";
 import { type Row, TABLES } from "../table.ts";
 import type { World } from "../world.ts";
 import { faultOf, FORMAT, unitsOf } from "./file/account.ts";
-import {
-  entriesOf,
-  makeFolder,
-  nameOf,
-  parse,
-  pathOf,
-  place,
-  syncAbove,
-  syncFolder,
-  unlessMissing,
-} from "./file/disk.ts";
+import { entriesOf, makeOwnFolder, nameOf, parse, pathOf, place, syncAbove, unlessMissing } from "./file/disk.ts";
 import { Ledger, readLedger, sha256 } from "./file/ledger.ts";
 import { restore } from "./file/mend.ts";
 import { absorb, setAside } from "./file/quarantine.ts";
@@ -130,8 +122,8 @@ class FileLake implements Lake {
   /** Takes the partition's lock, unless it is ours already, and opens its ledger; gives the lock back where `use` fails. */
   async #take<T>(place: Place, use: (seat: Seat) => Promise<T>): Promise<T> {
     const name = nameOf(place);
-    for (const folder of ["_tmp", "_ledger"]) await makeFolder(this.root, folder);
-    await syncFolder(this.root);
+    for (const folder of ["_tmp", "_ledger"]) await makeOwnFolder(this.root, folder);
+    syncFolder(this.root);
     const path = ledgerPath(this.root, name);
     const lock = this.#seats.get(name)?.lock ?? await Deno.open(`${path}.lock`, { create: true, write: true });
     try {

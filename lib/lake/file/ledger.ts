@@ -3,14 +3,14 @@
  * length, CRC and text, and each entry names the SHA-256 of the one before it. One synced line is a commit.
  *
  * **In** entries, **Out** what they come to; an entry that cannot follow the ones before it is never written.
- * **Knows** `account`, `failure`.
+ * **Knows** `account`, `folder`, `failure`.
  */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { Refusal } from "../../failure.ts";
+import { syncFolder } from "../../folder.ts";
 import { type Account, EMPTY, Entry, type Fault, faultOf, follow, FORMAT, type Line, Newer } from "./account.ts";
-import { syncFolder } from "./disk.ts";
 
 const HEADER = /^(\d{8}) ([0-9a-f]{8}) $/;
 const HEADER_BYTES = 18;
@@ -149,7 +149,7 @@ export class Ledger {
       report(`cut ${reading.torn} bytes of an unfinished line off ledger ${path}`);
     }
     await file.sync();
-    await syncFolder(dirname(path));
+    syncFolder(dirname(path));
     return new Ledger(path, reading);
   }
 

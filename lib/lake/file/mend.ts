@@ -8,7 +8,7 @@
 import { dirname } from "node:path";
 import { Refusal } from "../../failure.ts";
 import type { LakeFile } from "../../lake.ts";
-import { makeFolder, syncAbove, unlessMissing } from "./disk.ts";
+import { makeOwnFolder, syncAbove, unlessMissing } from "./disk.ts";
 import { sha256 } from "./ledger.ts";
 import { keep } from "./quarantine.ts";
 
@@ -25,7 +25,7 @@ export async function restore(root: string, file: LakeFile, bytes: Uint8Array, n
       `Cannot write "${path}" again: the log's rows give other bytes than were committed, must give the ledger's hash`,
     );
   }
-  for (const folder of ["_tmp", "_ledger", dirname(path)]) await makeFolder(root, folder);
+  for (const folder of ["_tmp", "_ledger", dirname(path)]) await makeOwnFolder(root, folder);
   // One at a time, so that the second finds what the first has done.
   using lock = await Deno.open(`${root}/_ledger/mend.lock`, { create: true, write: true });
   await lock.lock(true);

@@ -5,7 +5,7 @@
  * **In** a path, **Out** where its bytes are kept, durably. **Knows** `disk`, `ledger`, `lake`.
  */
 import type { LakeFile } from "../../lake.ts";
-import { makeFolder, syncAbove, unlessMissing } from "./disk.ts";
+import { makeOwnFolder, syncAbove, unlessMissing } from "./disk.ts";
 import { sha256 } from "./ledger.ts";
 
 const FOLDER = "_quarantine";
@@ -20,7 +20,7 @@ export async function keep(
   now: number,
 ): Promise<string> {
   const kept = nameOf(path, sha256(found));
-  await makeFolder(root, FOLDER);
+  await makeOwnFolder(root, FOLDER);
   await Deno.link(`${root}/${path}`, `${root}/${kept}`).catch((error) => {
     // A crash came between this and the end: the same bytes are kept already.
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
