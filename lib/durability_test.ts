@@ -82,6 +82,34 @@ Deno.test(
 );
 
 Deno.test(
+  "what no ledger names is durable in quarantine before the next owner begins",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const place = { sink: "sink-cold", topic: "t", partition: 0 };
+      const lake = await openLake(`file:${root}`, world);
+      await lake.begin(place, "log", 0);
+      await lake.close();
+      const orphan = `trades/date=2024-08-08/t-0-${"1".padStart(20, "0")}-${"1".padStart(20, "0")}.parquet`;
+      await Deno.mkdir(`${root}/trades/date=2024-08-08`, { recursive: true });
+      await Deno.writeTextFile(`${root}/${orphan}`, "PAR1");
+      const next = await openLake(`file:${root}`, world);
+      const deeds = await deedsOf(root, async () => void await next.acquire(place));
+      await next.close();
+      const [kept] = [...Deno.readDirSync(`${root}/_quarantine`)].filter(({ name }) => name !== "reasons.jsonl");
+      assert.deepEqual(deeds.slice(deeds.findIndex((deed) => deed.startsWith("link"))), [
+        `link ${orphan} _quarantine/${kept!.name}`,
+        "write _quarantine/reasons.jsonl",
+        "sync _quarantine/reasons.jsonl",
+        "sync _quarantine",
+        "sync .",
+        "write _ledger/t-0.ledger",
+        "sync _ledger/t-0.ledger",
+      ]);
+    }),
+);
+
+Deno.test(
   "an append is synced before it is acknowledged, and a new segment is named by durable folders",
   strict,
   () =>

@@ -63,19 +63,22 @@ export interface Counts {
   readonly rules: Record<string, number>;
 }
 
+/** Version of the state's fields; the first one had neither `tape` nor `gaps`, and did not say so. */
+const STATE_FORMAT = 2;
 const Saved = z.strictObject({
+  format: z.literal(STATE_FORMAT).optional(),
   version: z.string(),
   topic: z.string(),
   partition: z.int(),
   control: z.int().min(-1),
   lastValid: z.int().min(-1),
   lastRejected: z.int().min(-1),
-  /** Absent from states of the first format. */
   tape: SavedTape.optional(),
   /** Records that the log lost before they were judged; absent while there are none. */
   gaps: z.array(z.strictObject({ first: z.int(), last: z.int(), at: z.int() })).readonly().optional(),
   register: SavedRegister,
 });
+const Newer = z.looseObject({ format: z.int().min(STATE_FORMAT + 1) });
 type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
 
 const MALFORMED = [MESSAGE_RULES.malformed.name], SHAPE = [MESSAGE_RULES.shape.name];
@@ -130,7 +133,8 @@ export class Judge {
   /** Everything that the next verdicts depend on, as JSON text. At most `CHECKPOINT_BYTES_MAX`. */
   state(): string {
     const state: z.infer<typeof Saved> = {
-      ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition, control: this.#control },
+      ...{ format: STATE_FORMAT, version: RULES_VERSION, topic: this.#topic, partition: this.#partition },
+      control: this.#control,
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
       ...(this.#tape !== undefined && { tape: this.#tape }),
       ...(this.#gaps.length > 0 && { gaps: this.#gaps }),
@@ -272,9 +276,10 @@ export class Judge {
     const place = `${this.#topic}/${this.#partition}`;
     let saved;
     try {
-      saved = Saved.parse(JSON.parse(state));
+      saved = Saved.parse(opened(state));
       this.#register.restore(saved.register);
     } catch (error) {
+      if (error instanceof Refusal) throw error;
       throw new Refusal(`Cannot resume judge "${place}": its state is damaged, must be what a judge has saved`, {
         cause: error,
       });
@@ -297,9 +302,19 @@ export class Judge {
   }
 }
 
-/** What a judge of this state has given up, since the log had lost it. */
+/** What a state says. @throws {Refusal} when it is of a newer format */
+function opened(state: string): unknown {
+  const saved: unknown = JSON.parse(state);
+  const { data: newer } = Newer.safeParse(saved);
+  if (newer === undefined) return saved;
+  throw new Refusal(
+    `Cannot open state of validate: its format is ${newer.format}, must be at most ${STATE_FORMAT} (a newer Tapedeck wrote it)`,
+  );
+}
+
+/** What a judge of this state has given up, since the log had lost it. @throws {Refusal} when it is of a newer format */
 export function skippedIn(state: string): readonly Skipped[] {
-  const { gaps = [] }: { readonly gaps?: readonly Skipped[] } = JSON.parse(state);
+  const { gaps = [] } = opened(state) as { readonly gaps?: readonly Skipped[] };
   return gaps;
 }
 

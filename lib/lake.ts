@@ -36,6 +36,12 @@ export interface Unit {
   readonly files: readonly LakeFile[];
 }
 
+/** What publishing a sheet came to: the new holding, and the files of its unit. */
+export interface Published {
+  readonly held: Holding;
+  readonly files: readonly LakeFile[];
+}
+
 /** What the ledger or a file shows that cannot be: a finding for the audit. */
 export interface Damage {
   readonly kind: "ledger" | "missing" | "changed" | "orphan" | "overlap";
@@ -54,10 +60,10 @@ export interface Lake extends Store {
   /** A sheet that collects the rows of the next unit of a place, given in the order of their origin. */
   sheet(held: Holding): Sheet;
   /**
-   * Publishes the sheet's rows as one unit and gives the new holding; `next` is the offset to resume at.
+   * Publishes the sheet's rows as one unit; `next` is the offset to resume at.
    * @throws {Refusal} when another owner has raised the epoch, or a file of the ledger has other bytes
    */
-  publish(held: Holding, sheet: Sheet, next: number): Promise<Holding>;
+  publish(held: Holding, sheet: Sheet, next: number): Promise<Published>;
   /** Gives the place up, so that another process may acquire it; what its sheet holds is not published. */
   release(held: Holding): Promise<void>;
   /** Every unit of the ledger, per partition in the order of origins. */

@@ -2,6 +2,7 @@ import assert from "@std/assert";
 import { Misuse, Outage, Refusal } from "./failure.ts";
 import type { Holding, Place } from "./fence.ts";
 import { type Damage, type Lake, openLake, UNIT_DATES_MAX } from "./lake.ts";
+import { sha256 } from "./lake/file/ledger.ts";
 import { warm, wasmPath } from "./parquet.ts";
 import type { Row, TableName } from "./table.ts";
 import type { World } from "./world.ts";
@@ -21,8 +22,16 @@ interface Ground {
   readonly lines: string[];
 }
 
-/** A lake of its own, closed and removed afterwards. */
-function inLake(use: (lake: Lake, ground: Ground) => Promise<void>): () => Promise<void> {
+type Use = (lake: Lake, ground: Ground) => Promise<void>;
+
+/** What every resident promises. */
+function promise(name: string, use: Use): void {
+  Deno.test(`file: ${name}`, strict, inLake(use));
+  Deno.test(`memory: ${name}`, strict, inLake(use, (root) => `memory:${root}`));
+}
+
+/** A lake of its own, closed and removed afterwards; in a folder unless `urlOf` says otherwise. */
+function inLake(use: Use, urlOf = (root: string) => `file:${root}/lake`): () => Promise<void> {
   return async () => {
     const root = await Deno.makeTempDir({ prefix: "tapedeck-lake-" });
     const lines: string[] = [];
@@ -32,9 +41,10 @@ function inLake(use: (lake: Lake, ground: Ground) => Promise<void>): () => Promi
       report: (l) => lines.push(l),
       retryForMs: 0,
     };
+    const url = urlOf(root);
     const opened: Lake[] = [];
     const enter = async (): Promise<Lake> => {
-      const lake = await openLake(`file:${root}/lake`, world);
+      const lake = await openLake(url, world);
       opened.push(lake);
       return lake;
     };
@@ -60,10 +70,14 @@ const trades = (from: number, to: number): Row[] => Array.from({ length: to - fr
 async function publish(lake: Lake, held: Holding, rows: readonly Row[], table: TableName = "trades"): Promise<Holding> {
   const sheet = lake.sheet(held);
   for (const row of rows) sheet.add(table, row);
-  return await lake.publish(held, sheet, (rows.at(-1)![1] as number) + 1);
+  return (await lake.publish(held, sheet, (rows.at(-1)![1] as number) + 1)).held;
 }
 const kinds = async (lake: Lake): Promise<string[]> => (await lake.damages()).map((d: Damage) => `${d.kind} ${d.path}`);
 const ledgerOf = (root: string): Promise<string> => Deno.readTextFile(`${root}/${LEDGER}`);
+
+/** Names of the files in quarantine. */
+const setAside = (root: string): string[] =>
+  [...Deno.readDirSync(`${root}/_quarantine`)].map(({ name }) => name).filter((name) => name !== "reasons.jsonl");
 
 /** Takes the last line off the ledger: what a crash before the commit leaves. */
 async function uncommit(root: string): Promise<void> {
@@ -80,48 +94,50 @@ Deno.test(
   }),
 );
 
-Deno.test(
-  "an unknown place is null, begins at epoch 1, and each acquire raises the epoch",
-  strict,
-  inLake(async (lake) => {
-    assert.equal(await lake.acquire(PLACE), null);
-    assert.deepEqual(await lake.holdings(), []);
-    const held = await lake.begin(PLACE, "log-a", 40);
-    assert.deepEqual(held, { ...PLACE, identity: "log-a", epoch: 1, next: 40, origin: -1, since: 1_723_118_400_000 });
-    assert.deepEqual(await lake.acquire(PLACE), { ...held, epoch: 2 });
-    await assert.rejects(lake.begin(PLACE, "log-a", 40), Refusal);
-  }),
-);
+promise("an unknown place is null, begins at epoch 1, and each acquire raises the epoch", async (lake) => {
+  assert.equal(await lake.acquire(PLACE), null);
+  assert.deepEqual(await lake.holdings(), []);
+  const held = await lake.begin(PLACE, "log-a", 40);
+  assert.deepEqual(held, { ...PLACE, identity: "log-a", epoch: 1, next: 40, origin: -1, since: 1_723_118_400_000 });
+  assert.deepEqual(await lake.acquire(PLACE), { ...held, epoch: 2 });
+  await assert.rejects(lake.begin(PLACE, "log-a", 40), Refusal);
+});
+
+promise("a unit has a file for each table and date, and its rows come back", async (lake, { enter }) => {
+  const held = await lake.begin(PLACE, "log", 0);
+  const sheet = lake.sheet(held);
+  const rows = [trade(3), trade(4, NOON + DAY), trade(7, NOON, "AAA")];
+  for (const row of rows) sheet.add("trades", row);
+  sheet.add("status", status(9));
+  assert.deepEqual([sheet.rows, sheet.dates, sheet.first, sheet.last], [4, 2, 3, 9]);
+  const { held: after, files } = await lake.publish(held, sheet, 31);
+  assert.deepEqual(after, { ...held, next: 31, origin: 9 });
+
+  const other = await enter();
+  assert.deepEqual(await other.holdings(), [after]);
+  const [unit] = await other.units();
+  const { topic, partition } = PLACE;
+  assert.deepEqual({ ...unit, files: [] }, { topic, partition, first: 3, last: 9, from: 0, next: 31, files: [] });
+  const name = "ticks.valid-2-00000000000000000003-00000000000000000009.parquet";
+  assert.deepEqual(unit!.files.map(({ path, rows }) => [path, rows]), [
+    [`trades/date=2024-08-08/${name}`, 2],
+    [`trades/date=2024-08-09/${name}`, 1],
+    [`status/date=2024-08-08/${name}`, 1],
+  ]);
+  assert.deepEqual(await other.rows(unit!.files[0]!), [rows[0], rows[2]]);
+  assert.deepEqual(await other.rows(unit!.files[2]!), [status(9)]);
+  assert.deepEqual(files, unit!.files);
+  assert.deepEqual(await other.damages(), []);
+});
 
 Deno.test(
-  "a unit has a file for each table and date, and its rows come back",
+  "a unit's files have the bytes that they are said to have, and nothing is left of their making",
   strict,
-  inLake(async (lake, { root, enter }) => {
-    const held = await lake.begin(PLACE, "log", 0);
-    const sheet = lake.sheet(held);
-    const rows = [trade(3), trade(4, NOON + DAY), trade(7, NOON, "AAA")];
-    for (const row of rows) sheet.add("trades", row);
-    sheet.add("status", status(9));
-    assert.deepEqual([sheet.rows, sheet.dates, sheet.first, sheet.last], [4, 2, 3, 9]);
-    const after = await lake.publish(held, sheet, 31);
-    assert.deepEqual(after, { ...held, next: 31, origin: 9 });
-
-    const other = await enter();
-    assert.deepEqual(await other.holdings(), [after]);
-    const [unit] = await other.units();
-    const { topic, partition } = PLACE;
-    assert.deepEqual({ ...unit, files: [] }, { topic, partition, first: 3, last: 9, from: 0, next: 31, files: [] });
-    const name = "ticks.valid-2-00000000000000000003-00000000000000000009.parquet";
-    assert.deepEqual(unit!.files.map(({ path, rows }) => [path, rows]), [
-      [`trades/date=2024-08-08/${name}`, 2],
-      [`trades/date=2024-08-09/${name}`, 1],
-      [`status/date=2024-08-08/${name}`, 1],
-    ]);
-    assert.deepEqual(await other.rows(unit!.files[0]!), [rows[0], rows[2]]);
-    assert.deepEqual(await other.rows(unit!.files[2]!), [status(9)]);
-    assert.equal((await Deno.stat(`${root}/${unit!.files[0]!.path}`)).size, unit!.files[0]!.bytes);
+  inLake(async (lake, { root }) => {
+    await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 10));
+    const [file] = (await lake.units())[0]!.files;
+    assert.equal((await Deno.stat(`${root}/${file!.path}`)).size, file!.bytes);
     assert.deepEqual([...Deno.readDirSync(`${root}/_tmp`)], []);
-    assert.deepEqual(await other.damages(), []);
   }),
 );
 
@@ -138,49 +154,37 @@ Deno.test(
   }),
 );
 
-Deno.test(
-  "a sheet takes rising origins of its own partition, beyond what is applied",
-  strict,
-  inLake(async (lake) => {
-    const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
-    const sheet = lake.sheet(held);
-    assert.throws(() => sheet.add("trades", trade(4)), RangeError);
-    sheet.add("trades", trade(6));
-    assert.throws(() => sheet.add("trades", trade(6)), RangeError);
-    assert.throws(() => sheet.add("trades", trade(8).with(0, 1)), RangeError);
-    assert.deepEqual([sheet.rows, sheet.first, sheet.last], [1, 6, 6]);
-  }),
-);
+promise("a sheet takes rising origins of its own partition, beyond what is applied", async (lake) => {
+  const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
+  const sheet = lake.sheet(held);
+  assert.throws(() => sheet.add("trades", trade(4)), RangeError);
+  sheet.add("trades", trade(6));
+  assert.throws(() => sheet.add("trades", trade(6)), RangeError);
+  assert.throws(() => sheet.add("trades", trade(8).with(0, 1)), RangeError);
+  assert.deepEqual([sheet.rows, sheet.first, sheet.last], [1, 6, 6]);
+});
 
-Deno.test(
-  "a sheet tells of a date too many, and of its size",
-  strict,
-  inLake(async (lake) => {
-    const held = await lake.begin(PLACE, "log", 0);
-    const [sheet, twin] = [lake.sheet(held), lake.sheet(held)];
-    for (let day = 0; day < UNIT_DATES_MAX; day++) {
-      assert.equal(sheet.overflows(NOON + day * DAY), false);
-      for (const each of [sheet, twin]) each.add("trades", trade(day, NOON + day * DAY));
-    }
-    assert.equal(sheet.overflows(NOON), false);
-    assert.equal(sheet.overflows(NOON + UNIT_DATES_MAX * DAY), true);
-    assert.ok(sheet.size > 100);
-    assert.equal(sheet.size, twin.size);
-  }),
-);
+promise("a sheet tells of a date too many, and of its size", async (lake) => {
+  const held = await lake.begin(PLACE, "log", 0);
+  const [sheet, twin] = [lake.sheet(held), lake.sheet(held)];
+  for (let day = 0; day < UNIT_DATES_MAX; day++) {
+    assert.equal(sheet.overflows(NOON + day * DAY), false);
+    for (const each of [sheet, twin]) each.add("trades", trade(day, NOON + day * DAY));
+  }
+  assert.equal(sheet.overflows(NOON), false);
+  assert.equal(sheet.overflows(NOON + UNIT_DATES_MAX * DAY), true);
+  assert.ok(sheet.size > 100);
+  assert.equal(sheet.size, twin.size);
+});
 
-Deno.test(
-  "an empty sheet moves the offset and no origin",
-  strict,
-  inLake(async (lake) => {
-    const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
-    assert.deepEqual(await lake.publish(held, lake.sheet(held), held.next), held);
-    const moved = await lake.publish(held, lake.sheet(held), 77);
-    assert.deepEqual(moved, { ...held, next: 77 });
-    assert.equal((await lake.units()).length, 1);
-    assert.deepEqual(await lake.acquire(PLACE), { ...moved, epoch: 2 });
-  }),
-);
+promise("an empty sheet moves the offset and no origin", async (lake) => {
+  const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
+  assert.deepEqual(await lake.publish(held, lake.sheet(held), held.next), { held, files: [] });
+  const { held: moved } = await lake.publish(held, lake.sheet(held), 77);
+  assert.deepEqual(moved, { ...held, next: 77 });
+  assert.equal((await lake.units()).length, 1);
+  assert.deepEqual(await lake.acquire(PLACE), { ...moved, epoch: 2 });
+});
 
 Deno.test(
   "a second owner is kept out by name until the first closes",
@@ -215,23 +219,19 @@ Deno.test(
   }),
 );
 
-Deno.test(
-  "an older holding of the same place is fenced",
-  strict,
-  inLake(async (lake) => {
-    const old = await lake.begin(PLACE, "log", 0);
-    const sheet = lake.sheet(old);
-    sheet.add("trades", trade(1));
-    const held = (await lake.acquire(PLACE))!;
-    await assert.rejects(lake.publish(old, sheet, 2), Refusal);
-    await assert.rejects(lake.intend(old, 1, 1), Refusal);
-    assert.throws(() => lake.intended(old), Refusal);
-    const next = await lake.publish(held, sheet, 2);
-    await assert.rejects(lake.publish(held, lake.sheet(held), 9), Refusal);
-    await lake.close();
-    await assert.rejects(lake.publish(next, lake.sheet(next), 9), Refusal);
-  }),
-);
+promise("an older holding of the same place is fenced", async (lake) => {
+  const old = await lake.begin(PLACE, "log", 0);
+  const sheet = lake.sheet(old);
+  sheet.add("trades", trade(1));
+  const held = (await lake.acquire(PLACE))!;
+  await assert.rejects(lake.publish(old, sheet, 2), Refusal);
+  await assert.rejects(lake.intend(old, 1, 1), Refusal);
+  assert.throws(() => lake.intended(old), Refusal);
+  const { held: next } = await lake.publish(held, sheet, 2);
+  await assert.rejects(lake.publish(held, lake.sheet(held), 9), Refusal);
+  await lake.close();
+  await assert.rejects(lake.publish(next, lake.sheet(next), 9), Refusal);
+});
 
 Deno.test(
   "a ledger that somebody else wrote into, or removed, is refused",
@@ -248,14 +248,10 @@ Deno.test(
   }),
 );
 
-Deno.test(
-  "the lake of another sink is refused",
-  strict,
-  inLake(async (lake) => {
-    await lake.begin(PLACE, "log", 0);
-    await assert.rejects(lake.acquire({ ...PLACE, sink: "other" }), Refusal);
-  }),
-);
+promise("the lake of another sink is refused", async (lake) => {
+  await lake.begin(PLACE, "log", 0);
+  await assert.rejects(lake.acquire({ ...PLACE, sink: "other" }), Refusal);
+});
 
 Deno.test(
   "what was linked and not committed goes, and comes back byte for byte",
@@ -276,9 +272,81 @@ Deno.test(
     assert.deepEqual(again, { ...held, epoch: 2 });
     assert.deepEqual(await kinds(other), []);
     assert.deepEqual([...Deno.readDirSync(`${root}/_tmp`)].map((e) => e.name), ["ticks.valid-21-1-9.tmp"]);
-    assert.match(lines.join(), /removed 1 files of a unit/);
+    assert.match(lines.join(), /set 1 files of a unit of ticks.valid-2 aside/);
+    const [kept] = setAside(root);
+    assert.equal(sha256(await Deno.readFile(`${root}/_quarantine/${kept}`)), units[1]!.files[0]!.sha256);
     await publish(other, again, trades(10, 20));
     assert.deepEqual(await other.units(), units);
+    assert.deepEqual(setAside(root), []);
+  }),
+);
+
+Deno.test(
+  "what was linked and not committed is kept while nothing like it is committed, once however often",
+  strict,
+  inLake(async (lake, { root, enter }) => {
+    const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 10));
+    await publish(lake, held, trades(10, 20));
+    await lake.close();
+    const path = (await lake.units())[1]!.files[0]!.path;
+    const bytes = await Deno.readFile(`${root}/${path}`);
+    await uncommit(root);
+    for (let crash = 0; crash < 3; crash++) {
+      await Deno.writeFile(`${root}/${path}`, bytes);
+      const other = await enter();
+      await other.acquire(PLACE);
+      await assert.rejects(Deno.stat(`${root}/${path}`), Deno.errors.NotFound);
+      await other.close();
+    }
+    const other = await enter();
+    await publish(other, (await other.acquire(PLACE))!, trades(10, 15));
+    const [kept, ...more] = setAside(root);
+    assert.deepEqual(more, []);
+    assert.deepEqual(await Deno.readFile(`${root}/_quarantine/${kept}`), bytes);
+    const reasons = (await Deno.readTextFile(`${root}/_quarantine/reasons.jsonl`)).trim().split("\n");
+    assert.deepEqual(JSON.parse(reasons[0]!), {
+      at: "2024-08-08T12:00:00.000Z",
+      path,
+      kept: `_quarantine/${kept}`,
+      reason: "no ledger named it; goes once the same bytes are committed",
+    });
+    assert.deepEqual(await other.damages(), []);
+  }),
+);
+
+Deno.test(
+  "a flipped bit in the last line's end or header costs no file: the next owner is refused",
+  strict,
+  inLake(async (lake, { root, enter }) => {
+    await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
+    const path = (await lake.units())[0]!.files[0]!.path;
+    await lake.close();
+    const whole = await Deno.readFile(`${root}/${LEDGER}`);
+    const last = whole.lastIndexOf(10, whole.length - 2) + 1;
+    for (const [at, bit] of [[whole.length - 1, 0], [last + 8, 5]] as const) {
+      const changed = whole.slice();
+      changed[at]! ^= 1 << bit;
+      await Deno.writeFile(`${root}/${LEDGER}`, changed);
+      await assert.rejects((await enter()).acquire(PLACE), /a line is changed at byte/);
+      assert.deepEqual(await Deno.readFile(`${root}/${LEDGER}`), changed);
+      assert.ok((await Deno.stat(`${root}/${path}`)).isFile);
+    }
+  }),
+);
+
+Deno.test(
+  "what another owner set aside and did not live to commit goes once it is",
+  strict,
+  inLake(async (lake, { root, enter }) => {
+    await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
+    const [file] = (await lake.units())[0]!.files;
+    await lake.close();
+    await Deno.mkdir(`${root}/_quarantine`);
+    const kept = `${file!.path.replaceAll("/", ".")}.${file!.sha256.slice(0, 16)}`;
+    await Deno.link(`${root}/${file!.path}`, `${root}/_quarantine/${kept}`);
+    await Deno.writeTextFile(`${root}/_quarantine/${kept.slice(0, -16)}${"0".repeat(16)}`, "other bytes");
+    await (await enter()).acquire(PLACE);
+    assert.deepEqual(setAside(root), [`${kept.slice(0, -16)}${"0".repeat(16)}`]);
   }),
 );
 
@@ -292,6 +360,8 @@ Deno.test(
     await Deno.writeTextFile(`${root}/trades/date=2024-08-08/${name}`, "half");
     await publish(lake, held, trades(0, 5));
     assert.deepEqual(await lake.damages(), []);
+    const [kept] = setAside(root);
+    assert.equal(await Deno.readTextFile(`${root}/_quarantine/${kept}`), "half");
   }),
 );
 
@@ -400,51 +470,39 @@ Deno.test(
   }),
 );
 
-Deno.test(
-  "an intent binds whoever comes next to its range, and is done with its unit",
-  strict,
-  inLake(async (lake, { enter }) => {
-    const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
-    assert.equal(lake.intended(held), null);
-    await lake.intend(held, 5, 7);
-    await lake.intend(held, 5, 7);
-    await assert.rejects(lake.intend(held, 5, 9), Refusal);
-    await lake.close();
-    const other = await enter();
-    const heir = (await other.acquire(PLACE))!;
-    assert.deepEqual(other.intended(heir), { first: 5, last: 7 });
-    await assert.rejects(publish(other, heir, trades(5, 7)), /bound by an intent/);
-    await assert.rejects(publish(other, heir, trades(5, 10)), Refusal);
-    await assert.rejects(other.publish(heir, other.sheet(heir), 99), Refusal);
-    assert.deepEqual(await kinds(other), []);
-    const after = await publish(other, heir, trades(5, 8));
-    assert.equal(other.intended(after), null);
-    await publish(other, after, trades(8, 10));
-  }),
-);
+promise("an intent binds whoever comes next to its range, and is done with its unit", async (lake, { enter }) => {
+  const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
+  assert.equal(lake.intended(held), null);
+  await lake.intend(held, 5, 7);
+  await lake.intend(held, 5, 7);
+  await assert.rejects(lake.intend(held, 5, 9), Refusal);
+  await lake.close();
+  const other = await enter();
+  const heir = (await other.acquire(PLACE))!;
+  assert.deepEqual(other.intended(heir), { first: 5, last: 7 });
+  await assert.rejects(publish(other, heir, trades(5, 7)), /bound by an intent/);
+  await assert.rejects(publish(other, heir, trades(5, 10)), Refusal);
+  await assert.rejects(other.publish(heir, other.sheet(heir), 99), Refusal);
+  assert.deepEqual(await kinds(other), []);
+  const after = await publish(other, heir, trades(5, 8));
+  assert.equal(other.intended(after), null);
+  await publish(other, after, trades(8, 10));
+});
 
-Deno.test(
-  "two partitions publish at once",
-  strict,
-  inLake(async (lake) => {
-    const other = { ...PLACE, partition: 5 };
-    const [a, b] = [await lake.begin(PLACE, "log", 0), await lake.begin(other, "log", 0)];
-    const rows = trades(0, 50).map((row) => row.with(0, 5));
-    await Promise.all([publish(lake, a, trades(0, 50)), publish(lake, b, rows)]);
-    assert.deepEqual((await lake.units()).map((unit) => unit.partition), [2, 5]);
-    assert.deepEqual(await lake.damages(), []);
-  }),
-);
+promise("two partitions publish at once", async (lake) => {
+  const other = { ...PLACE, partition: 5 };
+  const [a, b] = [await lake.begin(PLACE, "log", 0), await lake.begin(other, "log", 0)];
+  const rows = trades(0, 50).map((row) => row.with(0, 5));
+  await Promise.all([publish(lake, a, trades(0, 50)), publish(lake, b, rows)]);
+  assert.deepEqual((await lake.units()).map((unit) => unit.partition), [2, 5]);
+  assert.deepEqual(await lake.damages(), []);
+});
 
-Deno.test(
-  "a sheet of another place is misuse",
-  strict,
-  inLake(async (lake) => {
-    const a = await lake.begin(PLACE, "log", 0);
-    const b = await lake.begin({ ...PLACE, partition: 5 }, "log", 0);
-    await assert.rejects(lake.publish(a, lake.sheet(b), 1), Misuse);
-  }),
-);
+promise("a sheet of another place is misuse", async (lake) => {
+  const a = await lake.begin(PLACE, "log", 0);
+  const b = await lake.begin({ ...PLACE, partition: 5 }, "log", 0);
+  await assert.rejects(lake.publish(a, lake.sheet(b), 1), Misuse);
+});
 
 Deno.test(
   "a topic never leaves the folder, whatever it is called",
@@ -540,10 +598,9 @@ Deno.test(
   }),
 );
 
-Deno.test(
+promise(
   "what is given up is a line of the ledger: it moves the offset, frees a bound cut, and stays",
-  strict,
-  inLake(async (lake, { enter }) => {
+  async (lake, { enter }) => {
     const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 3));
     await lake.intend(held, 3, 5);
     const behind = await lake.skip(held, 10);
@@ -557,5 +614,5 @@ Deno.test(
     const other = await enter();
     assert.deepEqual([(await other.acquire(PLACE))?.origin, await other.gaps()], [13, [gap]]);
     assert.deepEqual(await other.damages(), []);
-  }),
+  },
 );

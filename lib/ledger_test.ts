@@ -90,32 +90,123 @@ Deno.test(
     }),
 );
 
-Deno.test("a hole of zeros in the last line is a crash's, and is cut", strict, () =>
+/** A ledger whose last line, a unit's of many files, lies in several sectors. */
+async function spread(path: string): Promise<{ readonly bytes: Uint8Array; readonly last: number }> {
+  const ledger = await written(path, [owner(1), unit(0, 1, 2)]);
+  const files = Array.from({ length: 6 }, (_, day) => ({
+    ...{ table: "trades", date: `2024-08-0${day + 1}`, path: `trades/date=2024-08-0${day + 1}/t.parquet` } as const,
+    ...{ rows: 1, bytes: 1, sha256: "a".repeat(64) },
+  }));
+  await ledger.append({ ...unit(2, 3, 4), files } as Line);
+  const bytes = await Deno.readFile(path);
+  return { bytes, last: bytes.lastIndexOf(10, bytes.length - 2) + 1 };
+}
+const SECTOR = 512;
+
+Deno.test(
+  "a hole of zeros that ends with a sector or the file is a crash's, and is cut",
+  strict,
+  () =>
+    inFile(async (path) => {
+      const { bytes, last } = await spread(path);
+      const edge = Math.ceil(last / SECTOR) * SECTOR;
+      const holes = [[last, bytes.length], [last + 30, bytes.length], [last, edge], [edge - 1, edge], [
+        edge,
+        edge + SECTOR,
+      ]];
+      for (const [from, to] of holes) {
+        await Deno.writeFile(path, bytes.slice().fill(0, from, to));
+        const { end, torn, fault } = await readLedger(path);
+        assert.deepEqual([end, torn, fault], [last, bytes.length - last, null], `zeros from ${from} to ${to}`);
+      }
+      for (
+        const [from, to] of [[last, bytes.length - 1], [edge, edge + 1], [edge - 9, edge - 8], [edge - 1, edge + 1]]
+      ) {
+        await Deno.writeFile(path, bytes.slice().fill(0, from, to));
+        const { torn, fault } = await readLedger(path);
+        assert.deepEqual([torn, fault?.kind], [0, "ledger"], `zeros from ${from} to ${to}`);
+      }
+    }),
+);
+
+Deno.test(
+  "a whole line whose end is missing is a crash's; one whose end is another is damage",
+  strict,
+  () =>
+    inFile(async (path) => {
+      const { bytes, last } = await spread(path);
+      for (
+        const [rest, isTear] of [["", true], ["\0", true], ["\0\0\0", true], ["\v", false], [" \n", false]] as const
+      ) {
+        await Deno.writeFile(path, new Uint8Array([...bytes.subarray(0, -1), ...new TextEncoder().encode(rest)]));
+        const { end, torn, fault } = await readLedger(path);
+        assert.deepEqual([end, torn > 0, fault === null], [last, isTear, isTear], JSON.stringify(rest));
+      }
+    }),
+);
+
+Deno.test("any flipped bit is found, and nothing is cut", strict, () =>
   inFile(async (path) => {
-    await written(path, [owner(1), unit(0, 1, 2)]);
-    const bytes = await Deno.readFile(path);
-    const last = bytes.lastIndexOf(10, bytes.length - 2) + 1;
-    for (const [from, to] of [[last, bytes.length], [last + 30, bytes.length], [last, bytes.length - 1]]) {
-      await Deno.writeFile(path, bytes.slice().fill(0, from, to));
-      const { end, torn, fault } = await readLedger(path);
-      assert.deepEqual([end, torn, fault], [last, bytes.length - last, null]);
+    const kept = new URL("../testdata/formats/1/lake/_ledger/ticks.valid-0.ledger", import.meta.url);
+    await written(path, [owner(1), unit(0, 1, 2), unit(2, 3, 4)]);
+    for (const whole of [await Deno.readFile(path), await Deno.readFile(kept)]) {
+      for (let at = 0; at < whole.length; at++) {
+        for (let bit = 0; bit < 8; bit++) {
+          const changed = whole.slice();
+          changed[at]! ^= 1 << bit;
+          Deno.writeFileSync(path, changed);
+          const { torn, fault } = await readLedger(path);
+          assert.deepEqual([torn, fault?.kind], [0, "ledger"], `byte ${at}, bit ${bit}`);
+          if (at % 50 === bit) await assert.rejects(Ledger.open(path, () => {}), Refusal);
+        }
+      }
     }
   }));
 
-Deno.test("any flipped bit of a finished line is found, and nothing is cut", strict, () =>
-  inFile(async (path) => {
-    await written(path, [owner(1), unit(0, 1, 2), unit(2, 3, 4)]);
-    const whole = await Deno.readFile(path);
-    // The line end of the last line is left out: without it the line was never finished.
-    for (let at = 0; at < whole.length - 1; at++) {
-      const changed = whole.slice();
-      changed[at]! ^= 1 << (at % 7);
-      await Deno.writeFile(path, changed);
-      const { torn, fault } = await readLedger(path);
-      assert.deepEqual([torn, fault?.kind], [0, "ledger"], `byte ${at}`);
-      if (at % 50 === 0) await assert.rejects(Ledger.open(path, () => {}), Refusal);
-    }
-  }));
+Deno.test(
+  "a space that loses its bit where a sector ends looks torn, and is the only one",
+  strict,
+  () =>
+    inFile(async (path) => {
+      const header = 18;
+      const { length } = forged([owner(1)]);
+      // The space before the second line's text is the last byte of a sector.
+      const sink = "s" + "x".repeat((2 * SECTOR - header - length) % SECTOR);
+      await Deno.writeTextFile(path, forged([{ ...owner(1), sink }, unit(0, 1, 2)]));
+      const whole = await Deno.readFile(path);
+      const last = whole.lastIndexOf(10, whole.length - 2) + 1;
+      assert.equal((last + header) % SECTOR, 0);
+      const torn: number[] = [];
+      for (let at = 0; at < whole.length; at++) {
+        if (whole[at] !== 0x20) continue;
+        await Deno.writeFile(path, whole.with(at, 0));
+        const reading = await readLedger(path);
+        if (reading.torn > 0) torn.push(at);
+        else assert.equal(reading.fault?.kind, "ledger");
+      }
+      assert.deepEqual(torn, [last + header - 1]);
+    }),
+);
+
+Deno.test(
+  "a ledger of a newer format is refused for that, wherever it begins; an older one is read",
+  strict,
+  () =>
+    inFile(async (path) => {
+      for (const entries of [[{ ...owner(1), format: 99 }], [owner(1), { ...owner(2), format: 99, more: 1 }]]) {
+        await Deno.writeTextFile(path, forged(entries));
+        for (const open of [() => readLedger(path), () => Ledger.open(path, () => {})]) {
+          await assert.rejects(
+            open,
+            /^Refusal: Cannot open ledger ".*": its format is 99, must be at most 2 \(a newer/,
+          );
+        }
+      }
+      const gap = { kind: "gap", epoch: 2, next: 9, at: 1 };
+      await Deno.writeTextFile(path, forged([owner(1), { ...owner(2), format: 2 }, gap]));
+      assert.deepEqual([(await readLedger(path)).fault, (await readLedger(path)).gaps.length], [null, 1]);
+    }),
+);
 
 Deno.test("a line that is taken out, put in or exchanged breaks the chain", strict, () =>
   inFile(async (path) => {
@@ -139,7 +230,7 @@ Deno.test("a well-chained ledger that cannot be is told by kind", strict, () =>
       ["ledger", [owner(1), owner(2), unit(0, 5, 6, 1)]],
       ["ledger", [owner(1), owner(2, 7)]],
       ["ledger", [owner(1), intent(0, 5), unit(0, 6, 7)]],
-      ["ledger", [{ ...owner(1), format: 2 }]],
+      ["ledger", [{ ...owner(1), format: 0 }]],
       ["ledger", [{ ...owner(1), more: 1 }]],
     ];
     for (const [kind, entries] of cases) {

@@ -183,7 +183,7 @@ for (const code of ["ENOSPC", "EIO"]) {
         const trouble = full(n, 7, 2, code);
         await on(trouble, async () => {
           await lake.intend(held, 1, 2).then(() => lake.publish(held, sheet, 3)).then(
-            (after) => held = after,
+            ({ held: after }) => held = after,
             (error) => {
               assert.ok(code === "EIO" && error instanceof Outage, String(error));
             },

@@ -74,8 +74,8 @@ export interface Hands<Reads extends string, Writes extends string, Needs extend
   readonly log: Pick<Transport, "sync" | "claim" | "save" | "load" | "read" | "topic">;
   /** The declared topics as they were at the start; that they stay so is watched. */
   readonly tape: Tape;
-  /** Says that origins up to `origin` are visible in a store, with the newest event's time for lag. */
-  applied(partition: number, origin: number, rows: number, eventTime: number): void;
+  /** Says that origins up to `origin` are in a store; with the newest event's time where that is what latency means. */
+  applied(partition: number, origin: number, rows: number, eventTime?: number): void;
   /** Work that goes on while the stage reads on: when it fails, the stage fails at once. */
   meanwhile(work: Promise<unknown>): void;
   readonly tally: Tally;
@@ -320,6 +320,7 @@ export async function perform(
       applied(partition, origin, rows, eventTime) {
         const at = now();
         count.applied += rows;
+        if (eventTime === undefined) return;
         marks.push({ kind: "applied", partition, upTo: origin, at });
         if (rows > 0) tally.observe("ingestion_lag_seconds", Math.max(0, at / 1000 - eventTime / 1e6));
       },

@@ -5,11 +5,15 @@
 import assert from "@std/assert";
 import { cp } from "node:fs/promises";
 import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import audit from "../cmd/audit.ts";
 import simulate from "../cmd/simulate.ts";
+import sinkCold from "../cmd/sink-cold.ts";
+import validate from "../cmd/validate.ts";
 import { Refusal } from "../lib/failure.ts";
+import { sha256 } from "../lib/lake/file/ledger.ts";
 import { warm } from "../lib/parquet.ts";
-import type { Outcome } from "../lib/stage.ts";
+import type { Outcome, Stage } from "../lib/stage.ts";
 import { flow, run, withData } from "../testdata/flow.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
@@ -42,31 +46,61 @@ for (const version of VERSIONS) {
     }));
 }
 /** Instruments of the market that a version's tape holds: the simulator goes on with the same ones alone. */
-const SYMBOLS: Readonly<Record<string, number>> = { "1": 30 };
+const SYMBOLS: Readonly<Record<string, number>> = { "1": 30, "2": 30 };
 
 const NEWEST = VERSIONS.at(-1)!;
-const newer: Readonly<Record<string, (data: string) => Promise<void>>> = {
-  log: (data) => edit(`${data}/log/log.json`, (text) => text.replace(/"format":\d+/, '"format":99')),
-  topic: (data) => edit(`${data}/log/ticks.raw/topic.json`, (text) => text.replace(/"format":\d+/, '"format":99')),
-  "hot store": (data) => {
-    const db = new DatabaseSync(`${data}/hot.db`);
-    db.exec("pragma user_version = 99");
-    db.close();
-    return Promise.resolve();
+/** What makes a part of a tape newer, and the stage that must refuse it besides the audit. */
+const newer: Readonly<Record<string, { readonly raise: (data: string) => Promise<void>; readonly stage?: Stage }>> = {
+  log: { raise: (data) => edit(`${data}/log/log.json`, formatted) },
+  topic: { raise: (data) => edit(`${data}/log/ticks.raw/topic.json`, formatted) },
+  "hot store": {
+    raise: (data) => {
+      const db = new DatabaseSync(`${data}/hot.db`);
+      db.exec("pragma user_version = 99");
+      db.close();
+      return Promise.resolve();
+    },
+  },
+  "state of validate": {
+    stage: validate,
+    raise: (data) =>
+      edit(`${data}/log/checkpoint/validate-0.json`, (text) => {
+        const { state, ...rest } = JSON.parse(text);
+        return JSON.stringify({ ...rest, state: JSON.stringify({ ...JSON.parse(state), format: 99, more: 1 }) });
+      }),
+  },
+  ledger: {
+    stage: sinkCold,
+    raise: (data) =>
+      edit(`${data}/lake/_ledger/ticks.valid-0.ledger`, (text) => {
+        const last = text.trimEnd().split("\n").at(-1)!.slice("00000000 00000000 ".length);
+        const owner = JSON.stringify({
+          kind: "owner",
+          format: 99,
+          more: 1,
+          prev: sha256(new TextEncoder().encode(last)),
+        });
+        const crc = crc32(owner).toString(16).padStart(8, "0");
+        return `${text}${String(owner.length).padStart(8, "0")} ${crc} ${owner}\n`;
+      }),
   },
 };
-for (const [what, raise] of Object.entries(newer)) {
+const formatted = (text: string): string => text.replace(/"format":\d+/, '"format":99');
+
+for (const [what, { raise, stage }] of Object.entries(newer)) {
   Deno.test(
     `a ${what} of a newer format is refused, and left as it is`,
     strict,
     () =>
       withTape(NEWEST, async (data) => {
         await raise(data);
-        await assert.rejects(run(audit, data), (error: Error) => {
-          assert.ok(error instanceof Refusal, String(error));
-          assert.match(error.message, /^Cannot open .* (is|version) 99, must be at most \d/);
-          return true;
-        });
+        for (const each of [audit, ...(stage === undefined ? [] : [stage])]) {
+          await assert.rejects(run(each, data), (error: Error) => {
+            assert.ok(error instanceof Refusal, String(error));
+            assert.match(error.message, /^Cannot open .* (is|version) 99, must be at most \d/);
+            return true;
+          });
+        }
       }),
   );
 }

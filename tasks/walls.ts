@@ -71,7 +71,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   fence: ["reading", "transport", "tick", "decimal", "failure"],
   hot: ["schema", "fence", "table", "transport", "patience", "failure", "world"],
   schema: ["table", "failure"],
-  lake: ["parquet", "fence", "table", "transport", "patience", "failure", "world"],
+  lake: ["folder", "parquet", "fence", "table", "transport", "patience", "failure", "world"],
   parquet: ["table", "decimal", "failure"],
   // What makes the whole sound.
   repair: ["fence", "lake", "table", "transport", "failure"],

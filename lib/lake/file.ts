@@ -3,31 +3,24 @@
  * files in the making in `_tmp/`.
  *
  * One host: an advisory lock per partition keeps a second owner out for as long as the first lives. A unit's files are
- * linked, and all is synced, before the one ledger line that makes them exist. Acquiring removes what a crash left:
- * temporary files, and the one unit that was linked and not committed; anything else unnamed is damage.
- * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `patience`, `failure`, `world`.
+ * linked, and all is synced, before the one ledger line that makes them exist. Acquiring removes temporary files that a
+ * crash left, and sets the one unit aside that was linked and not committed; anything else unnamed is damage.
+ * **In** `file:<folder>`, **Out** a `Lake`. **Knows** `lake`, `parquet`, `fence`, `table`, `folder`, `patience`,
+ * `failure`, `world`.
  */
 import { Misuse, Outage, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
-import type { Damage, Lake, LakeFile, Sheet, Unit } from "../lake.ts";
+import { syncFolder } from "../folder.ts";
+import type { Damage, Lake, LakeFile, Published, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
 import { ofDisk, Patience } from "../patience.ts";
 import { type Row, TABLES } from "../table.ts";
 import type { World } from "../world.ts";
-import { faultOf, FORMAT } from "./file/account.ts";
-import {
-  entriesOf,
-  makeFolder,
-  nameOf,
-  parse,
-  pathOf,
-  place,
-  syncAbove,
-  syncFolder,
-  unlessMissing,
-} from "./file/disk.ts";
+import { faultOf, FORMAT, unitsOf } from "./file/account.ts";
+import { entriesOf, makeOwnFolder, nameOf, parse, pathOf, place, syncAbove, unlessMissing } from "./file/disk.ts";
 import { Ledger, readLedger, sha256 } from "./file/ledger.ts";
 import { restore } from "./file/mend.ts";
+import { absorb, setAside } from "./file/quarantine.ts";
 import { UnitSheet } from "./file/sheet.ts";
 import { damagesOf, filesOf, ledgerPath, readLedgers, survey } from "./file/survey.ts";
 
@@ -86,6 +79,7 @@ class FileLake implements Lake {
         `Cannot acquire "${name}": file "${damage.path}" is ${damage.kind}, must be as it was committed: deno task audit --repair writes it again`,
       );
     }
+    await absorb(this.root, last?.files ?? []);
     await this.#clear(name, holding);
     return await this.#own(ledger, { ...holding, epoch: holding.epoch + 1 });
   }
@@ -128,8 +122,8 @@ class FileLake implements Lake {
   /** Takes the partition's lock, unless it is ours already, and opens its ledger; gives the lock back where `use` fails. */
   async #take<T>(place: Place, use: (seat: Seat) => Promise<T>): Promise<T> {
     const name = nameOf(place);
-    for (const folder of ["_tmp", "_ledger"]) await makeFolder(this.root, folder);
-    await syncFolder(this.root);
+    for (const folder of ["_tmp", "_ledger"]) await makeOwnFolder(this.root, folder);
+    syncFolder(this.root);
     const path = ledgerPath(this.root, name);
     const lock = this.#seats.get(name)?.lock ?? await Deno.open(`${path}.lock`, { create: true, write: true });
     try {
@@ -165,7 +159,7 @@ class FileLake implements Lake {
     return true;
   }
 
-  /** Removes what a crash left of a partition. @throws {Refusal} when it is more than one crash can leave */
+  /** Clears away what a crash left of a partition. @throws {Refusal} when it is more than one crash can leave */
   async #clear(name: string, { origin }: Holding): Promise<void> {
     for await (const entry of entriesOf(`${this.root}/_tmp`)) {
       if (entry.isFile && entry.name.replace(/-\d+-\d+\.tmp$/, "") === name) {
@@ -182,8 +176,9 @@ class FileLake implements Lake {
         `Cannot acquire "${name}": ${ranges.size} units lie beyond origin ${origin}, the last one of the ledger, must be at most one`,
       );
     }
-    for (const path of left) await Deno.remove(`${this.root}/${path}`);
-    if (left.length > 0) this.#world.report(`removed ${left.length} files of a unit of ${name} that was not committed`);
+    for (const path of left) await setAside(this.root, path, this.#world.now());
+    if (left.length === 0) return;
+    this.#world.report(`set ${left.length} files of a unit of ${name} aside that was not committed, in _quarantine`);
   }
 
   async intend(held: Holding, first: number, last: number): Promise<void> {
@@ -203,16 +198,16 @@ class FileLake implements Lake {
     return new UnitSheet(held);
   }
 
-  async publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+  async publish(held: Holding, sheet: Sheet, next: number): Promise<Published> {
     return await this.#persist(`publish "${nameOf(held)}" of`, () => this.#publish(held, sheet, next));
   }
 
-  async #publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+  async #publish(held: Holding, sheet: Sheet, next: number): Promise<Published> {
     const { name, ledger } = this.#seat(held);
     if (!(sheet instanceof UnitSheet) || sheet.place !== name) {
       throw new Misuse(`Cannot publish "${name}": the sheet is of another place, must be one that it gave`);
     }
-    if (sheet.rows === 0 && next === held.next) return held;
+    if (sheet.rows === 0 && next === held.next) return { held, files: [] };
     const { epoch } = held;
     const { first, last } = sheet;
     const unit = { kind: "unit", epoch, first, last, next, engine: ENGINE } as const;
@@ -228,7 +223,8 @@ class FileLake implements Lake {
       for (const { table, date, draft } of sheet.drafts()) {
         const bytes = await write(held.partition, draft);
         const path = pathOf(table, date, name, first, last);
-        await place(this.root, path, bytes, `_tmp/${name}-${epoch}-${++this.#temporaries}.tmp`);
+        const giveWay = () => setAside(this.root, path, this.#world.now());
+        await place(this.root, path, bytes, `_tmp/${name}-${epoch}-${++this.#temporaries}.tmp`, giveWay);
         files.push({ table, date, path, rows: draft.rows, bytes: bytes.length, sha256: sha256(bytes) });
       }
       await syncAbove(this.root, files.map((file) => file.path));
@@ -240,7 +236,9 @@ class FileLake implements Lake {
       }
       throw error;
     }
-    return ledger.account.holding!;
+    // It is committed by now; where this fails, the next owner does it.
+    await absorb(this.root, files).catch(() => {});
+    return { held: ledger.account.holding!, files };
   }
 
   /** The seat of a place in hand. @throws {Refusal} when the holding is not what the ledger says */
@@ -276,13 +274,7 @@ class FileLake implements Lake {
   }
 
   async units(): Promise<readonly Unit[]> {
-    return (await readLedgers(this.root)).flatMap(({ holding, units }) =>
-      units.flatMap(({ first, last, next, files }, i) => {
-        const { topic, partition } = holding!;
-        const from = units[i - 1]?.next ?? 0;
-        return first < 0 ? [] : [{ topic, partition, first, last, from, next, files }];
-      })
-    );
+    return (await readLedgers(this.root)).flatMap(unitsOf);
   }
 
   async rows(file: LakeFile): Promise<readonly Row[]> {

@@ -1,24 +1,20 @@
 /**
  * The lake in this process: `memory:<name>`. The same name is the same lake, for as long as the process lives. What the
- * other resident keeps as files and ledger lines it keeps as lists; a range is committed whole, guarded by the epoch.
+ * other resident keeps as files and lines of a ledger it keeps as lists and the account that such lines come to.
  *
- * **In** rows, **Out** rows. **Knows** `lake`, `fence`, `table`, `failure`, `world`.
+ * **In** rows, **Out** rows. **Knows** `lake`, `account`, `fence`, `table`, `failure`, `world`.
  */
 import { Misuse, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
-import { type Damage, type Lake, type LakeFile, RisingSheet, type Sheet, type Unit } from "../lake.ts";
-import { encodeRow, type Row, type TableName } from "../table.ts";
+import { type Damage, type Lake, type LakeFile, type Published, RisingSheet, type Sheet, type Unit } from "../lake.ts";
+import { encodeRow, type Row, TABLE_NAMES, type TableName } from "../table.ts";
 import type { World } from "../world.ts";
+import { type Account, EMPTY, faultOf, follow, FORMAT, type Line, unitsOf } from "./file/account.ts";
+import { nameOf, pathOf } from "./file/disk.ts";
 
-/** What one place holds. */
-interface Shelf {
-  holding: Holding;
-  intent: { readonly first: number; readonly last: number } | null;
-  readonly units: Unit[];
-  readonly gaps: Gap[];
-}
 interface Store {
-  readonly shelves: Map<string, Shelf>;
+  /** What the ledger of each place would come to, by the place's name. */
+  readonly accounts: Map<string, Account>;
   /** Rows by the path of their file. */
   readonly rows: Map<string, readonly Row[]>;
 }
@@ -30,7 +26,7 @@ export function open(url: string, world: World): Promise<Lake> {
   if (name === "") {
     return Promise.reject(new Misuse(`Cannot open lake "${url}": has no name, must be memory:NAME`));
   }
-  const store = stores.get(name) ?? { shelves: new Map(), rows: new Map() };
+  const store = stores.get(name) ?? { accounts: new Map(), rows: new Map() };
   stores.set(name, store);
   return Promise.resolve(new MemoryLake(store, url, world));
 }
@@ -40,6 +36,8 @@ class MemoryLake implements Lake {
   readonly tryThis: string;
   readonly #store: Store;
   readonly #world: World;
+  /** Names of the places that were acquired and not released. */
+  readonly #inHand = new Set<string>();
 
   constructor(store: Store, url: string, world: World) {
     this.#store = store;
@@ -48,49 +46,62 @@ class MemoryLake implements Lake {
     this.tryThis = `(await openLake("${url}", world)).units()`;
   }
 
-  acquire(place: Place): Promise<Holding | null> {
-    const shelf = this.#store.shelves.get(nameOf(place));
-    if (shelf === undefined) return Promise.resolve(null);
-    shelf.holding = { ...shelf.holding, epoch: shelf.holding.epoch + 1, since: this.#world.now() };
-    return Promise.resolve(shelf.holding);
-  }
-
   // async, so that a refusal rejects as it does in the resident that waits for a disk.
   // deno-lint-ignore require-await
+  async acquire(place: Place): Promise<Holding | null> {
+    const name = nameOf(place);
+    const { holding } = this.#accountOf(name);
+    if (holding === null) return null;
+    if (holding.sink !== place.sink) {
+      throw new Refusal(
+        `Cannot acquire "${name}" for ${place.sink}: the lake has it from ${holding.sink}, must be that`,
+      );
+    }
+    return this.#own({ ...holding, epoch: holding.epoch + 1 });
+  }
+
+  // deno-lint-ignore require-await
   async begin({ sink, topic, partition }: Place, identity: string, next: number): Promise<Holding> {
-    const holding = { sink, topic, partition, identity, epoch: 1, next, origin: -1, since: this.#world.now() };
+    const holding = { sink, topic, partition, identity, epoch: 1, next, origin: -1, since: 0 };
     const name = nameOf(holding);
-    if (this.#store.shelves.has(name)) {
+    if (this.#accountOf(name).holding !== null) {
       throw new Refusal(`Cannot begin "${name}": the lake holds it already, must be acquired`);
     }
-    this.#store.shelves.set(name, { holding, intent: null, units: [], gaps: [] });
-    return holding;
+    return this.#own(holding);
+  }
+
+  #own(holding: Holding): Holding {
+    const name = nameOf(holding);
+    const held = this.#append(name, {
+      ...{ kind: "owner", format: FORMAT, ...holding, since: this.#world.now(), pid: 0 },
+    });
+    this.#inHand.add(name);
+    return held;
   }
 
   // deno-lint-ignore require-await
   async skip(held: Holding, next: number): Promise<Holding> {
-    const shelf = this.#shelfOf(held);
-    const { sink, topic, partition } = held;
-    shelf.gaps.push({ sink, topic, partition, first: held.next, last: next - 1, at: this.#world.now() });
-    shelf.intent = null;
-    return shelf.holding = { ...shelf.holding, next };
+    this.#assertHeld(held);
+    return this.#append(nameOf(held), { kind: "gap", epoch: held.epoch, next, at: this.#world.now() });
   }
 
   gaps(): Promise<readonly Gap[]> {
-    return Promise.resolve([...this.#store.shelves.values()].flatMap(({ gaps }) => gaps));
+    return Promise.resolve([...this.#store.accounts.values()].flatMap(({ gaps }) => gaps));
   }
 
   holdings(): Promise<readonly Holding[]> {
-    return Promise.resolve([...this.#store.shelves.values()].map(({ holding }) => holding));
+    return Promise.resolve([...this.#store.accounts.values()].flatMap(({ holding }) => holding ?? []));
   }
 
   // deno-lint-ignore require-await
   async intend(held: Holding, first: number, last: number): Promise<void> {
-    this.#shelfOf(held).intent = { first, last };
+    this.#assertHeld(held);
+    this.#append(nameOf(held), { kind: "intent", epoch: held.epoch, first, last });
   }
 
   intended(held: Holding): { readonly first: number; readonly last: number } | null {
-    return this.#shelfOf(held).intent;
+    this.#assertHeld(held);
+    return this.#accountOf(nameOf(held)).intent;
   }
 
   sheet(held: Holding): Sheet {
@@ -98,44 +109,28 @@ class MemoryLake implements Lake {
   }
 
   // deno-lint-ignore require-await
-  async publish(held: Holding, sheet: Sheet, next: number): Promise<Holding> {
-    const shelf = this.#shelfOf(held);
+  async publish(held: Holding, sheet: Sheet, next: number): Promise<Published> {
+    this.#assertHeld(held);
     const name = nameOf(held);
     if (!(sheet instanceof RowSheet) || sheet.place !== name) {
       throw new Misuse(`Cannot publish "${name}": the sheet is of another place, must be one that it gave`);
     }
-    const { intent } = shelf;
-    if (intent !== null && (sheet.first !== intent.first || sheet.last !== intent.last)) {
-      throw new Refusal(
-        `Cannot publish "${name}": origins ${intent.first} to ${intent.last} were intended, must be that range`,
-      );
-    }
-    if (sheet.rows > 0) {
-      const { topic, partition } = held;
-      const { first, last } = sheet;
-      const files = this.#keep(name, sheet);
-      shelf.units.push({ topic, partition, first, last, from: shelf.units.at(-1)?.next ?? 0, next, files });
-      shelf.intent = null;
-    }
-    shelf.holding = { ...shelf.holding, next, origin: Math.max(shelf.holding.origin, sheet.last) };
-    return shelf.holding;
+    if (sheet.rows === 0 && next === held.next) return { held, files: [] };
+    const { first, last } = sheet;
+    const kept = [...sheet.files(name)];
+    const files = kept.map(({ file }) => file);
+    const after = this.#append(name, { kind: "unit", epoch: held.epoch, first, last, next, engine: "", files });
+    for (const { file, rows } of kept) this.#store.rows.set(file.path, rows);
+    return { held: after, files };
   }
 
-  #keep(name: string, sheet: RowSheet): LakeFile[] {
-    return [...sheet.files].map(([key, rows]) => {
-      const [table, date] = key.split(" ") as [TableName, string];
-      const path = `${table}/date=${date}/${name}-${sheet.first}-${sheet.last}`;
-      this.#store.rows.set(path, rows);
-      return { table, date, path, rows: rows.length, bytes: rows.map(encodeRow).join("").length, sha256: "" };
-    });
-  }
-
-  release(): Promise<void> {
+  release(held: Holding): Promise<void> {
+    this.#inHand.delete(nameOf(held));
     return Promise.resolve();
   }
 
   units(): Promise<readonly Unit[]> {
-    return Promise.resolve([...this.#store.shelves.values()].flatMap(({ units }) => units));
+    return Promise.resolve([...this.#store.accounts.values()].flatMap(unitsOf));
   }
 
   // deno-lint-ignore require-await
@@ -161,42 +156,64 @@ class MemoryLake implements Lake {
   }
 
   close(): Promise<void> {
+    this.#inHand.clear();
     return Promise.resolve();
   }
 
-  /** @throws {Refusal} when the holding is not what the lake holds */
-  #shelfOf(held: Holding): Shelf {
-    const shelf = this.#store.shelves.get(nameOf(held));
-    const now = shelf?.holding;
-    if (shelf !== undefined && now?.epoch === held.epoch && now.next === held.next && now.origin === held.origin) {
-      return shelf;
+  #accountOf(name: string): Account {
+    return this.#store.accounts.get(name) ?? { ...EMPTY, units: [] };
+  }
+
+  /** The other resident's ledger without its file: the same lines may follow. */
+  #append(name: string, line: Line): Holding {
+    const account = this.#accountOf(name);
+    const fault = faultOf(account, line);
+    if (fault !== null) {
+      throw new Refusal(`Cannot write "${name}": ${fault.detail}, must be a range and epoch that follow`);
     }
-    const state = now === undefined
+    const after = follow(account, line);
+    this.#store.accounts.set(name, after);
+    return after.holding!;
+  }
+
+  /** @throws {Refusal} when the holding is not what the lake holds */
+  #assertHeld(held: Holding): void {
+    const name = nameOf(held);
+    const now = this.#inHand.has(name) ? this.#accountOf(name).holding : null;
+    if (now !== null && now.epoch === held.epoch && now.next === held.next && now.origin === held.origin) return;
+    const state = now === null
       ? "it is not in hand"
       : `epoch ${now.epoch} holds it since ${new Date(now.since).toISOString()} and stands at ${now.next}`;
     throw new Refusal(
-      `Cannot write "${nameOf(held)}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
+      `Cannot write "${name}" at epoch ${held.epoch} from ${held.next}: ${state}, must be as it was acquired`,
     );
   }
 }
 
 class RowSheet extends RisingSheet {
-  /** Rows by table and date. */
-  readonly files = new Map<string, Row[]>();
+  readonly #tables = new Map<TableName, Map<string, Row[]>>();
 
   constructor(held: Holding) {
     super(held, nameOf(held));
   }
 
   protected override put(table: TableName, date: string, row: Row): number {
-    const key = `${table} ${date}`;
-    const list = this.files.get(key);
-    if (list === undefined) this.files.set(key, [row]);
+    let days = this.#tables.get(table);
+    if (days === undefined) this.#tables.set(table, days = new Map());
+    const list = days.get(date);
+    if (list === undefined) days.set(date, [row]);
     else list.push(row);
     return encodeRow(row).length;
   }
-}
 
-function nameOf({ topic, partition }: Place): string {
-  return `${topic}-${partition}`;
+  /** The files to be, in the order of tables and dates. */
+  *files(name: string): Iterable<{ readonly file: LakeFile; readonly rows: readonly Row[] }> {
+    for (const table of TABLE_NAMES) {
+      for (const [date, rows] of [...this.#tables.get(table) ?? []].sort()) {
+        const path = pathOf(table, date, name, this.first, this.last);
+        const bytes = rows.reduce((sum, row) => sum + encodeRow(row).length, 0);
+        yield { file: { table, date, path, rows: rows.length, bytes, sha256: "" }, rows };
+      }
+    }
+  }
 }

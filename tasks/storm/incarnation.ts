@@ -6,7 +6,7 @@
  */
 import { Outage } from "../../lib/failure.ts";
 import type { Hot } from "../../lib/hot.ts";
-import type { Lake, Sheet } from "../../lib/lake.ts";
+import type { Lake, Published, Sheet } from "../../lib/lake.ts";
 import type { Openers } from "../../lib/stage.ts";
 import type { Batch, Message, ReceiveOptions, Transport } from "../../lib/transport.ts";
 import type { Holding } from "../../lib/fence.ts";
@@ -218,10 +218,10 @@ export class Incarnation {
     };
   }
 
-  async #publish(lake: Lake, held: Holding, sheet: Sheet, next: number): Promise<Holding> {
+  async #publish(lake: Lake, held: Holding, sheet: Sheet, next: number): Promise<Published> {
     const name = `publish ${held.partition} ${sheet.first} to ${sheet.last}`;
     if (!this.#swapped) return await this.#do(name, () => lake.publish(held, sheet, next));
-    const moved = await this.#do(`${name}, offset`, () => lake.publish(held, lake.sheet(held), next));
+    const { held: moved } = await this.#do(`${name}, offset`, () => lake.publish(held, lake.sheet(held), next));
     return await this.#do(`${name}, rows`, () => lake.publish(moved, sheet, next));
   }
 }

@@ -2,15 +2,20 @@
  * What a ledger's entries come to: who owns the partition, how far it is applied, what is bound, and the units.
  *
  * `owner` takes the partition at a new epoch; `intent` binds the next unit's range; `unit` names files and the offset to
- * resume at; `gap` gives up what lies before another such offset. One function judges whether an entry may follow, for the writer before it writes and for every reader.
- * **In** entries, **Out** an account, or why an entry cannot follow. **Knows** `fence`, `table`.
+ * resume at; `gap` gives up what lies before another such offset. One function judges whether an entry may follow, for the writer
+ * before it writes and for every reader.
+ * **In** entries, **Out** an account, or why an entry cannot follow. **Knows** `fence`, `lake`, `table`.
  */
 import { z } from "@zod/zod";
 import type { Gap as GivenUp, Holding } from "../../fence.ts";
+import type { Unit } from "../../lake.ts";
 import { TABLE_NAMES } from "../../table.ts";
 
-/** Version of the entries; a program refuses to write into a ledger that says another one. */
-export const FORMAT = 1;
+/**
+ * Version of the entries, which each owner says for those that follow: 1 had no `gap`. A program refuses a ledger that
+ * says a newer one.
+ */
+export const FORMAT = 2;
 
 const count = z.int().min(0);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
@@ -25,7 +30,7 @@ const File = z.strictObject({
 const Owner = z.strictObject({
   kind: z.literal("owner"),
   prev: hash,
-  format: z.literal(FORMAT),
+  format: z.int().min(1).max(FORMAT),
   sink: z.string(),
   topic: z.string(),
   partition: count,
@@ -50,6 +55,9 @@ const Unit = z.strictObject({
 });
 /** Everything before `next` is given up, since the log lost it before it was applied. */
 const Gap = z.strictObject({ kind: z.literal("gap"), prev: hash, epoch: z.int().min(1), next: count, at: count });
+
+/** The line of an owner whose entries this program does not know, whatever else it says. */
+export const Newer = z.looseObject({ kind: z.literal("owner"), format: z.int().min(FORMAT + 1) });
 
 /** A line of the ledger, with its place in the chain. */
 export const Entry = z.discriminatedUnion("kind", [Owner, Intent, Unit, Gap]);
@@ -127,4 +135,13 @@ export function follow(account: Account, line: Line): Account {
   (account.units as UnitLine[]).push(line);
   const origin = line.last < 0 ? holding.origin : line.last;
   return { ...account, intent: null, holding: { ...holding, next: line.next, origin } };
+}
+
+/** The units of an account that have rows. */
+export function unitsOf({ holding, units }: Account): Unit[] {
+  return units.flatMap(({ first, last, next, files }, i) => {
+    const { topic, partition } = holding!;
+    const from = units[i - 1]?.next ?? 0;
+    return first < 0 ? [] : [{ topic, partition, first, last, from, next, files }];
+  });
 }

@@ -2,11 +2,13 @@
  * Names and durable files of a lake's folder. A file gets its final name by a link after its bytes are synced, and counts
  * once the folders above it are synced too.
  *
- * **In** places, bytes, paths relative to the root, **Out** files that survive a power cut. **Knows** `fence`, `failure`.
+ * **In** places, bytes, paths relative to the root, **Out** files that survive a power cut. **Knows** `fence`,
+ * `folder`, `failure`.
  */
 import { dirname } from "node:path";
 import { Misuse, Refusal } from "../../failure.ts";
 import type { Place } from "../../fence.ts";
+import { syncFolder } from "../../folder.ts";
 
 const NAME_BYTES_MAX = 190;
 const FILE = /^(.+)-(\d{20})-(\d{20})\.parquet$/;
@@ -37,9 +39,15 @@ export function parse(path: string): { readonly name: string; readonly first: nu
   return parts === null ? null : { name: parts[1]!, first: Number(parts[2]), last: Number(parts[3]) };
 }
 
-/** Gives durable bytes their final name. Whoever has the name already gives way: only the ledger makes a file exist. */
-export async function place(root: string, path: string, bytes: Uint8Array, temporary: string): Promise<void> {
-  await makeFolder(root, dirname(path));
+/** Gives durable bytes their final name. What has the name already gives way: only the ledger makes a file exist. */
+export async function place(
+  root: string,
+  path: string,
+  bytes: Uint8Array,
+  temporary: string,
+  giveWay: () => Promise<void>,
+): Promise<void> {
+  await makeOwnFolder(root, dirname(path));
   const [from, to] = [`${root}/${temporary}`, `${root}/${path}`];
   try {
     {
@@ -49,7 +57,7 @@ export async function place(root: string, path: string, bytes: Uint8Array, tempo
     }
     await Deno.link(from, to).catch(async (error) => {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      await Deno.remove(to);
+      await giveWay();
       await Deno.link(from, to);
     });
   } finally {
@@ -57,8 +65,11 @@ export async function place(root: string, path: string, bytes: Uint8Array, tempo
   }
 }
 
-/** Makes a folder of the lake. @throws {Refusal} when something else, a symbolic link say, has its name */
-export async function makeFolder(root: string, path: string): Promise<void> {
+/**
+ * Makes a folder of the lake, durable once what lies in it is.
+ * @throws {Refusal} when something else, a symbolic link say, has its name
+ */
+export async function makeOwnFolder(root: string, path: string): Promise<void> {
   await Deno.mkdir(root, { recursive: true });
   let folder = root;
   for (const part of path.split("/")) {
@@ -72,16 +83,10 @@ export async function makeFolder(root: string, path: string): Promise<void> {
 }
 
 /** Syncs every folder above the paths, deepest first; other owners' new folders too, which they may not have synced. */
+// deno-lint-ignore require-await -- as all that makes the lake durable
 export async function syncAbove(root: string, paths: readonly string[]): Promise<void> {
   const inner = paths.map(dirname);
-  for (const folder of new Set([...inner, ...inner.map(dirname), "."])) await syncFolder(`${root}/${folder}`);
-}
-
-/** Makes the names in a folder durable; where folders cannot be opened, as on Windows, the system does so itself. */
-export async function syncFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  using folder = await Deno.open(path);
-  await folder.sync();
+  for (const folder of new Set([...inner, ...inner.map(dirname), "."])) syncFolder(`${root}/${folder}`);
 }
 
 /** Every file below `folder` that a reader by pattern could see, relative to the root. */

@@ -3,18 +3,20 @@
  * length, CRC and text, and each entry names the SHA-256 of the one before it. One synced line is a commit.
  *
  * **In** entries, **Out** what they come to; an entry that cannot follow the ones before it is never written.
- * **Knows** `account`, `failure`.
+ * **Knows** `account`, `folder`, `failure`.
  */
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { Refusal } from "../../failure.ts";
-import { type Account, EMPTY, Entry, type Fault, faultOf, follow, FORMAT, type Line } from "./account.ts";
-import { syncFolder } from "./disk.ts";
+import { syncFolder } from "../../folder.ts";
+import { type Account, EMPTY, Entry, type Fault, faultOf, follow, FORMAT, type Line, Newer } from "./account.ts";
 
 const HEADER = /^(\d{8}) ([0-9a-f]{8}) $/;
 const HEADER_BYTES = 18;
 const LINE_BYTES_MAX = 1 << 20;
+/** Bytes that a disk writes whole: what a power cut leaves out of a write ends where one of them does. */
+const SECTOR = 512;
 const NEWLINE = 10;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -35,17 +37,17 @@ export interface Reading extends Account {
   readonly fault: Fault | null;
 }
 
-/** Reads a ledger without owning it; one that does not exist is empty. */
+/** Reads a ledger without owning it; one that does not exist is empty. @throws {Refusal} for one of a newer format */
 export async function readLedger(path: string): Promise<Reading> {
   try {
-    return judge(await Deno.readFile(path));
+    return judge(path, await Deno.readFile(path));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return judge(new Uint8Array(0));
+    if (error instanceof Deno.errors.NotFound) return judge(path, new Uint8Array(0));
     throw error;
   }
 }
 
-function judge(bytes: Uint8Array): Reading {
+function judge(path: string, bytes: Uint8Array): Reading {
   let account: Account = { ...EMPTY, units: [] };
   let end = 0;
   let head = "0".repeat(64);
@@ -57,14 +59,18 @@ function judge(bytes: Uint8Array): Reading {
     fault,
   });
   const fault = (kind: Fault["kind"], detail: string) => stop({ kind, detail: `${detail} at byte ${end}` });
-  while (end < bytes.length && !isTorn(bytes.subarray(end))) {
-    const start = end + HEADER_BYTES;
-    const [, length, crc] = HEADER.exec(decoder.decode(bytes.subarray(end, start))) ?? [];
-    const body = bytes.subarray(start, start + Number(length));
-    if (length === undefined || bytes[start + body.length] !== NEWLINE || crc !== checksum(body)) {
-      return fault("ledger", "a line is changed");
+  while (end < bytes.length && !isTorn(bytes, end)) {
+    const body = bodyOf(bytes, end);
+    const next = end + HEADER_BYTES + (body?.length ?? 0) + 1;
+    if (body === null || bytes[next - 1] !== NEWLINE) return fault("ledger", "a line is changed");
+    const value = parsed(body);
+    const newer = Newer.safeParse(value);
+    if (newer.success) {
+      throw new Refusal(
+        `Cannot open ledger "${path}": its format is ${newer.data.format}, must be at most ${FORMAT} (a newer Tapedeck wrote it)`,
+      );
     }
-    const entry = Entry.safeParse(parsed(body));
+    const entry = Entry.safeParse(value);
     if (!entry.success) return fault("ledger", `a line is not of format ${FORMAT}`);
     const { prev, ...line } = entry.data;
     if (prev !== head) return fault("ledger", "the chain is broken");
@@ -72,15 +78,36 @@ function judge(bytes: Uint8Array): Reading {
     if (why !== null) return fault(why.kind, why.detail);
     account = follow(account, line);
     head = sha256(body);
-    end = start + body.length + 1;
+    end = next;
   }
   return stop(null);
 }
 
-/** Whether a crash left this rest: one line without its end, or with a hole of zeros. Anything else was changed later. */
-function isTorn(rest: Uint8Array): boolean {
-  const newline = rest.indexOf(NEWLINE);
-  return newline < 0 || (newline === rest.length - 1 && rest.includes(0));
+/** What the line at `from` says, by its length and checksum, whatever follows it; null when they do not match. */
+function bodyOf(bytes: Uint8Array, from: number): Uint8Array | null {
+  const start = from + HEADER_BYTES;
+  const [, length, crc] = HEADER.exec(decoder.decode(bytes.subarray(from, start))) ?? [];
+  const body = bytes.subarray(start, start + Number(length));
+  return body.length === Number(length) && crc === checksum(body) ? body : null;
+}
+
+/**
+ * Whether a crash left what begins at `from`: one line without its end, or with holes of zeros where sectors, or the ends
+ * of them, were never written. Anything else was changed later, a whole line whose end is something else too.
+ */
+function isTorn(bytes: Uint8Array, from: number): boolean {
+  const newline = bytes.indexOf(NEWLINE, from);
+  if (newline >= 0 && newline < bytes.length - 1) return false;
+  let isHoled = false;
+  for (let at = bytes.indexOf(0, from); at >= 0; at = bytes.indexOf(0, at)) {
+    isHoled = true;
+    while (bytes[at] === 0) at++;
+    if (at < bytes.length && at % SECTOR !== 0) return false;
+  }
+  if (newline >= 0) return isHoled;
+  const body = bodyOf(bytes, from);
+  const end = from + HEADER_BYTES + (body?.length ?? 0);
+  return body === null || end === bytes.length || bytes[end] === 0;
 }
 
 function parsed(body: Uint8Array): unknown {
@@ -122,7 +149,7 @@ export class Ledger {
       report(`cut ${reading.torn} bytes of an unfinished line off ledger ${path}`);
     }
     await file.sync();
-    await syncFolder(dirname(path));
+    syncFolder(dirname(path));
     return new Ledger(path, reading);
   }
 

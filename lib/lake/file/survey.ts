@@ -53,7 +53,7 @@ export async function survey(root: string): Promise<{ readonly damage: Damage; r
   for (const path of lying) {
     const file = parse(path);
     const beyond = file !== null && file.first > (origins.get(file.name) ?? Infinity);
-    const detail = beyond ? "a unit that was not committed, which the next owner removes" : "no ledger names it";
+    const detail = beyond ? "a unit that was not committed, which the next owner sets aside" : "no ledger names it";
     found.push({ damage: { kind: "orphan", path, detail }, owner: beyond ? file.name : null });
   }
   return found;
