@@ -18,6 +18,7 @@ import {
   FLAG_RULES,
   isLive,
   LIMITS,
+  type Limits,
   MESSAGE_RULES,
   RULES,
   RULES_VERSION,
@@ -172,7 +173,6 @@ export class Judge {
     const { sequence } = tick;
     const subject = this.#register.of(record.key, tick);
     const series = sequence === null ? null : subject.series[tick.type];
-    const at = tick.timeSource === undefined ? tick.eventTime : tick.receivedTime;
     const evidence = this.#evidence;
     evidence.tick = tick;
     evidence.terms = subject.terms;
@@ -181,7 +181,9 @@ export class Judge {
     weigh(evidence);
 
     let reasons = broken(TICK_RULES, evidence, null);
-    evidence.place = series === null ? "none" : series.place(sequence!, at, reasons !== null, evidence.limits);
+    evidence.place = series === null
+      ? "none"
+      : series.place(sequence!, tick.eventTime, reasons !== null, evidence.limits);
     if (evidence.place === "duplicate" || evidence.place === "backwards") {
       reasons = broken(SEQUENCE_RULES, evidence, reasons);
     }
@@ -193,7 +195,9 @@ export class Judge {
     if (tick.timeSource === undefined && tick.eventTime > subject.watermark) subject.watermark = tick.eventTime;
     if (!subject.tracked || sequence !== null && series === null) {
       if (!this.#register.track(subject)) this.counts.untracked++;
-      else if (sequence !== null && !this.#register.start(subject, tick, sequence, at)) this.counts.untracked++;
+      else if (sequence !== null && !this.#register.start(subject, tick, sequence, tick.eventTime)) {
+        this.counts.untracked++;
+      }
     }
     return this.#accept(record, tick, plain, flags);
   }
@@ -316,6 +320,12 @@ function opened(state: string): unknown {
 export function skippedIn(state: string): readonly Skipped[] {
   const { gaps = [] } = opened(state) as { readonly gaps?: readonly Skipped[] };
   return gaps;
+}
+
+/** The limits in force where this state was kept. */
+export function limitsIn(state: string): Limits {
+  const { register }: { readonly register: { readonly limits: Limits } } = JSON.parse(state);
+  return register.limits;
 }
 
 /** The names of the rules that break, behind those that broke before; null where none does. */
