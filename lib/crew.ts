@@ -3,7 +3,7 @@
  * flow order, with progress, metrics, a summary and an exit code. One stage alone is a crew of one.
  *
  * Holds the powers that nobody else has: arguments, environment, exit, signals, clock.
- * **Knows** `folder`, `stage`, `flag`, `meter`, `failure`.
+ * **Knows** `folder`, `stage`, `permission`, `flag`, `meter`, `patience`, `transport`, `failure`.
  */
 import process from "node:process";
 import {
@@ -31,7 +31,9 @@ import {
   type Word,
   work,
 } from "./stage.ts";
+import { TOPICS } from "./transport.ts";
 import { Board } from "./meter.ts";
+import { ofDisk } from "./patience.ts";
 
 /** What a stage of a crew came to. */
 export interface Report extends Progress {
@@ -73,7 +75,7 @@ export class Crew {
     to: string | null = null,
   ): Promise<Report> {
     const setting = settingOf(stage, this.#common, values, to);
-    if (!("inspect" in stage)) { for (const folder of foldersOf(stage, setting)) makeFolder(folder); }
+    if (!("inspect" in stage)) foldersOf(stage, setting).forEach(prepare);
     const worker = new Worker(module, {
       type: "module",
       name: stage.name,
@@ -85,7 +87,7 @@ export class Crew {
     this.#hands.set(stage.name, hand);
     worker.onerror = (event) => {
       event.preventDefault();
-      reject(new Error(`Stage ${stage.name} failed to load: ${event.message}`));
+      reject(new Error(`Cannot load stage "${stage.name}": ${event.message}, must be a module that loads`));
     };
     worker.onmessage = ({ data }: MessageEvent<Word>) => {
       switch (data.word) {
@@ -101,7 +103,7 @@ export class Crew {
           return resolve({
             stage: stage.name,
             ...hand.progress,
-            rejected: hand.progress.sent["ticks.rejected"] ?? 0,
+            rejected: hand.progress.sent[TOPICS.rejected] ?? 0,
             outcome: data.outcome,
           });
         case "failed":
@@ -142,6 +144,18 @@ export class Crew {
   async close(): Promise<void> {
     for (const { worker } of this.#hands.values()) worker.terminate();
     await this.#server?.shutdown();
+  }
+}
+
+/** Makes a folder of a stage, which may not do so itself. */
+function prepare(folder: string): void {
+  try {
+    makeFolder(folder);
+  } catch (error) {
+    const { error: told, passes } = ofDisk(`make folder "${folder}"`, error);
+    // A wrong path is no disk's fault.
+    if (passes || told === error) throw told;
+    throw new Misuse(`Cannot make folder "${folder}": ${reasonOf(error)}, must lie where it may be written`);
   }
 }
 

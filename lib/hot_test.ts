@@ -25,7 +25,7 @@ const grounds: Readonly<Record<string, Ground>> = {
   memory: (test) => test(`memory:hot-test-${count++}`),
   async sqlite(test) {
     const folder = await Deno.makeTempDir();
-    await test(`sqlite:${folder}/new/hot.db`).finally(() => Deno.remove(folder, { recursive: true }));
+    await test(`sqlite:${folder}/hot.db`).finally(() => Deno.remove(folder, { recursive: true }));
   },
   async postgres(test) {
     const schema = `tapedeck_test_${Deno.pid}_${count++}`;

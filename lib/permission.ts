@@ -55,7 +55,11 @@ export function foldersOf(stage: Stage, setting: Setting): readonly string[] {
     ...[setting.transport, ...(setting.to === null ? [] : [setting.to])].filter((url) => url.startsWith("log:")),
     ...(stage.needs.includes("lake") && setting.lake.startsWith("file:") ? [setting.lake] : []),
   ];
-  return urls.map((url) => resolve(url.slice(url.indexOf(":") + 1).split("?", 1)[0]!));
+  const file = stage.needs.includes("hot") ? /^sqlite:(?!\/\/)(.+)/s.exec(setting.hot)?.[1] : undefined;
+  return [
+    ...urls.map((url) => resolve(url.slice(url.indexOf(":") + 1).split("?", 1)[0]!)),
+    ...(file === undefined ? [] : [dirname(resolve(file))]),
+  ];
 }
 
 function allow(url: string, grant: Grant): void {
@@ -66,8 +70,9 @@ function allow(url: string, grant: Grant): void {
       grant.write.push(resolve(rest));
       break;
     case "sqlite":
-      grant.read.push(resolve(dirname(rest)));
-      grant.write.push(resolve(dirname(rest)));
+      // The file alone: SQLite makes its journals beside it by itself, and asks for nothing.
+      grant.read.push(resolve(rest));
+      grant.write.push(resolve(rest));
       break;
     case "file":
       // duckdb-wasm asks for its database in memory by this name, and reads its own module.

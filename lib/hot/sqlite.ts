@@ -6,8 +6,6 @@
  * **In** rows, **Out** rows, in the order of their origin.
  * **Knows** `hot`, `schema`, `table`, `fence`, `patience`, `failure`, `world`.
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
@@ -28,7 +26,7 @@ const INSERT_ROWS = 16;
 const INSERTS_MAX = 200;
 const CHUNK_ROWS = 10_000;
 
-/** Opens or creates the file. @throws {Misuse} when it cannot be a hot store @throws {Refusal} when a newer one */
+/** Opens or creates the file, in a folder that is there. @throws {Misuse} when it cannot be a hot store @throws {Refusal} when a newer one */
 // deno-lint-ignore require-await -- what is wrong rejects, it does not throw
 export async function open(url: string, world: World): Promise<Hot> {
   const path = url.slice("sqlite:".length);
@@ -36,7 +34,6 @@ export async function open(url: string, world: World): Promise<Hot> {
     throw new Misuse(`Cannot open hot store "${url}": names no file, must be like sqlite:data/hot.db`);
   }
   return new Patience("sqlite", world, (error) => findingOf(path, "open hot store", error)).persist(() => {
-    mkdirSync(dirname(path), { recursive: true });
     const db = new DatabaseSync(path, { timeout: BUSY_MS });
     try {
       prepareFile(db, path);
