@@ -189,12 +189,13 @@ export function settingOf(
   const setting = {
     transport: withPolicy(common.transport ?? log, common.fsync),
     to: to === null ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
-    hot: common.hot ?? `sqlite:${common.data}/hot.db`,
-    lake: common.lake ?? `file:${common.data}/lake`,
+    hot: stage.needs.includes("hot") ? common.hot ?? `sqlite:${common.data}/hot.db` : "",
+    lake: stage.needs.includes("lake") ? common.lake ?? `file:${common.data}/lake` : "",
     partitions: common.partitions,
     create: common.create,
     retryForMs: common["retry-for"] * 1000,
-    values,
+    // A stage's own: among the common ones are every door's URL.
+    values: Object.fromEntries(Object.keys(stage.flags).map((name) => [name, values[name]])),
   };
   const env = variablesOf(stage, setting).flatMap((name) => {
     const value = Deno.env.get(name);

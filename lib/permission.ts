@@ -18,6 +18,7 @@ interface Grant {
 /** The permissions of a stage's Worker: no environment, run, ffi or import, and nothing that its URLs do not name. */
 export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOptionsObject {
   const grant: Grant = { net: [], read: [], write: [], sys: [] };
+  const isLooking = "inspect" in stage;
   for (const url of [setting.transport, setting.to]) if (url !== null) allow(url, grant);
   if (stage.needs.includes("hot")) allow(setting.hot, grant);
   if (stage.needs.includes("lake")) allow(setting.lake, grant);
@@ -29,7 +30,8 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
   return {
     net: unique(grant.net),
     read: unique(grant.read),
-    write: unique(grant.write),
+    // An inspection changes nothing.
+    write: isLooking ? [] : unique(grant.write),
     env: false,
     sys: unique(grant.sys),
     run: false,
