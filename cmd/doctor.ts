@@ -24,7 +24,7 @@ const stage = defineInspection({
   reads: [TOPICS.raw, TOPICS.valid, TOPICS.rejected],
   writes: [],
   needs: ["hot", "lake"],
-  sys: ["statfs"],
+  sys: ["statfs", "uid"],
   flags: {
     watch: { kind: "amount", default: 2, max: 3600, unit: "s", does: "how long what is behind may stand still" },
     "room-min": { kind: "amount", default: 1, unit: "GB", does: "free room that each disk must have" },
@@ -46,13 +46,13 @@ const stage = defineInspection({
     };
     const facts = { versions, ...await examine(doors, world, watch) };
     const problems = problemsOf(facts, { roomMin: values["room-min"] * 1e9, skewMsMax: SKEW_MS_MAX });
-    const { rooms, skew, looks: [, { topics }] } = facts;
+    const { rooms, skews, looks: [, { topics }] } = facts;
     return {
       text: healthText(facts, problems),
       healthy: problems.length === 0,
       problems,
       notes: notesOf(facts),
-      ...{ versions, doors: facts.doors, topics, places: standingsOf(facts), rooms, skew },
+      ...{ versions, doors: facts.doors, topics, places: standingsOf(facts), rooms, skews },
     };
   },
 });

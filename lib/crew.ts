@@ -3,7 +3,7 @@
  * flow order, with progress, metrics, a summary and an exit code. One stage alone is a crew of one.
  *
  * Holds the powers that nobody else has: arguments, environment, exit, signals, clock.
- * **Knows** `folder`, `stage`, `flag`, `meter`, `failure`.
+ * **Knows** `folder`, `stage`, `permission`, `flag`, `meter`, `patience`, `transport`, `failure`.
  */
 import process from "node:process";
 import {
@@ -31,7 +31,9 @@ import {
   type Word,
   work,
 } from "./stage.ts";
+import { TOPICS } from "./transport.ts";
 import { Board } from "./meter.ts";
+import { ofDisk } from "./patience.ts";
 
 /** What a stage of a crew came to. */
 export interface Report extends Progress {
@@ -73,7 +75,7 @@ export class Crew {
     to: string | null = null,
   ): Promise<Report> {
     const setting = settingOf(stage, this.#common, values, to);
-    if (!("inspect" in stage)) { for (const folder of foldersOf(stage, setting)) makeFolder(folder); }
+    if (!("inspect" in stage)) foldersOf(stage, setting).forEach(prepare);
     const worker = new Worker(module, {
       type: "module",
       name: stage.name,
@@ -85,7 +87,7 @@ export class Crew {
     this.#hands.set(stage.name, hand);
     worker.onerror = (event) => {
       event.preventDefault();
-      reject(new Error(`Stage ${stage.name} failed to load: ${event.message}`));
+      reject(new Error(`Cannot load stage "${stage.name}": ${event.message}, must be a module that loads`));
     };
     worker.onmessage = ({ data }: MessageEvent<Word>) => {
       switch (data.word) {
@@ -101,7 +103,7 @@ export class Crew {
           return resolve({
             stage: stage.name,
             ...hand.progress,
-            rejected: hand.progress.sent["ticks.rejected"] ?? 0,
+            rejected: hand.progress.sent[TOPICS.rejected] ?? 0,
             outcome: data.outcome,
           });
         case "failed":
@@ -145,6 +147,18 @@ export class Crew {
   }
 }
 
+/** Makes a folder of a stage, which may not do so itself. */
+function prepare(folder: string): void {
+  try {
+    makeFolder(folder);
+  } catch (error) {
+    const { error: told, passes } = ofDisk(`make folder "${folder}"`, error);
+    // A wrong path is no disk's fault.
+    if (passes || told === error) throw told;
+    throw new Misuse(`Cannot make folder "${folder}": ${reasonOf(error)}, must lie where it may be written`);
+  }
+}
+
 function failureOf(stage: string, kind: string, message: string, stack: string): Error {
   if (kind === "Misuse") return new Misuse(message);
   if (kind === "Outage") return new Outage(`${stage}: ${message}`);
@@ -175,12 +189,13 @@ export function settingOf(
   const setting = {
     transport: withPolicy(common.transport ?? log, common.fsync),
     to: to === null ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
-    hot: common.hot ?? `sqlite:${common.data}/hot.db`,
-    lake: common.lake ?? `file:${common.data}/lake`,
+    hot: stage.needs.includes("hot") ? common.hot ?? `sqlite:${common.data}/hot.db` : "",
+    lake: stage.needs.includes("lake") ? common.lake ?? `file:${common.data}/lake` : "",
     partitions: common.partitions,
     create: common.create,
     retryForMs: common["retry-for"] * 1000,
-    values,
+    // A stage's own: among the common ones are every door's URL.
+    values: Object.fromEntries(Object.keys(stage.flags).map((name) => [name, values[name]])),
   };
   const env = variablesOf(stage, setting).flatMap((name) => {
     const value = Deno.env.get(name);

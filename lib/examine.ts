@@ -1,12 +1,11 @@
 /**
  * Asks the log, the hot store and the lake how they are, and writes down what they say. A door that stays shut is a fact
- * among others. Embedded files that are not there are not made by looking; a server's door makes what it always makes:
- * its schema, and where there is a tape the topic of checkpoints. What the facts mean is said in `health`.
+ * among others. Looking makes, mends and writes nothing: what is not there yet is a fact too. What the facts mean is said
+ * in `health`.
  *
  * **In** the doors' URLs, **Out** facts. **Knows** the doors, `fence`, `tick`, `failure`, `world`.
  */
 import { statfsSync } from "node:fs";
-import { dirname } from "node:path";
 import { Misuse, reasonOf } from "./failure.ts";
 import { type Holding, rejectedOf, validOf } from "./fence.ts";
 import { openHot } from "./hot.ts";
@@ -22,6 +21,21 @@ export const STAGES: readonly { readonly stage: StageName; readonly topics: read
   { stage: "sink-cold", topics: [TOPICS.valid] },
 ];
 
+/** Permissions of a file or folder. */
+export interface Guard {
+  /** The bits of user, group and others. */
+  readonly mode: number;
+  readonly owner: number;
+  /** Who looks; 0 may do everything. */
+  readonly user: number;
+}
+
+/** How far another clock is ahead of ours, and how exactly that is known. */
+export interface Skew {
+  readonly ms: number;
+  readonly withinMs: number;
+}
+
 /** How a door answered. */
 export interface DoorFact {
   readonly door: "log" | "hot" | "lake";
@@ -29,6 +43,10 @@ export interface DoorFact {
   readonly place: string;
   /** False for files that nobody has written yet. */
   readonly isThere: boolean;
+  /** What lies there says of its format; null where it says nothing, or is not there. */
+  readonly version: string | null;
+  /** Who may read and write what is embedded, as the system keeps it; null for a server, and where nothing is yet. */
+  readonly guard: Guard | null;
   /** How long it took to open, and to answer the first question; ms. */
   readonly openMs: number;
   readonly answerMs: number;
@@ -52,6 +70,10 @@ export interface Position {
   readonly resume: number;
   /** Whether a process that lives has it; null where that cannot be told. */
   readonly isOwned: boolean | null;
+  /** That process; null where it is not known. */
+  readonly pid: number | null;
+  /** When it last moved, ms since the epoch; null where that is not kept. */
+  readonly committed: number | null;
 }
 
 /** What a topic holds, and whose offsets these are. */
@@ -80,8 +102,8 @@ export interface Facts {
   /** Two looks with time between them where something was behind; otherwise one, twice. */
   readonly looks: readonly [Look, Look];
   readonly rooms: readonly Room[];
-  /** How far the hot store's clock is ahead of ours, and how exactly that is known; null where it has none. */
-  readonly skew: { readonly ms: number; readonly withinMs: number } | null;
+  /** Of the doors that have a clock of their own and tell it. */
+  readonly skews: Readonly<Partial<Record<DoorFact["door"], Skew>>>;
 }
 
 /** Control records at the end of a partition that are looked over: no verdict speaks of them. */
@@ -94,7 +116,7 @@ export async function examine(
   watch: () => Promise<void>,
 ): Promise<Omit<Facts, "versions">> {
   // What does not answer now is a fact: nothing is tried again.
-  const once = { ...world, retryForMs: 0 };
+  const once: World = { ...world, retryForMs: 0, isLooking: true };
   const [log, hot, lake] = await Promise.all([
     Visit.to("log", urls.transport, once, openTransport, (door) => topicOf(door, TOPICS.raw)),
     Visit.to("hot", urls.hot, once, openHot, (door) => door.holdings()),
@@ -113,34 +135,44 @@ export async function examine(
             ),
         ),
       ]);
+      const applying = sinkHot && (await log.ask(sinkHot, (door) => ownedOf(door, "sink-hot", sinkHot)) ?? sinkHot);
       const none = Object.fromEntries(Object.values(TOPICS).map((topic) => [topic, null]));
       const topics = await log.ask(none, topicsOf);
-      return { positions: { validate, "sink-hot": sinkHot, "sink-cold": sinkCold }, topics };
+      return { positions: { validate, "sink-hot": applying, "sink-cold": sinkCold }, topics };
     };
     const before = await look();
-    const skew = await hot.ask(null, (store) => store.clock === undefined ? null : skewOf(() => store.clock!(), world));
+    const skewTo = async (store: { clock?(): Promise<number | null> }): Promise<Skew | null> =>
+      store.clock === undefined ? null : await skewOf(() => store.clock!(), world);
+    const [ofLog, ofHot] = [await log.ask(null, skewTo), await hot.ask(null, skewTo)];
+    const skews = { ...(ofLog && { log: ofLog }), ...(ofHot && { hot: ofHot }) };
     let after = before;
     if (isBehind(before)) {
       await watch();
       after = await look();
     }
     const doors = [log.fact, hot.fact, lake.fact];
-    return { doors, looks: [before, after], rooms: roomsOf(Object.values(urls)), skew };
+    return { doors, looks: [before, after], rooms: roomsOf([urls.transport, urls.hot, urls.lake]), skews };
   } finally {
     await Promise.all([log.leave(), hot.leave(), lake.leave()]);
   }
 }
 
+interface Visited {
+  readonly version?: string | number;
+  close(): Promise<void>;
+}
+
 /** A door that was tried, and stays usable as long as it answers. */
-class Visit<Door extends { close(): Promise<void> }> {
+class Visit<Door extends Visited> {
   #fact: DoorFact;
   #door: Door | null = null;
 
   private constructor(door: DoorFact["door"], url: string, isThere: boolean) {
-    this.#fact = { door, place: placeOf(url), isThere, openMs: 0, answerMs: 0, failure: null };
+    const guard = isThere ? guardOf(url) : null;
+    this.#fact = { door, place: placeOf(url), isThere, version: null, guard, openMs: 0, answerMs: 0, failure: null };
   }
 
-  static async to<Door extends { close(): Promise<void> }>(
+  static async to<Door extends Visited>(
     name: DoorFact["door"],
     url: string,
     world: World,
@@ -151,10 +183,19 @@ class Visit<Door extends { close(): Promise<void> }> {
     if (!visit.#fact.isThere) return visit;
     const from = world.now();
     try {
-      const door = visit.#door = await open(url, world);
+      const door = await open(url, world);
       const opened = world.now();
+      const openMs = opened - from;
+      if (door.version === 0) {
+        // A server without our schema: as a file that nobody has written.
+        await door.close();
+        visit.#fact = { ...visit.#fact, isThere: false, openMs };
+        return visit;
+      }
+      visit.#door = door;
       await greet(door);
-      visit.#fact = { ...visit.#fact, openMs: opened - from, answerMs: world.now() - opened };
+      const version = typeof door.version === "number" ? `schema ${door.version}` : door.version ?? null;
+      visit.#fact = { ...visit.#fact, version, openMs, answerMs: world.now() - opened };
     } catch (error) {
       visit.#fact = { ...visit.#fact, failure: reasonOf(error) };
     }
@@ -201,15 +242,40 @@ async function isThere(url: string): Promise<boolean> {
   const path = pathOf(url);
   if (path === null) return true;
   try {
-    await Deno.stat(path);
+    // A folder alone is no log yet.
+    await Deno.stat(url.startsWith("log:") ? `${path}/log.json` : path);
     return true;
   } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
   }
 }
 
-function positionOf({ topic, partition, epoch, since, identity, next }: Holding, isOwned: boolean | null): Position {
-  return { topic, partition, epoch, since, identity, next, resume: next, isOwned };
+/** Null for a server, for what may not be looked at, and where the system keeps no such thing. */
+function guardOf(url: string): Guard | null {
+  const path = pathOf(url);
+  if (path === null) return null;
+  try {
+    const { mode, uid } = Deno.statSync(path);
+    const user = Deno.uid();
+    return mode === null || uid === null || user === null ? null : { mode: mode & 0o777, owner: uid, user };
+  } catch {
+    // What may not be looked at is told by its door.
+    return null;
+  }
+}
+
+function positionOf(held: Holding, isOwned: boolean | null): Position {
+  const { topic, partition, epoch, since, identity, next, committed = null } = held;
+  return { topic, partition, epoch, since, identity, next, resume: next, isOwned, pid: null, committed };
+}
+
+/** The positions, with who reads the partitions for the group, where the log can tell. */
+async function ownedOf(log: Transport, group: string, positions: readonly Position[]): Promise<readonly Position[]> {
+  return await Promise.all(positions.map(async (position) => {
+    if (log.reader === undefined) return position;
+    const reader = await log.reader(group, position.topic, position.partition);
+    return { ...position, isOwned: reader !== null, pid: reader?.pid ?? null };
+  }));
 }
 
 async function topicOf(log: Transport, topic: string): Promise<TopicFact | null> {
@@ -244,12 +310,13 @@ async function judgedOf(log: Transport): Promise<readonly Position[]> {
     const judged = next;
     if (next >= raw.low && next < raw.high) next = await beyondControls(log, partition, next, raw.high);
     // Control records alone need no judge yet.
-    const begun = checkpoint !== null || judged > 0 || (next > 0 && next === raw.high);
-    const epoch = checkpoint?.epoch ?? null;
-    const position = { topic: TOPICS.raw, partition, epoch, since: null, identity: null, next, resume, isOwned: null };
-    return begun ? [position] : [];
+    const holder = await log.holder?.("validate", partition) ?? null;
+    const begun = holder !== null || checkpoint !== null || judged > 0 || (next > 0 && next === raw.high);
+    const epoch = holder?.epoch ?? checkpoint?.epoch ?? null;
+    const place = { topic: TOPICS.raw, partition, epoch, since: holder?.since || null, identity: null };
+    return begun ? [{ ...place, next, resume, isOwned: null, pid: null, committed: null }] : [];
   }));
-  return positions.flat();
+  return await ownedOf(log, "validate", positions.flat());
 }
 
 async function beyondControls(log: Transport, partition: number, from: number, high: number): Promise<number> {
@@ -274,10 +341,11 @@ function isBehind({ positions, topics }: Look): boolean {
   );
 }
 
-async function skewOf(clock: () => Promise<number>, { now }: World): Promise<Facts["skew"]> {
+async function skewOf(clock: () => Promise<number | null>, { now }: World): Promise<Skew | null> {
   const from = now();
   const theirs = await clock();
   const to = now();
+  if (theirs === null) return null;
   return { ms: Math.round(theirs - (from + to) / 2), withinMs: Math.ceil((to - from) / 2) + 1 };
 }
 
@@ -287,11 +355,10 @@ function roomsOf(urls: readonly string[]): readonly Room[] {
   for (const url of urls) {
     const path = pathOf(url);
     if (path === null) continue;
-    const folder = url.startsWith("sqlite:") ? dirname(path) : path;
     try {
-      const { bavail, blocks, bsize } = statfsSync(folder);
-      const { dev } = Deno.statSync(folder);
-      const folders = [...new Set([...rooms.get(dev)?.folders ?? [], folder])];
+      const { bavail, blocks, bsize } = statfsSync(path);
+      const { dev } = Deno.statSync(path);
+      const folders = [...new Set([...rooms.get(dev)?.folders ?? [], path])];
       rooms.set(dev, { folders, free: bavail * bsize, total: blocks * bsize });
     } catch {
       // What is not there yet takes no room; what may not be looked at is told by its door.

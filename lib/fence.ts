@@ -31,6 +31,8 @@ export interface Holding extends Place {
   readonly origin: number;
   /** When the epoch was taken, ms since the epoch. */
   readonly since: number;
+  /** When the last commit was made, ms since the epoch; absent before the first one, and where the store does not note it. */
+  readonly committed?: number;
 }
 
 /** Offsets of a place that the log lost before they were applied, and that its user gave up. */

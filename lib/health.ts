@@ -5,7 +5,7 @@
  * **In** facts as `examine` wrote them down, **Out** problems, notes, text.
  * **Knows** `examine`, `transport`, `failure`.
  */
-import { type DoorFact, type Facts, type Look, type Position, type StageName, STAGES } from "./examine.ts";
+import { type DoorFact, type Facts, type Guard, type Look, type Position, type StageName, STAGES } from "./examine.ts";
 import { printable } from "./failure.ts";
 import { type Range, TOPICS } from "./transport.ts";
 
@@ -22,7 +22,7 @@ export interface Problem {
 export interface Bounds {
   /** Free room of a disk at least, bytes. */
   readonly roomMin: number;
-  /** How far the hot store's clock may be off, ms. */
+  /** How far a server's clock may be off, ms. */
   readonly skewMsMax: number;
 }
 
@@ -37,13 +37,13 @@ export interface Standing {
   readonly range: Range | null;
   /** Records that wait; null where the log does not tell. */
   readonly behind: number | null;
-  /** Whether records waited all the time that was watched, and nobody was seen to take one. */
-  readonly stuck: boolean;
+  /** Whether records waited all the time that was watched, and nobody took one: by then nobody is there, or who is. */
+  readonly stuck: false | "left" | "held";
 }
 
 const NAMES = Object.values(TOPICS);
 /** Columns that hold words. */
-const WORDS = new Set(["door", "where", "topic", "identity", "stage", "place", "owner since"]);
+const WORDS = new Set(["door", "where", "format", "topic", "identity", "stage", "place", "owner since", "last commit"]);
 const SHOWN = 20;
 const ANOTHER = "begin another tape: another --data, prefix or schema, or deno task pipeline --fresh";
 
@@ -68,7 +68,10 @@ function standingOf(stage: StageName, topic: string, partition: number, before: 
   const range = after.topics?.[topic]?.ranges[partition] ?? null;
   const next = position?.next ?? 0;
   const highBefore = before.topics?.[topic]?.ranges[partition]?.high ?? 0;
-  const stuck = highBefore > next && at(before)?.next === position?.next && position?.isOwned !== true;
+  const isStill = highBefore > next && at(before)?.next === position?.next;
+  const isHeld = position?.isOwned === true;
+  // What the cold sink has taken is seen only when its unit closes.
+  const stuck = isStill && (!isHeld ? "left" : stage !== "sink-cold" && "held");
   return {
     ...{ stage, topic, partition, position, range, stuck },
     behind: range === null ? null : Math.max(0, range.high - Math.max(next, range.low)),
@@ -85,6 +88,7 @@ export function problemsOf(facts: Facts, bounds: Bounds): readonly Problem[] {
     // Another log is another one for all partitions of a topic, and told once.
     ...new Map(placed.map((problem) => [`${problem.place} ${problem.detail}`, problem])).values(),
     ...waitingProblems(standings.filter(({ problem }) => problem === null)),
+    ...facts.doors.flatMap(guardProblems),
     ...roomProblems(facts, bounds),
     ...skewProblems(facts, bounds),
   ];
@@ -95,12 +99,24 @@ export function notesOf(facts: Facts): readonly string[] {
   const { topics, positions } = facts.looks[1];
   const empty = topics !== null && NAMES.every((name) => (topics[name]?.ranges ?? []).every(({ high }) => high === 0));
   const untouched = Object.values(positions).every((list) => list !== null && list.length === 0);
-  const inHand = standingsOf(facts).some(({ position, behind }) => position?.isOwned === true && behind !== 0);
+  const inHand = standingsOf(facts).some(({ stage, position, behind }) =>
+    stage === "sink-cold" && position?.isOwned === true && behind !== 0
+  );
+  const known = `schema ${facts.versions["hot schema"]}`;
+  const older = facts.doors.filter(({ door, version }) => door === "hot" && version !== null && version !== known);
   return [
     ...(empty && untouched ? ["nothing recorded yet: deno task pipeline, or deno task simulate, begins"] : []),
     ...(inHand
       ? ["sink-cold is at work and holds a unit in hand: what it is behind is published when the unit closes"]
       : []),
+    ...older.map(({ version }) =>
+      `hot has ${version} and this program's is ${known}: the next sink-hot brings it there`
+    ),
+    ...facts.doors.flatMap(({ place, guard }) =>
+      guard !== null && (guard.mode & 0o002) !== 0
+        ? [`every user of this host may write ${pathIn(place)} (${modeText(guard)}): chmod o-w ${pathIn(place)}`]
+        : []
+    ),
   ];
 }
 
@@ -112,10 +128,25 @@ function doorProblems({ door, place, failure }: DoorFact): Problem[] {
     lake: "make the folder readable, or correct --lake",
   };
   const files = /^(log|sqlite|file):/.test(place)
-    ? `mend or move what lies at ${place.slice(place.indexOf(":") + 1)}`
+    ? `${door === "log" ? "start a stage, which cuts off what a power cut left, or " : ""}mend or move what lies at ${
+      pathIn(place)
+    }`
     : "";
   return [{ problem: "unreachable", place: door, detail: failure, action: files || mends[door] }];
 }
+
+/** Only what is certain: a group's leave depends on who is in it. */
+function guardProblems({ place, guard }: DoorFact): Problem[] {
+  if (guard === null || guard.user === 0) return [];
+  const { mode, owner, user } = guard;
+  if ((mode & (owner === user ? 0o200 : 0o022)) !== 0) return [];
+  const detail = `${modeText(guard)} of user ${owner} lets user ${user} write nothing, must let who runs the stages`;
+  const action = `chmod u+w ${pathIn(place)}, or run the stages as user ${owner}`;
+  return [{ problem: "permissions", place: pathIn(place), detail, action }];
+}
+
+const pathIn = (place: string): string => place.slice(place.indexOf(":") + 1);
+const modeText = ({ mode }: Guard): string => `mode ${mode.toString(8).padStart(4, "0")}`;
 
 function topicProblems({ looks: [, { topics }] }: Facts): Problem[] {
   if (topics === null) return [];
@@ -153,16 +184,34 @@ function placeProblem(
   return { problem: "before the log", place, detail, action };
 }
 
-/** One problem a stage, however many partitions wait. */
+/** One problem a stage, and a process that holds what it does not move, however many partitions wait. */
 function waitingProblems(standings: readonly Standing[]): Problem[] {
-  return STAGES.flatMap(({ stage }): Problem[] => {
-    const stuck = standings.filter((standing) => standing.stage === stage && standing.stuck);
+  const held = standings.filter(({ stuck }) => stuck === "held");
+  const holders = new Set(held.map(({ stage, position }) => `${stage} ${position?.pid}`));
+  const groups = [
+    ...STAGES.map(({ stage }) => standings.filter((each) => each.stage === stage && each.stuck === "left")),
+    ...[...holders].map((holder) => held.filter(({ stage, position }) => `${stage} ${position?.pid}` === holder)),
+  ];
+  return groups.flatMap((stuck): Problem[] => {
+    if (stuck.length === 0) return [];
+    const { stage, position } = stuck[0]!;
     const [first, ...more] = stuck.map(({ topic, partition }) => `${topic}/${partition}`);
     const places = more.length === 0 ? first : `${first} and ${more.length} more`;
     const records = count(stuck.reduce((sum, { behind }) => sum + (behind ?? 0), 0));
+    const waiting = `${records} records wait in ${places}, and`;
+    if (stuck[0]!.stuck === "held") {
+      const since = position!.since === null ? "" : ` since ${new Date(position!.since).toISOString()}`;
+      const pid = position!.pid;
+      const detail = `${waiting} ${pid === null ? "a process" : `process ${pid}`} holds them${since} and takes none`;
+      // A stage that is started beside it would wait for what it holds.
+      const action = `read what it says, it may wait for a door; stopped: kill -CONT ${pid ?? "PID"}; hung: kill -9 ${
+        pid ?? "PID"
+      }, then deno task ${stage}`;
+      return [{ problem: "held", place: stage, detail, action }];
+    }
     const begun = stuck.some(({ position }) => position !== null);
-    const detail = `${records} records wait in ${places}, and ${begun ? "nobody takes them" : "nobody ever took one"}`;
-    return stuck.length === 0 ? [] : [{ problem: "stuck", place: stage, detail, action: `deno task ${stage}` }];
+    const detail = `${waiting} ${begun ? "nobody takes them" : "nobody ever took one"}`;
+    return [{ problem: "stuck", place: stage, detail, action: `deno task ${stage}` }];
   });
 }
 
@@ -174,15 +223,19 @@ function roomProblems({ rooms }: Facts, { roomMin }: Bounds): Problem[] {
   }));
 }
 
-function skewProblems({ skew }: Facts, { skewMsMax }: Bounds): Problem[] {
-  if (skew === null || Math.abs(skew.ms) - skew.withinMs <= skewMsMax) return [];
-  const detail = `it is ${skewText(skew.ms)}, must be within ${skewMsMax} ms`;
-  return [{ problem: "clock", place: "hot", detail, action: "synchronize both hosts with one time server (NTP)" }];
+function skewProblems({ skews }: Facts, { skewMsMax }: Bounds): Problem[] {
+  return Object.entries(skews).filter(([, { ms, withinMs }]) => Math.abs(ms) - withinMs > skewMsMax).map((
+    [place, { ms }],
+  ) => ({
+    ...{ problem: "clock", place },
+    detail: `it is ${skewText(ms)}, must be within ${skewMsMax} ms`,
+    action: "synchronize both hosts with one time server (NTP)",
+  }));
 }
 
 /** Facts, notes and problems, for a terminal. */
 export function healthText(facts: Facts, problems: readonly Problem[]): string {
-  const { versions, doors, rooms, skew, looks: [, after] } = facts;
+  const { versions, doors, rooms, skews, looks: [, after] } = facts;
   const topics = NAMES.flatMap((name) => {
     const topic = after.topics?.[name];
     if (!topic) return [];
@@ -194,6 +247,7 @@ export function healthText(facts: Facts, problems: readonly Problem[]): string {
     `${topic}/${partition}`,
     position?.epoch?.toLocaleString("en") ?? "-",
     sinceText(position),
+    position?.committed ? new Date(position.committed).toISOString() : "-",
     count(position?.next ?? 0),
     range === null ? "?" : count(range.high),
     behind === null ? "?" : count(behind),
@@ -201,17 +255,19 @@ export function healthText(facts: Facts, problems: readonly Problem[]): string {
   const lines = [
     Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", "),
     "",
-    ...table([["door", "where", "opens", "answers"], ...doors.map(doorCells)]),
+    ...table([["door", "where", "format", "mode", "opens", "answers"], ...doors.map(doorCells)]),
     ...(topics.length === 0 ? [] : ["", ...table([["topic", "partitions", "records", "identity"], ...topics])]),
     ...(places.length === 0 ? [] : [
       "",
-      ...table([["stage", "place", "epoch", "owner since", "next", "end", "behind"], ...places]),
+      ...table([["stage", "place", "epoch", "owner since", "last commit", "next", "end", "behind"], ...places]),
     ]),
     "",
     ...rooms.map(({ folders, free, total }) =>
       `room   ${gigabytes(free)} free of ${gigabytes(total)} under ${folders.join(", ")}`
     ),
-    ...(skew === null ? [] : [`clock  hot is ${skewText(skew.ms)}, give or take ${skew.withinMs} ms`]),
+    ...Object.entries(skews).map(([door, { ms, withinMs }]) =>
+      `clock  ${door} is ${skewText(ms)}, give or take ${withinMs} ms`
+    ),
     ...notesOf(facts).map((note) => `note   ${note}`),
     "",
     ...problemsText(problems),
@@ -222,13 +278,15 @@ export function healthText(facts: Facts, problems: readonly Problem[]): string {
 function sinceText(position: Position | null): string {
   const since = position?.since ?? null;
   if (since === null) return "-";
-  const owned = position!.isOwned === null ? "" : position!.isOwned ? ", in hand" : ", left";
+  const { isOwned, pid } = position!;
+  const owned = isOwned === null ? "" : !isOwned ? ", left" : pid === null ? ", in hand" : `, in hand of ${pid}`;
   return `${new Date(since).toISOString()}${owned}`;
 }
 
-function doorCells({ door, place, failure, isThere, openMs, answerMs }: DoorFact): string[] {
-  if (failure !== null) return [door, place, "-", "unreachable"];
-  return isThere ? [door, place, `${openMs} ms`, `${answerMs} ms`] : [door, place, "-", "not there yet"];
+function doorCells({ door, place, failure, isThere, version, guard, openMs, answerMs }: DoorFact): string[] {
+  const cells = [door, place, version ?? "-", guard === null ? "-" : guard.mode.toString(8).padStart(4, "0")];
+  if (failure !== null) return [...cells, "-", "unreachable"];
+  return isThere ? [...cells, `${openMs} ms`, `${answerMs} ms`] : [...cells, "-", "not there yet"];
 }
 
 function problemsText(problems: readonly Problem[]): string[] {

@@ -38,6 +38,8 @@ export interface Hot extends Store {
   rows(table: HotTable, partition: number, from: number, to: number): AsyncIterable<readonly Row[]>;
   /** What the store's own clock says, ms since the epoch; absent where it has none. */
   clock?(): Promise<number>;
+  /** Version of the store's schema; 0 where nobody has made it yet, which only who looks gets to see. Absent where it has none. */
+  readonly version?: number;
   /** A query that the user can paste to look at the data. */
   readonly tryThis: string;
 }

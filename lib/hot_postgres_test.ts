@@ -387,6 +387,23 @@ real("a newer schema and somebody else's table are refused", async (url, sql, sc
   await assert.rejects(openHot(url, world), { name: "Refusal", message: /must be at most/ });
 });
 
+real("who only looks makes no schema, and leaves an older one as it is", async (url, sql, schema) => {
+  const look = async (): Promise<number | undefined> => {
+    const hot = await openHot(url, { ...world, isLooking: true });
+    await hot.close();
+    return hot.version;
+  };
+  assert.equal(await look(), 0);
+  assert.deepEqual([...await sql`select 1 from pg_namespace where nspname = ${schema}`], []);
+  await (await openHot(url, world)).close();
+  await sql`update tapedeck_schema set version = 2`;
+  await sql`alter table sink_offsets drop column updated_at`;
+  assert.equal(await look(), 2);
+  const hot = await openHot(url, world);
+  assert.equal(hot.version, migrationsOf("postgres").length);
+  await hot.close();
+});
+
 real("a wrong password is one line without a secret, and the right one may come from the environment", async (url) => {
   const parsed = new URL(url);
   const right = parsed.password;

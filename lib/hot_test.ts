@@ -25,7 +25,7 @@ const grounds: Readonly<Record<string, Ground>> = {
   memory: (test) => test(`memory:hot-test-${count++}`),
   async sqlite(test) {
     const folder = await Deno.makeTempDir();
-    await test(`sqlite:${folder}/new/hot.db`).finally(() => Deno.remove(folder, { recursive: true }));
+    await test(`sqlite:${folder}/hot.db`).finally(() => Deno.remove(folder, { recursive: true }));
   },
   async postgres(test) {
     const schema = `tapedeck_test_${Deno.pid}_${count++}`;
@@ -152,7 +152,7 @@ promise("apply moves rows and offset together, a partition by itself", async (_u
   const held = await hot.begin(place, "log-a", 0);
   const other = await hot.begin({ ...place, partition: 1 }, "log-a", 0);
   const moved = await apply(hot, held, 3, { quotes: quotes(0, 3) });
-  assert.deepEqual(moved, { ...held, next: 3, origin: 2 });
+  assert.deepEqual(moved, { ...held, next: 3, origin: 2, committed: NOON });
   assert.deepEqual(await hot.holdings(), [moved, other]);
   assert.deepEqual(await all(hot), quotes(0, 3));
   assert.deepEqual(await all(hot, "quotes", 1), []);
@@ -360,6 +360,24 @@ promise("a reader may stop half way, and rows applied meanwhile are there for th
     break;
   }
   assert.deepEqual(await all(hot, "quotes", 0, 24_999), quotes(24_999, 25_001));
+});
+
+promise("a place tells when it was last moved, by rows or by what was given up, and not before", async (_url, hot) => {
+  const begun = await hot.begin(place, "log-a", 0);
+  assert.deepEqual([begun.committed, (await hot.acquire(place))!.committed], [undefined, undefined]);
+  const [held] = await hot.holdings();
+  const moved = await apply(hot, held!, 2, { quotes: quotes(0, 2) });
+  assert.equal(moved.committed, NOON);
+  const other = await hot.skip(await hot.begin({ ...place, partition: 1 }, "log-a", 0), 7);
+  assert.equal(other.committed, NOON);
+  assert.deepEqual(await hot.holdings(), [moved, other]);
+});
+
+promise("who only looks sees what is there", async (url, hot) => {
+  const held = await apply(hot, await hot.begin(place, "log-a", 0), 2, { quotes: quotes(0, 2) });
+  const looker = await openHot(url, { ...world, isLooking: true });
+  assert.deepEqual([await looker.holdings(), looker.version], [[held], hot.version]);
+  await looker.close();
 });
 
 promise("two opens of one URL see each other, and opening again changes nothing", async (url, hot) => {

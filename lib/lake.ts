@@ -80,6 +80,8 @@ export interface Lake extends Store {
   damages(): Promise<readonly Damage[]>;
   /** Whether a process that lives has taken the place. */
   isOwned(place: Place): Promise<boolean>;
+  /** Format of its ledgers: one of another is refused. Absent where it has none. */
+  readonly version?: string;
   /** Where the files lie: what a file's `path` is relative to. */
   readonly root: string;
   /** A query that the user can paste to look at the data. */

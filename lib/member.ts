@@ -62,7 +62,7 @@ export class Member {
       if (this.#owned.has(seat)) continue;
       let lock: Deno.FsFile;
       try {
-        lock = Deno.openSync(`${this.#folder}/seat-${seat.replace("/", "-")}`, { create: true, write: true });
+        lock = Deno.openSync(pathOf(this.#folder, seat), { create: true, write: true });
       } catch (error) {
         // Nobody would hear of the ones that were taken before.
         for (const name of taken) this.#release(name);
@@ -71,6 +71,7 @@ export class Member {
       if (lock.tryLockSync(true)) {
         this.#owned.set(seat, lock);
         taken.push(seat);
+        sign(lock);
       } else lock.close();
     }
     return { taken, settled: this.#owned.size === mine.size };
@@ -111,7 +112,46 @@ export class Member {
     try {
       Deno.writeTextFileSync(`${this.#folder}/bell`, `${this.#number}\n`);
     } catch (error) {
-      if (!/^(ENOSPC|EDQUOT)$/.test(String((error as { code?: unknown }).code))) throw error;
+      unlessFull(error);
     }
   }
+}
+
+/** Whether a process that lives has the seat, and which, if it could note it; without joining the group. */
+export function readerOf(folder: string, seat: Seat): { readonly pid: number | null } | null {
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(pathOf(folder, seat));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  try {
+    // As readers share it, and given back at once.
+    if (file.tryLockSync(false)) return null;
+    const text = new Uint8Array(PID_BYTES);
+    const pid = Number(new TextDecoder().decode(text.subarray(0, file.readSync(text) ?? 0)));
+    return { pid: pid > 0 ? pid : null };
+  } finally {
+    file.close();
+  }
+}
+const PID_BYTES = 16;
+
+function pathOf(folder: string, seat: Seat): string {
+  return `${folder}/seat-${seat.replace("/", "-")}`;
+}
+
+/** Notes in a seat which process has it, for people: what counts is its lock. */
+function sign(seat: Deno.FsFile): void {
+  try {
+    seat.truncateSync();
+    seat.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+  } catch (error) {
+    unlessFull(error);
+  }
+}
+
+function unlessFull(error: unknown): void {
+  if (!/^(ENOSPC|EDQUOT)$/.test(String((error as { code?: unknown }).code))) throw error;
 }

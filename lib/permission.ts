@@ -18,6 +18,7 @@ interface Grant {
 /** The permissions of a stage's Worker: no environment, run, ffi or import, and nothing that its URLs do not name. */
 export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOptionsObject {
   const grant: Grant = { net: [], read: [], write: [], sys: [] };
+  const isLooking = "inspect" in stage;
   for (const url of [setting.transport, setting.to]) if (url !== null) allow(url, grant);
   if (stage.needs.includes("hot")) allow(setting.hot, grant);
   if (stage.needs.includes("lake")) allow(setting.lake, grant);
@@ -29,7 +30,8 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
   return {
     net: unique(grant.net),
     read: unique(grant.read),
-    write: unique(grant.write),
+    // An inspection changes nothing.
+    write: isLooking ? [] : unique(grant.write),
     env: false,
     sys: unique(grant.sys),
     run: false,
@@ -55,7 +57,11 @@ export function foldersOf(stage: Stage, setting: Setting): readonly string[] {
     ...[setting.transport, ...(setting.to === null ? [] : [setting.to])].filter((url) => url.startsWith("log:")),
     ...(stage.needs.includes("lake") && setting.lake.startsWith("file:") ? [setting.lake] : []),
   ];
-  return urls.map((url) => resolve(url.slice(url.indexOf(":") + 1).split("?", 1)[0]!));
+  const file = stage.needs.includes("hot") ? /^sqlite:(?!\/\/)(.+)/s.exec(setting.hot)?.[1] : undefined;
+  return [
+    ...urls.map((url) => resolve(url.slice(url.indexOf(":") + 1).split("?", 1)[0]!)),
+    ...(file === undefined ? [] : [dirname(resolve(file))]),
+  ];
 }
 
 function allow(url: string, grant: Grant): void {
@@ -66,8 +72,9 @@ function allow(url: string, grant: Grant): void {
       grant.write.push(resolve(rest));
       break;
     case "sqlite":
-      grant.read.push(resolve(dirname(rest)));
-      grant.write.push(resolve(dirname(rest)));
+      // The file alone: SQLite makes its journals beside it by itself, and asks for nothing.
+      grant.read.push(resolve(rest));
+      grant.write.push(resolve(rest));
       break;
     case "file":
       // duckdb-wasm asks for its database in memory by this name, and reads its own module.

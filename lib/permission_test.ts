@@ -1,9 +1,10 @@
 import assert from "@std/assert";
+import { resolve } from "node:path";
 import doctor from "../cmd/doctor.ts";
 import validate from "../cmd/validate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
-import { permissionsOf, variablesOf } from "./permission.ts";
+import { foldersOf, permissionsOf, variablesOf } from "./permission.ts";
 import type { Setting } from "./stage.ts";
 
 const setting: Setting = {
@@ -33,11 +34,31 @@ Deno.test("each sink is given its own store and not the other's", () => {
   assert.deepEqual(cold.write, ["/tmp/tape/log", "/tmp/tape/lake"]);
 });
 
-Deno.test("the doctor is given every door, and beside them nothing but the room on their disks", () => {
+Deno.test("an embedded hot store is its file and nothing beside it, in a folder that is made for it", () => {
+  for (const hot of ["sqlite:/tmp/tape/hot.db", "sqlite:/tmp/tape/../tape/hot.db"]) {
+    const embedded = { ...setting, hot };
+    const granted = permissionsOf(sinkHot, embedded);
+    assert.deepEqual([granted.read, granted.write], [["/tmp/tape/log", "/tmp/tape/hot.db"], [
+      "/tmp/tape/log",
+      "/tmp/tape/hot.db",
+    ]]);
+    assert.deepEqual(foldersOf(sinkHot, embedded), ["/tmp/tape/log", "/tmp/tape"]);
+  }
+  assert.deepEqual(permissionsOf(sinkHot, { ...setting, hot: "sqlite:hot.db" }).write, [
+    "/tmp/tape/log",
+    resolve("hot.db"),
+  ]);
+  assert.deepEqual(foldersOf(sinkCold, { ...setting, hot: "sqlite:/tmp/tape/hot.db" }), [
+    "/tmp/tape/log",
+    "/tmp/tape/lake",
+  ]);
+});
+
+Deno.test("the doctor may look at every door and the room on their disks, and write nothing", () => {
   const granted = permissionsOf(doctor, setting);
   assert.deepEqual(granted.net, ["db.example:5433"]);
-  assert.deepEqual(granted.write, ["/tmp/tape/log", "/tmp/tape/lake"]);
-  assert.deepEqual([granted.sys, granted.run, granted.ffi], [["cpus", "statfs"], false, false]);
+  assert.deepEqual(granted.write, []);
+  assert.deepEqual([granted.sys, granted.run, granted.ffi], [["cpus", "statfs", "uid"], false, false]);
   assert.deepEqual(permissionsOf(sinkCold, setting).sys, ["cpus"]);
 });
 

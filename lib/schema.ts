@@ -40,7 +40,7 @@ export function columnList(columns: readonly Column[]): string {
 
 /** The migrations of a dialect; entry `n` brings version `n` to version `n + 1`. */
 export function migrationsOf(dialect: Dialect): readonly string[] {
-  return [first(dialect), gaps(dialect)];
+  return [first(dialect), gaps(dialect), commits(dialect)];
 }
 
 /** @throws {Refusal} when the store's schema is newer than this code's */
@@ -130,6 +130,11 @@ function gaps(dialect: Dialect): string {
   return `create table gaps (sink text not null, topic text not null, "partition" ${whole} not null,
     first_off ${whole} not null, last_off ${whole} not null, given_up ${time} not null,
     primary key (sink, topic, "partition", first_off))${dialect === "sqlite" ? " strict" : ""};`;
+}
+
+/** When a place last moved: an owner that lives and moves nothing is known by it. */
+function commits(dialect: Dialect): string {
+  return `alter table sink_offsets add column updated_at ${SQL_TYPES[dialect].time};`;
 }
 
 /** `numeric` accepts NaN and Infinity, which order above every number; no writer of ours can send them, others might. */

@@ -35,7 +35,7 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   /** Files that the user names by flag and the stage reads or writes. */
   files?(values: Values<F>): { readonly read?: readonly string[]; readonly write?: readonly string[] };
   /** What it asks of the system, besides its doors, under the name of the permission. */
-  readonly sys?: readonly "statfs"[];
+  readonly sys?: readonly ("statfs" | "uid")[];
   run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;
 }
 
@@ -119,6 +119,7 @@ export interface Setting {
   readonly transport: string;
   /** Transport of the output, when it is another. */
   readonly to: string | null;
+  /** Of a store that the stage does not need, nothing. */
   readonly hot: string;
   readonly lake: string;
   readonly partitions: number;
@@ -235,7 +236,7 @@ export async function perform(
   };
   const until = (at: number): Promise<void> => at <= now() ? Promise.resolve() : pause(at - now(), signal);
   if ("inspect" in stage) {
-    return await stage.inspect({ values: setting.values as Values<Flags>, doors: setting, world, until });
+    return await stage.inspect({ values: setting.values as Values<Flags>, doors: doorsOf(setting), world, until });
   }
   const count = {
     received: 0,
@@ -353,6 +354,9 @@ export async function perform(
     progress();
   }
 }
+
+/** Where the doors are, without the secrets that open them. */
+const doorsOf = ({ transport, hot, lake }: Setting): View<Flags>["doors"] => ({ transport, hot, lake });
 
 /** Hands a refusal on, and nothing else. */
 const ifRefused = (hand: (refusal: Refusal) => void) => (error: unknown): void => {

@@ -24,7 +24,7 @@ Deno.test("work in the background that fails ends its stage, though nothing more
   await assert.rejects(perform(stage, setting, () => {}, never, never), /the store is away/);
 });
 
-Deno.test("an inspection runs though none of its doors would open, and is shown where they are", {
+Deno.test("an inspection runs though none of its doors would open, and is shown where they are, and no secret", {
   sanitizeOps: true,
   sanitizeResources: true,
 }, async () => {
@@ -38,12 +38,13 @@ Deno.test("an inspection runs though none of its doors would open, and is shown 
       flags: {},
       examples: [],
     },
-    async inspect({ doors: { transport, hot, lake }, world, until }) {
+    async inspect({ doors, world, until }) {
       await until(world.now());
-      return { transport, hot, lake };
+      return { ...doors };
     },
   });
+  const env = { TAPEDECK_POSTGRES_PASSWORD: "sesame" };
   const shut = { transport: "nothing:a", hot: "nothing:b", lake: "nothing:c" };
   const never = new AbortController().signal;
-  assert.deepEqual(await perform(inspection, { ...setting, ...shut }, () => {}, never, never), shut);
+  assert.deepEqual(await perform(inspection, { ...setting, ...shut, env }, () => {}, never, never), shut);
 });

@@ -115,6 +115,17 @@ export interface Transport {
   save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void>;
   /** The highest checkpoint, without claiming. */
   load(stage: string, partition: number): Promise<Checkpoint | null>;
+  /**
+   * Who claimed the partition last, without claiming: `since` in ms since the epoch, 0 where nobody noted it. Absent where
+   * the log keeps no checkpoints.
+   */
+  holder?(stage: string, partition: number): Promise<{ readonly epoch: number; readonly since: number } | null>;
+  /** Whether a process that lives reads the partition for the group, and which; absent where the log cannot tell. */
+  reader?(group: string, topic: string, partition: number): Promise<{ readonly pid: number | null } | null>;
+  /** What the log's own clock says, ms since the epoch; null where it does not tell, absent where it has none. */
+  clock?(): Promise<number | null>;
+  /** What its files say of their format; absent where that is the server's business. */
+  readonly version?: string;
   /** One line for the user: where this is and how durable an acknowledgement is. */
   readonly describes: string;
   close(): Promise<void>;

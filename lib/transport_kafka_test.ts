@@ -5,7 +5,7 @@ import "../testdata/zstd.ts";
 import { Misuse, Outage, Refusal } from "./failure.ts";
 import { type Batch, type LogRecord, openTransport, type Transport } from "./transport.ts";
 import { addressOf, kafkaOf } from "./transport/kafka/address.ts";
-import { Checkpoints } from "./transport/kafka/checkpoints.ts";
+import { Checkpoints, NOTHING } from "./transport/kafka/checkpoints.ts";
 import { patienceWith } from "./transport/kafka/outage.ts";
 import { trying } from "../testdata/waiting.ts";
 
@@ -358,6 +358,15 @@ Deno.test("checkpoints of the first format are read, whose claims do not say sin
     checkpoints.save("s", 0, late),
     /epoch 4 holds it since a time that is not noted and this one has epoch 3/,
   );
+});
+
+Deno.test("a topic of checkpoints that nobody has made holds none", async () => {
+  const checkpoints = new Checkpoints({ ...compacted(), ...NOTHING });
+  assert.deepEqual([await checkpoints.load("s", 0), await checkpoints.holder("s", 0)], [null, null]);
+});
+
+onKafka("the cluster tells its clock", async ({ log }) => {
+  assert.ok(Math.abs((await log.clock!())! - Date.now()) < 3_600_000);
 });
 
 Deno.test("states that no longer count are emptied, so that compaction leaves one a partition", async () => {

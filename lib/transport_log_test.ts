@@ -245,3 +245,33 @@ Deno.test("a folder that belongs to a newer format is refused", async () => {
   await assert.rejects(async () => await openTransport(`log:${folder}`, world()), /its format is 2, must be at most 1/);
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("who only looks makes no log, and opens nothing that could keep the next one from mending", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const looking = { ...world(), isLooking: true as const };
+    await assert.rejects(openTransport(`log:${folder}`, looking), /^Outage: Cannot open log /);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    await (await openTransport(`log:${folder}`, world())).close();
+    const log = await openTransport(`log:${folder}`, looking);
+    const presence = Deno.openSync(`${folder}/open`, { write: true });
+    assert.ok(presence.tryLockSync(true));
+    presence.close();
+    assert.equal(log.version, "format 1");
+    await log.close();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("of a claim that was not noted whole, the epoch is that of its checkpoint", async () => {
+  await withLog(async (log, folder) => {
+    const { epoch } = await log.claim("s", 0);
+    for (const torn of ["", '{"epoch":']) {
+      await Deno.writeTextFile(`${folder}/checkpoint/s-0.lock`, torn);
+      if (torn === "") assert.equal(await log.holder!("s", 0), null);
+      await log.save("s", 0, { epoch, nextOffset: 1, state: "{}" });
+      assert.deepEqual(await log.holder!("s", 0), { epoch, since: 0 });
+    }
+  });
+});

@@ -558,6 +558,19 @@ promise("two claims at once get two epochs, and only the higher one may save", 0
   });
 });
 
+promise("who holds a partition since when is told without claiming it", 0, async (b) => {
+  const stage = unique("stage");
+  const other = await b.again();
+  assert.equal(await other.holder!(stage, 0), null);
+  await b.log.claim(stage, 0);
+  const { epoch } = await b.log.claim(stage, 0);
+  const holder = await other.holder!(stage, 0);
+  assert.equal(holder!.epoch, epoch);
+  assert.ok(Math.abs(holder!.since - Date.now()) < 3_600_000, String(holder!.since));
+  assert.equal(await other.holder!(stage, 1), null);
+  await b.log.save(stage, 0, { epoch, nextOffset: 1, state: "1" });
+});
+
 promise("a state of 200 KiB survives", 0, async (b) => {
   const stage = unique("stage");
   const { epoch } = await b.log.claim(stage, 2);

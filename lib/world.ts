@@ -13,6 +13,8 @@ export interface World {
   readonly report: (line: string) => void;
   /** How long an outage may last before it is given up, ms. */
   readonly retryForMs: number;
+  /** Set for who only looks: doors are opened as they lie, and nothing is made, mended or written. */
+  readonly isLooking?: true;
   /** What it takes to try again. Without it nothing is, however long an outage may last. */
   readonly trying?: Trying;
 }

@@ -120,11 +120,14 @@ Deno.test("a planted read, write, connection, process, library and look around a
     const other = await Deno.makeTempFile({ suffix: ".ts" });
     try {
       const file = fileURLToPath(new URL("testdata/planted.ts", PROJECT));
-      const found = await beyond(planted, file, data, {}, ["--json", "--own", `${data}/log/own`, "--other", other]);
+      const beside = `${data}/lake/beside`;
+      await Deno.mkdir(`${data}/lake`);
+      const args = ["--json", "--own", `${data}/log/own`, "--beside", beside, "--other", other];
+      const found = await beyond(planted, file, data, {}, args);
       const { "own file": own, ...others } = JSON.parse(found.out.trim().split("\n").at(-1)!).tries;
       assert.equal(own, "done");
       assert.deepEqual(others, Object.fromEntries(Object.keys(others).map((what) => [what, "refused"])));
-      assert.equal(Object.keys(others).length, 13);
+      assert.equal(Object.keys(others).length, 14);
       const noted = [
         "env HOME",
         "env null",
@@ -134,7 +137,7 @@ Deno.test("a planted read, write, connection, process, library and look around a
         "net 127.0.0.1:9",
         "net http://127.0.0.1:4/",
       ];
-      const files = ["read /etc/hostname", `read ${other}`, "sys hostname", `write ${other}`];
+      const files = ["read /etc/hostname", `read ${other}`, "sys hostname", `write ${beside}`, `write ${other}`];
       assert.deepEqual(found.beyond, [...noted, ...files]);
     } finally {
       await Deno.remove(other);

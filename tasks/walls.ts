@@ -85,7 +85,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   flag: ["failure"],
   stage: ["flag", "tape", "meter", "hot", "lake", "transport", "venue", "patience", "failure", "world"],
   permission: ["stage", "failure"],
-  crew: ["folder", "stage", "permission", "flag", "meter", "failure"],
+  crew: ["folder", "stage", "permission", "flag", "meter", "patience", "transport", "failure"],
 };
 
 /** Rooms that hold a power over the world outside; nobody else may say these words. */

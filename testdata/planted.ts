@@ -20,18 +20,20 @@ const stage = defineStage({
   does: "tries what no stage may",
   reads: [],
   writes: [],
-  needs: [],
+  needs: ["hot"],
   flags: {
     own: { kind: "text", value: "FILE", default: "none", does: "in a folder of its doors" },
+    beside: { kind: "text", value: "FILE", default: "none", does: "beside its store, in a folder of another stage" },
     other: { kind: "text", value: "FILE", default: "none", does: "outside" },
   },
   examples: [],
-  async run({ values: { own, other } }) {
+  async run({ values: { own, beside, other } }) {
     return {
       tries: {
         "own file": await tried(() => Deno.writeTextFile(own, "")),
         read: await tried(() => Deno.readTextFile("/etc/hostname")),
         write: await tried(() => Deno.writeTextFile(other, "")),
+        "write beside": await tried(() => Deno.writeTextFile(beside, "")),
         link: await tried(() => Deno.symlink("/etc", `${own}.link`)),
         connect: await tried(() => Deno.connect({ hostname: "127.0.0.1", port: 9 })),
         listen: await tried(() => Deno.listen({ hostname: "127.0.0.1", port: 0 })),

@@ -65,7 +65,7 @@ class MemoryHot implements Hot {
     assertStands({ held, next, origin: held.origin, rows: {} }, stands);
     const { sink, topic, partition } = held;
     this.#shelf.gaps.push({ sink, topic, partition, first: held.next, last: next - 1, at: this.#world.now() });
-    return this.#hold({ ...stands, next });
+    return this.#hold({ ...stands, next, committed: this.#world.now() });
   }
 
   gaps(): Promise<readonly Gap[]> {
@@ -96,7 +96,7 @@ class MemoryHot implements Hot {
         kept.push([...row]);
       }
     }
-    return this.#hold({ ...stands, next: commit.next, origin: commit.origin });
+    return this.#hold({ ...stands, next: commit.next, origin: commit.origin, committed: this.#world.now() });
   }
 
   async *rows(table: HotTable, partition: number, from: number, to: number): AsyncGenerator<readonly Row[]> {

@@ -6,8 +6,6 @@
  * **In** rows, **Out** rows, in the order of their origin.
  * **Knows** `hot`, `schema`, `table`, `fence`, `patience`, `failure`, `world`.
  */
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
@@ -28,7 +26,7 @@ const INSERT_ROWS = 16;
 const INSERTS_MAX = 200;
 const CHUNK_ROWS = 10_000;
 
-/** Opens or creates the file. @throws {Misuse} when it cannot be a hot store @throws {Refusal} when a newer one */
+/** Opens or creates the file, in a folder that is there. @throws {Misuse} when it cannot be a hot store @throws {Refusal} when a newer one */
 // deno-lint-ignore require-await -- what is wrong rejects, it does not throw
 export async function open(url: string, world: World): Promise<Hot> {
   const path = url.slice("sqlite:".length);
@@ -36,11 +34,9 @@ export async function open(url: string, world: World): Promise<Hot> {
     throw new Misuse(`Cannot open hot store "${url}": names no file, must be like sqlite:data/hot.db`);
   }
   return new Patience("sqlite", world, (error) => findingOf(path, "open hot store", error)).persist(() => {
-    mkdirSync(dirname(path), { recursive: true });
-    const db = new DatabaseSync(path, { timeout: BUSY_MS });
+    const db = new DatabaseSync(path, { timeout: BUSY_MS, readOnly: world.isLooking === true });
     try {
-      prepareFile(db, path);
-      return new SqliteHot(db, path, world);
+      return new SqliteHot(db, path, world, prepareFile(db, path, world.isLooking === true));
     } catch (error) {
       db.close();
       throw error;
@@ -50,13 +46,15 @@ export async function open(url: string, world: World): Promise<Hot> {
 
 class SqliteHot implements Hot {
   readonly tryThis: string;
+  readonly version: number;
   readonly #db: DatabaseSync;
   readonly #path: string;
   readonly #world: World;
   readonly #inserts = new Map<string, StatementSync>();
   readonly #zones = new Map<HotTable, ZoneMap>();
 
-  constructor(db: DatabaseSync, path: string, world: World) {
+  constructor(db: DatabaseSync, path: string, world: World, version: number) {
+    this.version = version;
     this.#db = db;
     this.#path = path;
     this.#world = world;
@@ -102,9 +100,12 @@ class SqliteHot implements Hot {
       const { sink, topic, partition } = held;
       this.#db.prepare(`insert into gaps (${GAP_COLUMNS}) values (?, ?, ?, ?, ?, ?)`)
         .run(sink, topic, partition, held.next, next - 1, this.#world.now());
-      this.#db.prepare("update sink_offsets set next_off = ? where (sink, topic, partition) = (?, ?, ?)")
-        .run(next, sink, topic, partition);
-      return { ...stands, next };
+      const committed = this.#world.now();
+      this.#db.prepare(
+        "update sink_offsets set next_off = ?, updated_at = ? where (sink, topic, partition) = (?, ?, ?)",
+      )
+        .run(next, committed, sink, topic, partition);
+      return { ...stands, next, committed };
     });
   }
 
@@ -121,8 +122,8 @@ class SqliteHot implements Hot {
   // deno-lint-ignore require-await
   async holdings(): Promise<readonly Holding[]> {
     return guarded(this.#path, "read places of hot store", () => {
-      const rows = this.#db.prepare(`select ${PLACE_COLUMNS} from sink_offsets order by sink, topic, partition`).all();
-      return rows.map(holdingOf);
+      // All that it has: who looks does not bring the schema up to date.
+      return this.#db.prepare("select * from sink_offsets order by sink, topic, partition").all().map(holdingOf);
     });
   }
 
@@ -132,9 +133,11 @@ class SqliteHot implements Hot {
       const stands = this.#standing(held);
       assertStands(commit, stands);
       for (const [table, rows] of Object.entries(commit.rows)) this.#insert(table as HotTable, rows);
-      this.#db.prepare("update sink_offsets set next_off = ?, origin = ? where (sink, topic, partition) = (?, ?, ?)")
-        .run(next, origin, held.sink, held.topic, held.partition);
-      return { ...stands, next, origin };
+      const committed = this.#world.now();
+      this.#db.prepare(
+        "update sink_offsets set next_off = ?, origin = ?, updated_at = ? where (sink, topic, partition) = (?, ?, ?)",
+      ).run(next, origin, committed, held.sink, held.topic, held.partition);
+      return { ...stands, next, origin, committed };
     });
   }
 
@@ -162,7 +165,7 @@ class SqliteHot implements Hot {
 
   #standing({ sink, topic, partition }: Place): Holding | null {
     const row = this.#db.prepare(
-      `select ${PLACE_COLUMNS} from sink_offsets where (sink, topic, partition) = (?, ?, ?)`,
+      "select * from sink_offsets where (sink, topic, partition) = (?, ?, ?)",
     ).get(sink, topic, partition);
     return row === undefined ? null : holdingOf(row);
   }
@@ -239,8 +242,8 @@ class SqliteHot implements Hot {
 const PLACE_COLUMNS = "sink, topic, partition, identity, epoch, next_off, origin, since";
 
 function holdingOf(row: Record<string, unknown>): Holding {
-  const { next_off: next, ...rest } = row;
-  return { ...rest, next } as Holding;
+  const { next_off: next, updated_at: committed, ...rest } = row;
+  return { ...rest, next, ...(typeof committed === "number" ? { committed } : {}) } as Holding;
 }
 
 const GAP_COLUMNS = "sink, topic, partition, first_off, last_off, given_up";
@@ -261,8 +264,11 @@ function take(rows: IterableIterator<Row>): readonly Row[] {
   return chunk;
 }
 
-/** Checks whose file it is before anything is written to it, then brings its schema up to date. */
-function prepareFile(db: DatabaseSync, path: string): void {
+/**
+ * Checks whose file it is before anything is written to it, then brings its schema up to date, unless it is but looked at;
+ * gives the schema's version.
+ */
+function prepareFile(db: DatabaseSync, path: string, isLooking: boolean): number {
   const pragma = (name: string): number => Object.values(db.prepare(`pragma ${name}`).get()!)[0] as number;
   const foreign = (): boolean =>
     pragma("application_id") !== APPLICATION_ID &&
@@ -272,17 +278,19 @@ function prepareFile(db: DatabaseSync, path: string): void {
       `Cannot open hot store "${path}": another program made this database, must be a hot store or not exist`,
     );
   }
+  const migrations = migrationsOf("sqlite");
+  assertKnown(path, pragma("user_version"), "sqlite");
+  if (isLooking) return pragma("user_version");
   db.exec("pragma journal_mode = wal; pragma synchronous = full");
   // 64 MiB keep the warm end of every symbol's index in memory; a checkpoint every 16 MiB writes each page less often.
   db.exec("pragma cache_size = -65536; pragma wal_autocheckpoint = 4000");
-  const migrations = migrationsOf("sqlite");
-  assertKnown(path, pragma("user_version"), "sqlite");
-  if (pragma("user_version") === migrations.length) return;
+  if (pragma("user_version") === migrations.length) return migrations.length;
   transaction(db, () => {
     // Asked again: another process may have been faster.
     for (const migration of migrations.slice(pragma("user_version"))) db.exec(migration);
     db.exec(`pragma application_id = ${APPLICATION_ID}; pragma user_version = ${migrations.length}`);
   });
+  return migrations.length;
 }
 
 function transaction<T>(db: DatabaseSync, work: () => T): T {

@@ -43,6 +43,7 @@ const GIVE_WAY_MS = 10_000;
 const PAUSE_MS = 50;
 
 class FileLake implements Lake {
+  readonly version = `format ${FORMAT}`;
   readonly root: string;
   readonly tryThis: string;
   readonly #world: World;

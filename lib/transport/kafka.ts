@@ -6,7 +6,6 @@
  * An append whose outcome was lost for longer than the producer's own retries may be written twice: at least once.
  * **In**, **Out** see the door. **Knows** `kafka/*`, `transport`, `codec`, `failure`, `world`.
  */
-import { Base } from "@platformatic/kafka";
 import type kafkajs from "kafkajs";
 import { Misuse, Refusal } from "../failure.ts";
 import {
@@ -24,8 +23,9 @@ import { bytesOf, checkKey, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
 import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
 import { Prefixed } from "./kafka/prefixed.ts";
-import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints } from "./kafka/checkpoints.ts";
+import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints, NOTHING } from "./kafka/checkpoints.ts";
 import { patienceWith } from "./kafka/outage.ts";
+import { Looker } from "./kafka/looker.ts";
 import { Reader, scan } from "./kafka/reader.ts";
 import { absent, isAbsent, Source } from "./kafka/source.ts";
 import { closed, platformaticOf, type Writer, writerOf } from "./kafka/writer.ts";
@@ -56,7 +56,7 @@ class KafkaLog implements Transport {
   readonly #control: Source;
   readonly #scans: Source;
   readonly #appends = new Map<string, Promise<unknown>>();
-  #looker: Base | null = null;
+  #looker: Looker | null = null;
   #writer: Writer | null = null;
   #checkpoints: Promise<Checkpoints> | null = null;
 
@@ -98,7 +98,7 @@ class KafkaLog implements Transport {
   }
 
   topic(topic: string, signal?: AbortSignal): Promise<Topic> {
-    this.#looker ??= new Base({ ...platformaticOf(this.#address), retries: 0 });
+    this.#looker ??= this.#newLooker();
     const look = async (): Promise<Topic> => {
       try {
         const { id, topics } = await this.#looker!.metadata({ topics: [topic], forceUpdate: true });
@@ -189,6 +189,15 @@ class KafkaLog implements Transport {
     return await (await this.#checkpointLog()).load(stage, partition);
   }
 
+  async holder(stage: string, partition: number): Promise<{ epoch: number; since: number } | null> {
+    return await (await this.#checkpointLog()).holder(stage, partition);
+  }
+
+  clock(): Promise<number | null> {
+    this.#looker ??= this.#newLooker();
+    return this.#looker.clock();
+  }
+
   async close(): Promise<void> {
     await Promise.all([
       this.#control.close(),
@@ -207,13 +216,29 @@ class KafkaLog implements Transport {
   }
 
   async #openCheckpoints(): Promise<Checkpoints> {
-    await this.#create(CHECKPOINT_TOPIC, 1, CHECKPOINT_TOPIC_CONFIG);
+    const { isLooking } = this.#world;
+    if (!isLooking) await this.#create(CHECKPOINT_TOPIC, 1, CHECKPOINT_TOPIC_CONFIG);
     return new Checkpoints({
       append: (message) => this.#append(CHECKPOINT_TOPIC, 0, [[message]]),
       read: (from) => this.read(CHECKPOINT_TOPIC, 0, from, Infinity),
       low: async () => (await this.ranges(CHECKPOINT_TOPIC))[0]!.low,
       now: () => this.#world.now(),
+      ...(isLooking && !await this.#isThere(CHECKPOINT_TOPIC) ? NOTHING : {}),
     });
+  }
+
+  async #isThere(topic: string): Promise<boolean> {
+    try {
+      await this.topic(topic);
+      return true;
+    } catch (error) {
+      if (error instanceof Misuse) return false;
+      throw error;
+    }
+  }
+
+  #newLooker(): Looker {
+    return new Looker({ ...platformaticOf(this.#address), retries: 0 });
   }
 
   #persist<T>(what: string, act: () => Promise<T>): Promise<T> {

@@ -9,7 +9,7 @@
  */
 import { dirname } from "node:path";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
-import { Member } from "../member.ts";
+import { Member, readerOf } from "../member.ts";
 import { Cursor } from "../cursor.ts";
 import { makeFolder, syncFolder } from "../folder.ts";
 import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
@@ -45,6 +45,11 @@ export async function open(url: string, world: World): Promise<Transport> {
   }
   const manner = { policy, segmentBytes: Number(segment) };
   return patienceWith(`open log "${path}"`, world).persist(() => {
+    if (world.isLooking) {
+      // One that is missing would be made.
+      Deno.statSync(`${path}/log.json`);
+      return new Log(path, identify(`${path}/log.json`), manner, null, world);
+    }
     Deno.mkdirSync(path, { recursive: true });
     return new Log(path, identify(`${path}/log.json`), manner, present(path, world.report), world);
   });
@@ -130,14 +135,15 @@ function identify(path: string, extra: Record<string, unknown> = {}): { id: stri
 
 class Log implements Transport {
   readonly describes: string;
+  readonly version: string;
   readonly #path: string;
   readonly #id: string;
   readonly #manner: Manner;
   readonly #world: World;
   readonly #writers = new Map<string, Writer>();
   readonly #noted = new Map<string, { readonly group: string; readonly key: Deno.KvKey; readonly next: number }>();
-  /** Locked for as long as the log is open. */
-  readonly #presence: Deno.FsFile;
+  /** Locked for as long as the log is open; null for who only looks, so that the next one mends all the same. */
+  readonly #presence: Deno.FsFile | null;
   /** Whether the folder of checkpoints is there for good. */
   #keepsCheckpoints = false;
   #isClosed = false;
@@ -147,10 +153,17 @@ class Log implements Transport {
   #unnoted = false;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
 
-  constructor(path: string, identity: { id: string }, manner: Manner, presence: Deno.FsFile, world: World) {
+  constructor(
+    path: string,
+    identity: { id: string; format?: unknown },
+    manner: Manner,
+    presence: Deno.FsFile | null,
+    world: World,
+  ) {
     this.#path = path;
     this.#presence = presence;
     this.#id = identity.id;
+    this.version = `format ${identity.format}`;
     this.#manner = manner;
     this.#world = world;
     const durable = {
@@ -397,12 +410,13 @@ class Log implements Transport {
 
   async #claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
     const kv = await this.#kv(stage);
-    using _lock = await this.#checkpointLock(stage, partition);
+    using lock = await this.#checkpointLock(stage, partition);
     const checkpoint = await this.load(stage, partition);
     const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
     const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
-    // For people alone, so that it need not be of one commit with the epoch.
-    await unlocked(() => kv.set(["since", partition], this.#world.now()));
+    // For people alone, so that it need not be of one commit with the epoch; in a file, which who looks need not open to write.
+    lock.file.truncateSync();
+    writeAll(lock.file, new TextEncoder().encode(JSON.stringify({ epoch, since: this.#world.now() })));
     await unlocked(() => kv.set(["epoch", partition], epoch));
     return { epoch, checkpoint };
   }
@@ -424,8 +438,8 @@ class Log implements Transport {
     using _lock = await this.#checkpointLock(stage, partition);
     const epoch = (await kv.get<number>(["epoch", partition])).value ?? 0;
     if (epoch !== checkpoint.epoch) {
-      const since = (await kv.get<number>(["since", partition])).value ?? 0;
-      throw fenced(`${stage}/${partition}`, checkpoint.epoch, { epoch, since });
+      const holder = await this.holder(stage, partition);
+      throw fenced(`${stage}/${partition}`, checkpoint.epoch, { epoch, since: holder?.since ?? 0 });
     }
     const path = this.#checkpointPath(stage, partition);
     {
@@ -446,16 +460,35 @@ class Log implements Transport {
     }
   }
 
+  /** Whoever made the epoch before it was noted, or died while noting it, is known by the checkpoint alone. */
+  async holder(stage: string, partition: number): Promise<{ epoch: number; since: number } | null> {
+    try {
+      return JSON.parse(await Deno.readTextFile(this.#lockPath(stage, partition)));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound || error instanceof SyntaxError)) throw error;
+      const checkpoint = await this.load(stage, partition);
+      return checkpoint === null ? null : { epoch: checkpoint.epoch, since: 0 };
+    }
+  }
+
+  reader(group: string, topic: string, partition: number): Promise<{ readonly pid: number | null } | null> {
+    return Promise.resolve(readerOf(`${this.#path}/_groups/${group}`, `${topic}/${partition}`));
+  }
+
+  #lockPath(stage: string, partition: number): string {
+    return `${this.#path}/checkpoint/${stage}-${partition}.lock`;
+  }
+
   #checkpointPath(stage: string, partition: number): string {
     return `${this.#path}/checkpoint/${stage}-${partition}.json`;
   }
 
-  async #checkpointLock(stage: string, partition: number): Promise<Disposable> {
+  async #checkpointLock(stage: string, partition: number): Promise<Disposable & { readonly file: Deno.FsFile }> {
     if (!this.#keepsCheckpoints) makeFolder(`${this.#path}/checkpoint`, this.#path);
     this.#keepsCheckpoints = true;
-    const lock = await Deno.open(`${this.#path}/checkpoint/${stage}-${partition}.lock`, { create: true, write: true });
-    await lock.lock(true);
-    return { [Symbol.dispose]: () => lock.close() };
+    const file = await Deno.open(this.#lockPath(stage, partition), { create: true, write: true });
+    await file.lock(true);
+    return { file, [Symbol.dispose]: () => file.close() };
   }
 
   async close(): Promise<void> {
@@ -463,7 +496,7 @@ class Log implements Transport {
     await this.#writeNoted();
     const closed = await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()));
     for (const kv of this.#ledgers.values()) (await kv).close();
-    this.#presence.close();
+    this.#presence?.close();
     for (const result of closed) if (result.status === "rejected") throw result.reason;
   }
 }

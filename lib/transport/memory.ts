@@ -282,6 +282,11 @@ class MemoryLog implements Transport {
     return Promise.resolve(this.#claimed(stage, partition).best);
   }
 
+  holder(stage: string, partition: number): Promise<{ epoch: number; since: number } | null> {
+    const { epoch, since } = this.#claimed(stage, partition);
+    return Promise.resolve(epoch === 0 ? null : { epoch, since });
+  }
+
   /** What was appended stays for the next one that opens the name. */
   close(): Promise<void> {
     return Promise.resolve();

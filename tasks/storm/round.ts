@@ -13,7 +13,7 @@ import { type Books, closeBooks } from "../../lib/books.ts";
 import { reasonOf, Refusal } from "../../lib/failure.ts";
 import { COMMON, readFlags } from "../../lib/flag.ts";
 import { perform, type Stage } from "../../lib/stage.ts";
-import type { Transport } from "../../lib/transport.ts";
+import { TOPICS, type Transport } from "../../lib/transport.ts";
 import type { World } from "../../lib/world.ts";
 import type { Policy } from "../../lib/writer.ts";
 import { Incarnation, Killed, type Swap } from "./incarnation.ts";
@@ -112,7 +112,7 @@ async function weather(
   };
   // The topics are there before anybody reads them, so that nothing depends on who comes first.
   await withLog(async (log) => {
-    for (const topic of ["ticks.raw", "ticks.valid", "ticks.rejected"]) await log.create(topic, PARTITIONS);
+    for (const topic of Object.values(TOPICS)) await log.create(topic, PARTITIONS);
   });
   const drained = Promise.all([
     source(),

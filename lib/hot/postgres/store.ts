@@ -28,14 +28,17 @@ const CHUNK_ROWS = 5_000;
 /** The rows for one table. */
 type Load = [HotTable, readonly Row[]];
 
-/** Brings the schema up to date and opens the store. */
+/** Brings the schema up to date, unless it is but looked at, and opens the store. */
 export async function openStore(session: Session, schema: string, world: World, tryThis: string): Promise<Hot> {
-  await session.write((link) => migrate(link, schema, session.name));
-  return new PostgresHot(session, world, tryThis);
+  const version = await session.write((link) =>
+    world.isLooking ? versionOf(link, session.name) : migrate(link, schema, session.name)
+  );
+  return new PostgresHot(session, world, tryThis, version);
 }
 
 class PostgresHot implements Hot {
   readonly tryThis: string;
+  readonly version: number;
   readonly #session: Session;
   readonly #world: World;
   /** `table/day` of the partitions that are known to exist. */
@@ -43,7 +46,8 @@ class PostgresHot implements Hot {
   readonly #readers: Link[] = [];
   readonly #summarized = new Set<HotTable>();
 
-  constructor(session: Session, world: World, tryThis: string) {
+  constructor(session: Session, world: World, tryThis: string, version: number) {
+    this.version = version;
     this.#session = session;
     this.#world = world;
     this.tryThis = tryThis;
@@ -79,7 +83,8 @@ class PostgresHot implements Hot {
   }
 
   skip(held: Holding, next: number): Promise<Holding> {
-    const at = timeText(this.#world.now() * 1000);
+    const committed = this.#world.now();
+    const at = timeText(committed * 1000);
     const { sink, topic, partition } = held;
     return this.#session.write(async ({ sql }, again) => {
       await sql.unsafe("begin");
@@ -91,10 +96,10 @@ class PostgresHot implements Hot {
       assertStands({ held, next, origin: held.origin, rows: {} }, stands);
       await sql`insert into gaps (sink, topic, partition, first_off, last_off, given_up)
         values (${sink}, ${topic}, ${partition}, ${held.next}, ${next - 1}, ${at})`;
-      await sql`update sink_offsets set next_off = ${next}
+      await sql`update sink_offsets set next_off = ${next}, updated_at = ${at}
         where (sink, topic, partition) = (${sink}, ${topic}, ${partition})`;
       await sql.unsafe("commit");
-      return { ...stands, next };
+      return { ...stands, next, committed };
     }, partition);
   }
 
@@ -141,20 +146,21 @@ class PostgresHot implements Hot {
       return stands;
     }
     assertStands(commit, stands);
+    const committed = this.#world.now();
     for (const [table, rows] of tables) {
       const columns = HOT_TABLES[table];
       const statement = `copy ${table} (${columnList(columns)}) from stdin (format binary)`;
       await link.copy(statement, piecesOf(table, columns, rows));
     }
     const [, done] = await Promise.all([
-      sql`update sink_offsets set next_off = ${next}, origin = ${origin}
+      sql`update sink_offsets set next_off = ${next}, origin = ${origin}, updated_at = ${timeText(committed * 1000)}
         where (sink, topic, partition) = (${held.sink}, ${held.topic}, ${held.partition})`,
       sql.unsafe("commit"),
     ]);
     if (done.command !== "COMMIT") {
       throw new Refusal(`Cannot commit to Postgres "${this.#session.name}": it rolled back, must accept every row`);
     }
-    return { ...stands, next, origin };
+    return { ...stands, next, origin, committed };
   }
 
   async *rows(table: HotTable, partition: number, from: number, to: number): AsyncGenerator<readonly Row[]> {
@@ -207,8 +213,17 @@ class PostgresHot implements Hot {
   }
 }
 
-/** Runs the migrations that are missing, one process at a time. */
-async function migrate({ sql }: Link, schema: string, name: string): Promise<void> {
+/** The schema's version as it lies there; 0 before the first migration. */
+async function versionOf({ sql }: Link, name: string): Promise<number> {
+  const [there] = await sql`select to_regclass('tapedeck_schema') is not null as exists`;
+  if (there!.exists !== true) return 0;
+  const [row] = await sql`select version from tapedeck_schema`;
+  assertKnown(name, row!.version as number, "postgres");
+  return row!.version as number;
+}
+
+/** Runs the migrations that are missing, one process at a time, and gives the version that is reached. */
+async function migrate({ sql }: Link, schema: string, name: string): Promise<number> {
   await sql.unsafe("begin");
   await sql`select pg_advisory_xact_lock(${ADVISORY_LOCK}, hashtext(${schema}))`;
   const [known] = await sql`select 1 from pg_namespace where nspname = ${schema}`;
@@ -236,6 +251,7 @@ async function migrate({ sql }: Link, schema: string, name: string): Promise<voi
   for (const migration of migrations.slice(version)) await sql.unsafe(migration);
   if (version < migrations.length) await sql`update tapedeck_schema set version = ${migrations.length}`;
   await sql.unsafe("commit");
+  return migrations.length;
 }
 
 async function standing(sql: Link["sql"], { sink, topic, partition }: Place, lock = false): Promise<Holding | null> {
@@ -245,8 +261,9 @@ async function standing(sql: Link["sql"], { sink, topic, partition }: Place, loc
 }
 
 function holdingOf(row: Record<string, unknown>): Holding {
-  const { next_off: next, since, ...rest } = row;
-  return { ...rest, next, since: since as number / 1000 } as Holding;
+  const { next_off: next, since, updated_at, ...rest } = row;
+  const committed = typeof updated_at === "number" ? { committed: updated_at / 1000 } : {};
+  return { ...rest, next, since: since as number / 1000, ...committed } as Holding;
 }
 
 function gapOf(row: Record<string, unknown>): Gap {

@@ -28,6 +28,12 @@ export interface CheckpointLog {
   now(): number;
 }
 
+/** A topic that nobody has made yet. */
+export const NOTHING: Pick<CheckpointLog, "read" | "low"> = {
+  async *read() {},
+  low: () => Promise.resolve(0),
+};
+
 /** What is known of one stage's partition. */
 interface Known {
   epoch: number;
@@ -60,6 +66,14 @@ export class Checkpoints {
 
   load(stage: string, partition: number): Promise<Checkpoint | null> {
     return this.#inTurn(() => this.#best(stage, partition));
+  }
+
+  holder(stage: string, partition: number): Promise<{ readonly epoch: number; readonly since: number } | null> {
+    return this.#inTurn(async () => {
+      await this.#follow();
+      const { epoch, since } = this.#of(stage, partition);
+      return epoch === 0 ? null : { epoch, since };
+    });
   }
 
   save(stage: string, partition: number, { epoch, nextOffset, state }: Checkpoint): Promise<void> {

@@ -80,6 +80,14 @@ export class Prefixed implements Transport {
     return this.#log.load(this.#prefix + stage, partition);
   }
 
+  async holder(stage: string, partition: number): Promise<{ epoch: number; since: number } | null> {
+    return await this.#log.holder?.(this.#prefix + stage, partition) ?? null;
+  }
+
+  async clock(): Promise<number | null> {
+    return await this.#log.clock?.() ?? null;
+  }
+
   close(): Promise<void> {
     return this.#log.close();
   }
