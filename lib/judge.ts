@@ -63,6 +63,13 @@ export interface Counts {
   readonly rules: Record<string, number>;
 }
 
+const Looked = z.strictObject({ end: z.int().min(0), highest: z.int().min(-1) });
+/**
+ * How far an output has been looked through: no origin before offset `end` is above `highest`, unless this state's own
+ * last one is.
+ */
+export type Written = z.infer<typeof Looked>;
+
 const Saved = z.strictObject({
   version: z.string(),
   topic: z.string(),
@@ -74,6 +81,8 @@ const Saved = z.strictObject({
   tape: SavedTape.optional(),
   /** Records that the log lost before they were judged; absent while there are none. */
   gaps: z.array(z.strictObject({ first: z.int(), last: z.int(), at: z.int() })).readonly().optional(),
+  /** Absent from states of earlier versions. */
+  written: z.strictObject({ valid: Looked, rejected: Looked }).optional(),
   register: SavedRegister,
 });
 type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
@@ -89,6 +98,8 @@ export class Judge {
   /** Event and received time of the last valid tick, µs, for lags; -1 before the first. */
   lastEventTime = -1;
   lastReceivedTime = -1;
+  /** What the outputs hold, as far as whoever appends to them knows; kept in the state for whoever resumes it. */
+  written: { readonly valid: Written; readonly rejected: Written } | undefined;
   /** How far the event of a valid tick lay ahead of its receipt at most, µs; below zero where none did. */
   skewMax = -Infinity;
 
@@ -134,6 +145,7 @@ export class Judge {
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
       ...(this.#tape !== undefined && { tape: this.#tape }),
       ...(this.#gaps.length > 0 && { gaps: this.#gaps }),
+      ...(this.written !== undefined && { written: this.written }),
     };
     return JSON.stringify(state);
   }
