@@ -218,6 +218,64 @@ onKafka(
   },
 );
 
+onKafka("members come and go, and a partition that stays with a reader is not begun again", async ({ log, topic }) => {
+  const group = unique("group");
+  const over = new AbortController();
+  const begun = [0, 0];
+  const values: string[] = [];
+  let waiting: { readonly isMet: () => boolean; readonly met: () => void } | null = null;
+  const look = () => waiting?.isMet() && waiting.met();
+  const until = async (isMet: () => boolean) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting = { isMet, met: resolve };
+    look();
+    await Promise.race([promise, reading]);
+  };
+  const next = [0, 0];
+  const read = async () => {
+    const start = (_: string, partition: number) => {
+      begun[partition]!++;
+      look();
+      return Promise.resolve(next[partition]!);
+    };
+    for await (const batch of log.receive({ topics: [topic], group, signal: over.signal, start })) {
+      values.push(...batch.records.map(({ value }) => String(value)));
+      next[batch.partition] = batch.next;
+      look();
+    }
+  };
+  const reading = read();
+  await until(() => begun[0] === 1 && begun[1] === 1);
+  for (let visit = 1; visit <= 3; visit++) {
+    const gone = new AbortController();
+    const other = await openTransport(kafkaUrl!, bare);
+    const given = Promise.withResolvers<number>();
+    const start = (_: string, partition: number) => {
+      given.resolve(partition);
+      return Promise.resolve(0);
+    };
+    const visiting = (async () => {
+      for await (const _ of other.receive({ topics: [topic], group, signal: gone.signal, start }));
+    })();
+    const lost = await Promise.race([given.promise, visiting]) as number;
+    const stays = 1 - lost;
+    const before = begun[stays]!;
+    await log.append(topic, stays, [{ key: null, value: `${visit}` }]);
+    await until(() => values.includes(`${visit}`));
+    const times = begun[lost]!;
+    gone.abort();
+    await visiting;
+    await other.close();
+    await until(() => begun[lost]! > times);
+    await log.append(topic, stays, [{ key: null, value: `${visit}+` }]);
+    await until(() => values.includes(`${visit}+`));
+    assert.equal(begun[stays], before);
+  }
+  over.abort();
+  await reading;
+  assert.deepEqual(values, ["1", "1+", "2", "2+", "3", "3+"]);
+});
+
 onKafka("a login that the broker does not know is one line", async () => {
   await assert.rejects(openTransport(`${kafkaUrl}?sasl=plain&insecure=true`, world), (error: Error) => {
     assert.ok(error instanceof Misuse, String(error));
