@@ -26,8 +26,9 @@ interface Kept {
   /** How often it was asked for again. */
   readonly again: number;
   readonly numbers: readonly number[];
-  /** Absent where an earlier version kept it. */
+  /** Absent where an earlier version kept it, like the offsets. */
   readonly tape?: Tape;
+  readonly offsets?: readonly number[];
 }
 
 const stage = defineStage({
@@ -64,6 +65,7 @@ const stage = defineStage({
       id: `ingest-${hash.slice(0, 16)}-${kept.again}`,
       epoch,
       numbers: kept.numbers,
+      offsets: kept.offsets ?? null,
       topic: TOPICS.raw,
       ranges: places,
       log,
@@ -72,9 +74,12 @@ const stage = defineStage({
     let saves = checkpoint?.nextOffset ?? 0;
     const save = async (position: number, done: boolean): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
-      captures[hash] = { position, done, again: kept.again, numbers: resumed.numbers, tape };
+      const { numbers, offsets } = resumed;
+      captures[hash] = { position, done, again: kept.again, numbers, tape, offsets };
       await log.save("ingest", 0, { epoch, nextOffset: ++saves, state: JSON.stringify(captures) });
     };
+    // Others may append so much before this goes on that what an interrupted run had appended is not found behind it.
+    if (kept !== before && !resumed.repeats) await save(0, false);
     const kinds: Record<string, number> = {};
     let [lines, ticks, saved, position] = [0, 0, 0, kept.position];
     for await (const batch of readCapture(from, kept.position, signal)) {

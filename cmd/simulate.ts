@@ -28,8 +28,10 @@ interface Kept {
   readonly symbols: number;
   readonly market: string;
   readonly numbers: readonly number[];
-  /** Absent where an earlier version kept it. */
+  /** Absent where an earlier version kept it, like the others below. */
   readonly tape?: Tape;
+  readonly offsets?: readonly number[];
+  readonly faults?: number;
 }
 
 const stage = defineStage({
@@ -65,13 +67,19 @@ const stage = defineStage({
       id: PRODUCER,
       epoch,
       numbers: kept?.numbers ?? null,
+      offsets: kept?.offsets ?? null,
       topic: TOPICS.raw,
       ranges: places,
       log,
       send: (partition, messages, due) => send(TOPICS.raw, partition, messages, due),
     });
+    if (resumed.repeats && kept?.faults !== undefined && kept.faults !== faults) {
+      throw new Misuse(
+        `Cannot simulate with faults ${faults}: a run with faults ${kept.faults} was interrupted, must be the same until what it appended is made again`,
+      );
+    }
     const partitions = market.instruments.map(({ symbol }) => partitionOf(`sim:${symbol}`, places.length));
-    using truth = values.truth === undefined ? null : new Truths(values.truth, kept !== null);
+    using truth = values.truth === undefined ? null : new Truths(values.truth, (checkpoint?.nextOffset ?? 0) > 0);
 
     const append = async (partition: number, lot: readonly SimMessage[], due: number | undefined): Promise<void> => {
       const first = await resumed.append(partition, lot, due);
@@ -86,16 +94,18 @@ const stage = defineStage({
     };
     const save = async (): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
-      const state: Kept = { seed, symbols, market: market.state(), numbers: resumed.numbers, tape };
-      const nextOffset = resumed.numbers.reduce((sum, n) => sum + n, 0);
+      const { numbers, offsets } = resumed;
+      const state: Kept = { seed, symbols, market: market.state(), numbers, tape, offsets, faults };
+      const nextOffset = numbers.reduce((sum, n) => sum + n, 0);
       await log.save(PRODUCER, 0, { epoch, nextOffset, state: JSON.stringify(state) });
     };
 
-    if (kept === null) {
-      const instruments = { control: "instruments", venue: "sim", instruments: market.instruments };
-      for (const partition of places.keys()) {
-        await resumed.append(partition, [{ key: null, value: JSON.stringify(instruments), control: true }]);
-      }
+    // Whoever goes on after a run that fell must know which market it had begun to append.
+    if (!resumed.repeats) await save();
+    const instruments = { control: "instruments", venue: "sim", instruments: market.instruments };
+    for (const partition of places.keys()) {
+      if (resumed.numbers[partition]! > 0) continue;
+      await resumed.append(partition, [{ key: null, value: JSON.stringify(instruments), control: true }]);
     }
     const total = values.ticks || Infinity;
     let made = 0;

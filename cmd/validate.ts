@@ -6,17 +6,27 @@
  * **Knows** `judge`, `rule`, `tape`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { Refusal } from "../lib/failure.ts";
-import { Judge } from "../lib/judge.ts";
+import { reasonOf, Refusal } from "../lib/failure.ts";
+import { Judge, type Written } from "../lib/judge.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
-import { type Batch, type Message, type Range, TOPICS, type Transport } from "../lib/transport.ts";
+import {
+  type Batch,
+  Fenced,
+  type LogRecord,
+  type Message,
+  type Range,
+  TOPICS,
+  type Transport,
+} from "../lib/transport.ts";
 
 /** A partition in hand. */
 interface Seat {
   readonly judge: Judge;
   readonly epoch: number;
+  /** What the outputs hold, as far as it is known. */
+  readonly written: { valid: Written; rejected: Written };
   /** The outputs in flight: one append a partition and topic at a time keeps origins rising. */
   sent: Promise<unknown>;
   next: number;
@@ -46,7 +56,22 @@ const stage = defineStage({
     const seats = new Map<number, Seat>();
     refuseUnequal(tape);
     await refuseOther(tape, log);
+    const totals = { rules: new Map<string, number>(), ungridded: 0, skewMax: 0 };
+    /** Puts a seat down, with what its judge has counted. */
+    const leave = (partition: number): void => {
+      const judge = seats.get(partition)?.judge;
+      seats.delete(partition);
+      if (judge === undefined) return;
+      for (const [name, n] of Object.entries(judge.counts.rules)) {
+        totals.rules.set(name, (totals.rules.get(name) ?? 0) + n);
+      }
+      totals.ungridded += judge.counts.ungridded;
+      totals.skewMax = Math.max(totals.skewMax, judge.skewMax);
+    };
     const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
+      // A seat that is taken again without having been left: what it sends comes before what is judged anew.
+      await seats.get(partition)?.sent.catch(() => {});
+      leave(partition);
       const { epoch, checkpoint } = await log.claim("validate", partition);
       const judged = checkpoint?.nextOffset ?? 0;
       const what = `Cannot resume validate on "${TOPICS.raw}/${partition}"`;
@@ -62,10 +87,17 @@ const stage = defineStage({
       }
       const next = Math.max(judged, range.low);
       const state = checkpoint?.state;
-      const drained = state !== undefined && await isDrained(log, ranges, partition, state);
+      const written = await writtenIn(log, ranges, partition, state);
+      if (state === undefined && Math.max(written.valid.end, written.rejected.end) > 0) {
+        throw new Refusal(
+          `${what}: there are verdicts and no checkpoint that says on which records and by which rules, must be there; drain with the program that wrote them, or begin another tape`,
+        );
+      }
+      const drained = state !== undefined && isDrained(state, written);
       const judge = new Judge({ topic: TOPICS.raw, partition, drained, tape, ...(state !== undefined && { state }) });
+      judge.written = written;
       if (judged < next) {
-        const last = await lastOf(log, ranges, partition);
+        const last = { valid: written.valid.highest, rejected: written.rejected.highest };
         if (Math.max(last.valid, last.rejected) >= next) {
           throw new Refusal(
             `${what}: the state up to record ${next} is lost and there are verdicts on later ones, which would be judged otherwise; must be before ${next}, or begin another tape`,
@@ -75,7 +107,13 @@ const stage = defineStage({
         // Before any verdict that depends on it.
         await log.save("validate", partition, { epoch, nextOffset: next, state: judge.state() });
       }
-      seats.set(partition, { judge, epoch, sent: Promise.resolve(), next, unsaved: 0 });
+      // Whoever comes after a first run that fell must know which rules and which topics its verdicts came from.
+      const sent = checkpoint === null
+        ? log.save("validate", partition, { epoch, nextOffset: next, state: judge.state() })
+        : Promise.resolve();
+      // It is waited for before the first verdict; who has lost the partition by then is refused there.
+      sent.catch(() => {});
+      seats.set(partition, { judge, epoch, written, sent, next, unsaved: 0 });
       return next;
     };
     const save = async (partition: number, seat: Seat): Promise<void> => {
@@ -85,7 +123,20 @@ const stage = defineStage({
       await log.save("validate", partition, { epoch: seat.epoch, nextOffset: seat.next, state: seat.judge.state() });
       seat.unsaved = 0;
     };
-    for await (const batch of receive({ start: begin })) {
+    /** Saves and puts down a seat that is, or may be by now, another's: who takes it judges again what was not saved. */
+    const end = async (_topic: string, partition: number): Promise<void> => {
+      const seat = seats.get(partition);
+      if (seat === undefined) return;
+      try {
+        await seat.sent;
+        if (seat.unsaved > 0) await save(partition, seat);
+      } catch (error) {
+        if (!(error instanceof Fenced)) throw error;
+        world.report(`left ${TOPICS.raw}/${partition} to who has it now: ${reasonOf(error)}`);
+      }
+      leave(partition);
+    };
+    for await (const batch of receive({ start: begin, stop: end })) {
       const { partition } = batch;
       const seat = seats.get(partition)!;
       const durable = log.sync(TOPICS.raw, partition);
@@ -93,9 +144,10 @@ const stage = defineStage({
       const { valid, rejected, reasons } = judged(batch, seat.judge);
       await seat.sent;
       await durable;
+      const { written } = seat;
       const sends = [
-        ...(valid.length > 0 ? [send(TOPICS.valid, partition, valid)] : []),
-        ...(rejected.length > 0 ? [send(TOPICS.rejected, partition, rejected)] : []),
+        ...(valid.length > 0 ? [follow(written.valid, send(TOPICS.valid, partition, valid))] : []),
+        ...(rejected.length > 0 ? [follow(written.rejected, send(TOPICS.rejected, partition, rejected))] : []),
       ];
       seat.sent = Promise.all(sends);
       // The next batch is judged while the outputs of this one are on their way.
@@ -107,23 +159,28 @@ const stage = defineStage({
       if (seat.unsaved >= values["checkpoint-every"]) await save(partition, seat);
       await batch.ack();
     }
-    for (const [partition, seat] of seats) if (seat.unsaved > 0) await save(partition, seat);
-    const counts = [...seats.values()].map(({ judge }) => judge.counts);
+    for (const partition of [...seats.keys()]) await end(TOPICS.raw, partition);
+    const count = (name: string): number => totals.rules.get(name) ?? 0;
     for (const { name } of RULES.filter(({ severity }) => severity === "flag")) {
-      tally.add("ticks_flagged_total", sum(counts.map(({ rules }) => rules[name]!)), name);
+      tally.add("ticks_flagged_total", count(name), name);
     }
-    tally.add("grid_not_judged_total", sum(counts.map(({ ungridded }) => ungridded)));
+    tally.add("grid_not_judged_total", totals.ungridded);
     return {
-      rules: Object.fromEntries(
-        RULES.map(({ name }) => [name, sum(counts.map(({ rules }) => rules[name]!))]).filter(([, n]) => n !== 0),
-      ),
-      gridNotJudged: sum(counts.map(({ ungridded }) => ungridded)),
-      skewMs: Math.max(0, ...[...seats.values()].map(({ judge }) => judge.skewMax / 1000)),
+      rules: Object.fromEntries(RULES.map(({ name }) => [name, count(name)]).filter(([, n]) => n !== 0)),
+      gridNotJudged: totals.ungridded,
+      skewMs: totals.skewMax / 1000,
     };
   },
 });
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
+/** Notes that an output has grown. What another has put between is looked through by whoever claims the partition next. */
+async function follow(
+  written: Written,
+  sent: Promise<{ readonly first: number; readonly next: number }>,
+): Promise<void> {
+  const { first, next } = await sent;
+  if (first === written.end) written.end = next;
+}
 
 /** The verdicts on a batch, as the messages that say them. */
 function judged(batch: Batch, judge: Judge): { valid: Message[]; rejected: Message[]; reasons: Map<string, number> } {
@@ -166,33 +223,47 @@ async function refuseOther(tape: Tape, log: Pick<Transport, "load">): Promise<vo
  * Whether the outputs hold nothing beyond the checkpoint. Other rule code may judge the same record otherwise, so it may
  * only go on from there.
  */
-async function isDrained(
-  log: Pick<Transport, "read">,
-  ranges: Ranges,
-  partition: number,
-  state: string,
-): Promise<boolean> {
+function isDrained(state: string, { valid, rejected }: Record<"valid" | "rejected", Written>): boolean {
   const saved: { version: string; lastValid: number; lastRejected: number } = JSON.parse(state);
   if (saved.version === RULES_VERSION) return true;
-  const last = await lastOf(log, ranges, partition);
-  return last.valid <= saved.lastValid && last.rejected <= saved.lastRejected;
+  return valid.highest <= saved.lastValid && rejected.highest <= saved.lastRejected;
 }
 
-/** The last origin that each output holds; -1 where it holds nothing. */
-async function lastOf(
+/**
+ * What each output holds. The last message may be a zombie's, which repeats what was judged long ago, so all that came
+ * since the checkpoint is looked through; a state of an earlier version does not say where that begins.
+ */
+async function writtenIn(
   log: Pick<Transport, "read">,
   ranges: Ranges,
   partition: number,
-): Promise<{ readonly valid: number; readonly rejected: number }> {
-  const [valid, rejected] = await Promise.all([TOPICS.valid, TOPICS.rejected].map(async (topic) => {
+  state: string | undefined,
+): Promise<{ valid: Written; rejected: Written }> {
+  const saved: { readonly written?: Record<"valid" | "rejected", Written> } = JSON.parse(state ?? "{}");
+  const look = async (name: "valid" | "rejected"): Promise<Written> => {
+    const topic = TOPICS[name];
     const { low, high } = (await ranges(topic))[partition]!;
-    let last = -1;
-    for await (const records of log.read(topic, partition, Math.max(low, high - 1), high)) {
-      last = JSON.parse(String(records.at(-1)!.value)).origin;
+    const { end, highest } = saved.written?.[name] ?? { end: high - 1, highest: -1 };
+    const found = { end: high, highest };
+    const from = Math.max(low, end);
+    if (from >= high) return found;
+    for await (const records of log.read(topic, partition, from, high)) {
+      for (const record of records) found.highest = Math.max(found.highest, originOf(record));
     }
-    return last;
-  }));
-  return { valid: valid!, rejected: rejected! };
+    return found;
+  };
+  const [valid, rejected] = await Promise.all([look("valid"), look("rejected")]);
+  return { valid, rejected };
+}
+
+/** The origin of a verdict; -1 of what is none, over which the sinks will stop. */
+function originOf({ value }: LogRecord): number {
+  try {
+    const { origin } = JSON.parse(String(value));
+    return Number.isSafeInteger(origin) ? origin : -1;
+  } catch {
+    return -1;
+  }
 }
 
 export default stage;

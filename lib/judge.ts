@@ -64,8 +64,15 @@ export interface Counts {
   readonly rules: Record<string, number>;
 }
 
-/** Version of the state's fields; the first one had neither `tape` nor `gaps`, and did not say so. */
+/** Version of the state's fields; the first one had neither `tape`, `gaps` nor `written`, and did not say so. */
 const STATE_FORMAT = 2;
+const Looked = z.strictObject({ end: z.int().min(0), highest: z.int().min(-1) });
+/**
+ * How far an output has been looked through: no origin before offset `end` is above `highest`, unless this state's own
+ * last one is.
+ */
+export type Written = z.infer<typeof Looked>;
+
 const Saved = z.strictObject({
   format: z.literal(STATE_FORMAT).optional(),
   version: z.string(),
@@ -77,6 +84,8 @@ const Saved = z.strictObject({
   tape: SavedTape.optional(),
   /** Records that the log lost before they were judged; absent while there are none. */
   gaps: z.array(z.strictObject({ first: z.int(), last: z.int(), at: z.int() })).readonly().optional(),
+  /** Absent from states of earlier versions. */
+  written: z.strictObject({ valid: Looked, rejected: Looked }).optional(),
   register: SavedRegister,
 });
 const Newer = z.looseObject({ format: z.int().min(STATE_FORMAT + 1) });
@@ -93,6 +102,8 @@ export class Judge {
   /** Event and received time of the last valid tick, µs, for lags; -1 before the first. */
   lastEventTime = -1;
   lastReceivedTime = -1;
+  /** What the outputs hold, as far as whoever appends to them knows; kept in the state for whoever resumes it. */
+  written: { readonly valid: Written; readonly rejected: Written } | undefined;
   /** How far the event of a valid tick lay ahead of its receipt at most, µs; below zero where none did. */
   skewMax = -Infinity;
 
@@ -139,6 +150,7 @@ export class Judge {
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
       ...(this.#tape !== undefined && { tape: this.#tape }),
       ...(this.#gaps.length > 0 && { gaps: this.#gaps }),
+      ...(this.written !== undefined && { written: this.written }),
     };
     return JSON.stringify(state);
   }

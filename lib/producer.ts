@@ -7,14 +7,20 @@
  */
 import type { Message, Range, Transport } from "./transport.ts";
 
-/** How far back the last message is looked for in a partition that others write too. */
+/** How far back the last message is looked for where no checkpoint says from where on: an earlier version kept it. */
 const TAIL_MAX = 65_536;
 
-type Send = (partition: number, messages: readonly Message[], due?: number) => Promise<{ readonly first: number }>;
+type Send = (
+  partition: number,
+  messages: readonly Message[],
+  due?: number,
+) => Promise<{ readonly first: number; readonly next: number }>;
 
 export class Resumed {
   /** Number of the next message in each partition; keep it in the checkpoint. */
   readonly numbers: number[];
+  /** Offsets in each partition before which that message does not lie; keep them in the checkpoint too. */
+  readonly offsets: number[];
   readonly #id: string;
   readonly #epoch: number;
   readonly #send: Send;
@@ -24,30 +30,40 @@ export class Resumed {
     id: string,
     epoch: number,
     numbers: number[],
+    offsets: number[],
     send: Send,
     appended: readonly { number: number; offset: number }[],
   ) {
     this.#id = id;
     this.#epoch = epoch;
     this.numbers = numbers;
+    this.offsets = offsets;
     this.#send = send;
     this.#appended = appended;
   }
 
-  /** Reads back the tail of each partition. `numbers` is what the checkpoint kept; null at the first run. */
+  /**
+   * Reads back the tail of each partition. `numbers` and `offsets` are what the checkpoint kept: null at the first run,
+   * and offsets where an earlier version kept none.
+   */
   static async open(
-    { id, epoch, numbers, topic, ranges, log, send }: {
+    { id, epoch, numbers, offsets, topic, ranges, log, send }: {
       readonly id: string;
       readonly epoch: number;
       readonly numbers: readonly number[] | null;
+      readonly offsets: readonly number[] | null;
       readonly topic: string;
       readonly ranges: readonly Range[];
       readonly log: Pick<Transport, "read">;
       readonly send: Send;
     },
   ): Promise<Resumed> {
-    const appended = await Promise.all(ranges.map((range, partition) => lastOf(id, log, topic, partition, range)));
-    return new Resumed(id, epoch, numbers ? [...numbers] : ranges.map(() => 0), send, appended);
+    const appended = await Promise.all(
+      ranges.map((range, partition) => lastOf(id, log, topic, partition, range, offsets?.[partition])),
+    );
+    const made = numbers ? [...numbers] : ranges.map(() => 0);
+    const begun = ranges.map(({ low, high }, p) => appended[p]!.number < made[p]! ? high : offsets?.[p] ?? low);
+    return new Resumed(id, epoch, made, begun, send, appended);
   }
 
   /** Whether the next message of some partition is in the log already. */
@@ -65,32 +81,39 @@ export class Resumed {
     this.numbers[partition] = first + messages.length;
     const { number, offset } = this.#appended[partition]!;
     const skipped = Math.min(messages.length, Math.max(0, number + 1 - first));
-    if (skipped === messages.length) return offset - number + first;
+    if (skipped === messages.length) {
+      if (first + skipped > number) this.offsets[partition] = offset + 1;
+      return offset - number + first;
+    }
     const list: Message[] = [];
     for (let i = skipped; i < messages.length; i++) {
       const { key, value, control } = messages[i]!;
       const producer = { id: this.#id, epoch: this.#epoch, number: first + i };
       list.push(control ? { key, value, producer, control } : { key, value, producer });
     }
-    return (await this.#send(partition, list, due)).first - skipped;
+    const place = await this.#send(partition, list, due);
+    this.offsets[partition] = place.next;
+    return place.first - skipped;
   }
 }
 
-/** The producer's last message in a partition; -1 and the offset before the low end when there is none. */
+/** The producer's last message in a partition, from an offset on if that is known; -1 and the offset before the low end when there is none. */
 async function lastOf(
   id: string,
   log: Pick<Transport, "read">,
   topic: string,
   partition: number,
   { low, high }: Range,
+  since: number | undefined,
 ): Promise<{ number: number; offset: number }> {
   let last = { number: -1, offset: low - 1 };
-  if (low === high) return last;
+  const first = Math.max(low, since ?? low);
+  if (first >= high) return last;
   for (let reach = 16;; reach *= 16) {
-    const from = Math.max(low, high - reach);
+    const from = Math.max(first, high - reach);
     for await (const records of log.read(topic, partition, from, high)) {
       for (const { offset, producer } of records) if (producer?.id === id) last = { number: producer.number, offset };
     }
-    if (last.number >= 0 || from === low || reach >= TAIL_MAX) return last;
+    if (last.number >= 0 || from === first || since === undefined && reach >= TAIL_MAX) return last;
   }
 }

@@ -111,7 +111,7 @@ export interface Transport {
   sync(topic: string, partition: number): Promise<void>;
   /** Takes the stage's partition: raises its epoch, and gives the highest checkpoint, with the new epoch. */
   claim(stage: string, partition: number): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null }>;
-  /** Writes a checkpoint durably. @throws {Refusal} when a higher epoch has claimed the partition */
+  /** Writes a checkpoint durably. @throws {Fenced} when a higher epoch has claimed the partition, {Misuse} when its state is too large */
   save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void>;
   /** The highest checkpoint, without claiming. */
   load(stage: string, partition: number): Promise<Checkpoint | null>;
@@ -131,15 +131,29 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** The refusal of whoever no longer holds a partition. */
+export class Fenced extends Refusal {}
+
 /** The refusal of a checkpoint whose epoch is over: who holds the partition since when. `since` is 0 where nobody noted it. */
 export function fenced(
   name: string,
   epoch: number,
   holder: { readonly epoch: number; readonly since: number },
-): Refusal {
+): Fenced {
   const since = holder.since === 0 ? "a time that is not noted" : new Date(holder.since).toISOString();
-  return new Refusal(
+  return new Fenced(
     `Cannot save checkpoint "${name}": epoch ${holder.epoch} holds it since ${since} and this one has epoch ${epoch}, must hold the newest`,
+  );
+}
+
+/** @throws {Misuse} when a checkpoint's state is larger than one may be; `name` is for the message */
+export function assertFits(name: string, { state }: Checkpoint): void {
+  // A UTF-16 unit has three bytes at most, and counting the bytes of a long text takes time.
+  if (state.length * 3 <= CHECKPOINT_BYTES_MAX) return;
+  const bytes = Buffer.byteLength(state);
+  if (bytes <= CHECKPOINT_BYTES_MAX) return;
+  throw new Misuse(
+    `Cannot save checkpoint "${name}": its state has ${bytes} bytes, must have at most ${CHECKPOINT_BYTES_MAX}`,
   );
 }
 

@@ -3,10 +3,12 @@ import { Buffer } from "node:buffer";
 import kafkajs from "kafkajs";
 import "../testdata/zstd.ts";
 import { Misuse, Outage, Refusal } from "./failure.ts";
-import { type Batch, type LogRecord, openTransport, type Transport } from "./transport.ts";
+import { type Batch, type LogRecord, type Message, openTransport, type Transport } from "./transport.ts";
 import { addressOf, kafkaOf } from "./transport/kafka/address.ts";
 import { Checkpoints, NOTHING } from "./transport/kafka/checkpoints.ts";
+import { Landing } from "./transport/kafka/landing.ts";
 import { patienceWith } from "./transport/kafka/outage.ts";
+import { writerOf } from "./transport/kafka/writer.ts";
 import { trying } from "../testdata/waiting.ts";
 
 const kafkaUrl = Deno.env.get("KAFKA_URL");
@@ -218,6 +220,64 @@ onKafka(
   },
 );
 
+onKafka("members come and go, and a partition that stays with a reader is not begun again", async ({ log, topic }) => {
+  const group = unique("group");
+  const over = new AbortController();
+  const begun = [0, 0];
+  const values: string[] = [];
+  let waiting: { readonly isMet: () => boolean; readonly met: () => void } | null = null;
+  const look = () => waiting?.isMet() && waiting.met();
+  const until = async (isMet: () => boolean) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    waiting = { isMet, met: resolve };
+    look();
+    await Promise.race([promise, reading]);
+  };
+  const next = [0, 0];
+  const read = async () => {
+    const start = (_: string, partition: number) => {
+      begun[partition]!++;
+      look();
+      return Promise.resolve(next[partition]!);
+    };
+    for await (const batch of log.receive({ topics: [topic], group, signal: over.signal, start })) {
+      values.push(...batch.records.map(({ value }) => String(value)));
+      next[batch.partition] = batch.next;
+      look();
+    }
+  };
+  const reading = read();
+  await until(() => begun[0] === 1 && begun[1] === 1);
+  for (let visit = 1; visit <= 3; visit++) {
+    const gone = new AbortController();
+    const other = await openTransport(kafkaUrl!, bare);
+    const given = Promise.withResolvers<number>();
+    const start = (_: string, partition: number) => {
+      given.resolve(partition);
+      return Promise.resolve(0);
+    };
+    const visiting = (async () => {
+      for await (const _ of other.receive({ topics: [topic], group, signal: gone.signal, start }));
+    })();
+    const lost = await Promise.race([given.promise, visiting]) as number;
+    const stays = 1 - lost;
+    const before = begun[stays]!;
+    await log.append(topic, stays, [{ key: null, value: `${visit}` }]);
+    await until(() => values.includes(`${visit}`));
+    const times = begun[lost]!;
+    gone.abort();
+    await visiting;
+    await other.close();
+    await until(() => begun[lost]! > times);
+    await log.append(topic, stays, [{ key: null, value: `${visit}+` }]);
+    await until(() => values.includes(`${visit}+`));
+    assert.equal(begun[stays], before);
+  }
+  over.abort();
+  await reading;
+  assert.deepEqual(values, ["1", "1+", "2", "2+", "3", "3+"]);
+});
+
 onKafka("a login that the broker does not know is one line", async () => {
   await assert.rejects(openTransport(`${kafkaUrl}?sasl=plain&insecure=true`, world), (error: Error) => {
     assert.ok(error instanceof Misuse, String(error));
@@ -300,6 +360,109 @@ Deno.test("an address that cannot be meant is a misuse, and shows no password", 
     });
   }
 });
+
+const marked = (from: number, to: number, id = "p") =>
+  Array.from({ length: to - from }, (_, n) => ({
+    key: null,
+    value: `${id}${from + n}`,
+    producer: { id, epoch: 1, number: from + n },
+  }));
+
+/** A partition in memory whose writes end as they are told to: how many messages land, and whether that is heard of. */
+function shore(fates: { readonly lands: number; readonly isHeard: boolean }[]) {
+  const records: LogRecord[] = marked(0, 3, "before").map((message, offset) => ({ ...message, offset }));
+  const reads: number[] = [];
+  const put = (messages: readonly Message[]) => {
+    for (const message of messages) records.push({ ...message, offset: records.length });
+  };
+  return {
+    records,
+    reads,
+    put,
+    end: () => Promise.resolve(records.length),
+    read: async function* (from: number) {
+      reads.push(from);
+      // Two at a time, so that what landed is found across answers.
+      for (let at = from; at < records.length; at += 2) yield await Promise.resolve(records.slice(at, at + 2));
+    },
+    write(messages: readonly Message[]) {
+      const { lands, isHeard } = fates.shift() ?? { lands: Infinity, isHeard: true };
+      const first = records.length;
+      put(messages.slice(0, lands));
+      return isHeard ? Promise.resolve(first) : Promise.reject(new Outage("nobody answers"));
+    },
+    persist: async <T>(act: () => Promise<T>): Promise<T> => {
+      for (;;) {
+        try {
+          return await act();
+        } catch (error) {
+          if (!(error instanceof Outage)) throw error;
+        }
+      }
+    },
+  };
+}
+
+Deno.test("what landed of an append whose outcome was lost is not written again", async () => {
+  for (const lands of [0, 1, 4, 5]) {
+    const partition = shore([{ lands: Infinity, isHeard: true }, { lands, isHeard: false }]);
+    const landing = new Landing(partition);
+    assert.deepEqual(await landing.write(marked(0, 4)), { first: 3, next: 7 });
+    partition.put(marked(0, 3, "other"));
+    assert.deepEqual(await landing.write(marked(4, 9)), { first: 10, next: 15 });
+    const values = partition.records.map(({ value }) => value);
+    assert.deepEqual(values.slice(10), ["p4", "p5", "p6", "p7", "p8"]);
+    assert.deepEqual([values.length, partition.reads], [15, [7]]);
+  }
+});
+
+Deno.test("the first append of all is looked for from the end that was there before it", async () => {
+  const partition = shore([{ lands: 2, isHeard: false }, { lands: 1, isHeard: false }]);
+  const end = async () => {
+    const high = await partition.end();
+    // The same numbers of an earlier life are another's.
+    partition.put(marked(0, 3));
+    return high;
+  };
+  const messages = marked(0, 3).map((message) => ({ ...message, producer: { ...message.producer, epoch: 2 } }));
+  assert.deepEqual(await new Landing({ ...partition, end }).write(messages), { first: 6, next: 9 });
+  assert.deepEqual([partition.records.length, partition.reads], [9, [3, 3]]);
+});
+
+Deno.test("messages of no producer are written again: nothing tells them from another's", async () => {
+  const partition = shore([{ lands: 2, isHeard: false }]);
+  const messages = [{ key: null, value: "x" }, { key: null, value: "x" }];
+  assert.deepEqual(await new Landing(partition).write(messages), { first: 5, next: 7 });
+  assert.deepEqual(partition.reads, []);
+});
+
+for (const producer of ["platformatic", "kafkajs"]) {
+  onKafka(`an append of ${producer} that lands and then fails is there once`, async ({ log, topic }) => {
+    const writer = writerOf(addressOf(`${kafkaUrl}?producer=${producer}`, bare));
+    const partition = shore([]);
+    let falls = 2;
+    const landing = new Landing({
+      ...partition,
+      end: async () => (await log.ranges(topic))[0]!.high,
+      read: (from) => log.read(topic, 0, from, Infinity),
+      async write(messages) {
+        const first = await writer.write(topic, 0, messages);
+        if (falls-- > 0) throw new Outage("its answer is lost");
+        return first;
+      },
+    });
+    await log.append(topic, 0, marked(0, 5, "other"));
+    try {
+      assert.deepEqual(await landing.write(marked(0, 1_000)), { first: 5, next: 1_005 });
+      assert.deepEqual(await landing.write(marked(1_000, 1_500)), { first: 1_005, next: 1_505 });
+      assert.deepEqual(await landing.write(marked(1_500, 1_501)), { first: 1_505, next: 1_506 });
+    } finally {
+      await writer.close();
+    }
+    const values = (await scan(log, topic)).map(({ value }) => value);
+    assert.deepEqual(values, [...marked(0, 5, "other"), ...marked(0, 1_501)].map(({ value }) => value));
+  });
+}
 
 /** A compacted topic in memory. */
 function compacted() {

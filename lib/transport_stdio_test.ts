@@ -126,7 +126,7 @@ Deno.test("a line that is too long is a refusal that names it", async () => {
     `try { for await (const _ of io.receive(once)); } catch (error) { console.log(error.name, error.message); }`,
     `a\n${"x".repeat(2 * MESSAGE_BYTES_MAX)}\n`,
   );
-  assert.match(out, /^Refusal Cannot read line 1 of standard input: it is too long/);
+  assert.match(out, /^Refusal Cannot read line 2 of standard input: it is too long/);
 });
 
 Deno.test("a reader of the output that has gone is one clear outage", async () => {
@@ -159,6 +159,7 @@ Deno.test("what standard streams cannot do is a misuse or a refusal in one line"
     const owner = await io.claim("s", 0);
     await io.save("s", 0, { epoch: owner.epoch, nextOffset: 1, state: "1" });
     await io.save("s", 0, { epoch: zombie.epoch, nextOffset: 2, state: "2" }).catch((error) => console.log(JSON.stringify([error.name, error.message])));
+    await io.save("s", 0, { epoch: owner.epoch, nextOffset: 2, state: " ".repeat(33 << 20) }).catch((error) => console.log(JSON.stringify([error.name, error.message])));
     console.log(JSON.stringify(["state", (await io.load("s", 0)).state]));
   `);
   assert.deepEqual(lines(out).map((line) => (line as string[])[0]), [
@@ -168,6 +169,7 @@ Deno.test("what standard streams cannot do is a misuse or a refusal in one line"
     "Misuse",
     "Misuse",
     "Refusal",
+    "Misuse",
     "state",
   ]);
 });

@@ -6,6 +6,7 @@ import kafkajs from "kafkajs";
 import { Misuse, Refusal } from "./failure.ts";
 import {
   type Batch,
+  CHECKPOINT_BYTES_MAX,
   KEY_LENGTH_MAX,
   type LogRecord,
   type Message,
@@ -541,6 +542,21 @@ promise("a checkpoint of an owner that was replaced is refused, and changes noth
   await other.save(stage, 0, { epoch: owner.epoch, nextOffset: 3, state: `"mine"` });
   await assert.rejects(b.log.save(stage, 0, { epoch: zombie.epoch, nextOffset: 60, state: `"late"` }), Refusal);
   assert.deepEqual(await b.log.load(stage, 0), { epoch: owner.epoch, nextOffset: 3, state: `"mine"` });
+});
+
+promise("a checkpoint is measured in bytes, and one that is too large is a misuse", 0, async (b) => {
+  const stage = unique("stage");
+  const { epoch } = await b.log.claim(stage, 0);
+  const state = "\u20ac".repeat(Math.floor(CHECKPOINT_BYTES_MAX / 3));
+  await assert.rejects(b.log.save(stage, 0, { epoch, nextOffset: 1, state: `${state}\u20ac` }), (error: Error) => {
+    assert.ok(error instanceof Misuse, String(error));
+    assert.match(
+      error.message,
+      /^Cannot save checkpoint ".*\/0": its state has 33554433 bytes, must have at most 33554432$/,
+    );
+    return true;
+  });
+  assert.equal(await b.log.load(stage, 0), null);
 });
 
 promise("two claims at once get two epochs, and only the higher one may save", 0, async (b) => {

@@ -320,7 +320,11 @@ life("verdicts beyond a lost state stop validate, gap or not", async (data, admi
   const unsaved = new Proxy(log, {
     get: (door, name: keyof typeof log) =>
       name === "save"
-        ? () => Promise.reject(new Outage("it fell before it saved"))
+        ? ((stage, partition, checkpoint) =>
+          // The first checkpoint comes before any verdict.
+          checkpoint.nextOffset === 0
+            ? door.save(stage, partition, checkpoint)
+            : Promise.reject(new Outage("it fell before it saved"))) as typeof log.save
         : typeof door[name] === "function"
         ? door[name].bind(door)
         : door[name],

@@ -3,7 +3,7 @@
  *
  * kafkajs reads, platformatic writes: the faster of the two each way. User and password come from the environment,
  * `TAPEDECK_KAFKA_USER` and `TAPEDECK_KAFKA_PASSWORD`. What fails and may pass is tried again for `world.retryForMs`.
- * An append whose outcome was lost for longer than the producer's own retries may be written twice: at least once.
+ * An append whose outcome was lost for longer than the producer's own retries is looked for before it is tried again.
  * **In**, **Out** see the door. **Knows** `kafka/*`, `transport`, `codec`, `failure`, `world`.
  */
 import type kafkajs from "kafkajs";
@@ -24,6 +24,7 @@ import type { World } from "../world.ts";
 import { type Address, addressOf, kafkaOf } from "./kafka/address.ts";
 import { Prefixed } from "./kafka/prefixed.ts";
 import { CHECKPOINT_TOPIC, CHECKPOINT_TOPIC_CONFIG, Checkpoints, NOTHING } from "./kafka/checkpoints.ts";
+import { Landing } from "./kafka/landing.ts";
 import { patienceWith } from "./kafka/outage.ts";
 import { Looker } from "./kafka/looker.ts";
 import { Reader, scan } from "./kafka/reader.ts";
@@ -56,6 +57,7 @@ class KafkaLog implements Transport {
   readonly #control: Source;
   readonly #scans: Source;
   readonly #appends = new Map<string, Promise<unknown>>();
+  readonly #landings = new Map<string, Landing>();
   #looker: Looker | null = null;
   #writer: Writer | null = null;
   #checkpoints: Promise<Checkpoints> | null = null;
@@ -147,15 +149,30 @@ class KafkaLog implements Transport {
       const { high } = (await this.ranges(topic))[partition]!;
       return { first: high, next: high };
     }
-    const writer = this.#writer ??= writerOf(this.#address);
+    const landing = this.#landing(topic, partition, what);
     let first = -1;
     let next = -1;
     for (const part of parts) {
-      const at = await this.#persist(what, () => writer.write(topic, partition, part));
-      if (first < 0) first = at;
-      next = at + part.length;
+      const place = await landing.write(part);
+      if (first < 0) first = place.first;
+      next = place.next;
     }
     return { first, next };
+  }
+
+  #landing(topic: string, partition: number, what: string): Landing {
+    const name = `${topic}/${partition}`;
+    const writer = this.#writer ??= writerOf(this.#address);
+    let landing = this.#landings.get(name);
+    if (landing !== undefined) return landing;
+    landing = new Landing({
+      write: (messages) => writer.write(topic, partition, messages),
+      end: async () => (await this.#control.ranges(topic))[partition]!.high,
+      read: (from) => this.read(topic, partition, from, Infinity),
+      persist: (act) => this.#persist(what, act),
+    });
+    this.#landings.set(name, landing);
+    return landing;
   }
 
   receive<Topic extends string>(options: ReceiveOptions<Topic>): AsyncIterable<Batch> {

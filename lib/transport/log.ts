@@ -17,7 +17,7 @@ import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topi
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { Waker } from "../waker.ts";
 import { FSYNC_INTERVAL_MS, type Manner, POLICIES, type Policy, Writer } from "../writer.ts";
-import { CHECKPOINT_BYTES_MAX, fenced, messageBytesMax } from "../transport.ts";
+import { assertFits, fenced, messageBytesMax } from "../transport.ts";
 import type { World } from "../world.ts";
 
 /** Version of the files; a program refuses to open a log that says a newer one. */
@@ -429,11 +429,7 @@ class Log implements Transport {
 
   /** Each try writes a file of its own from the start, so that a failed sync is not asked for again. */
   async #save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
-    if (checkpoint.state.length > CHECKPOINT_BYTES_MAX) {
-      throw new Refusal(
-        `Cannot save checkpoint "${stage}/${partition}": its state has ${checkpoint.state.length} characters, must have at most ${CHECKPOINT_BYTES_MAX}`,
-      );
-    }
+    assertFits(`${stage}/${partition}`, checkpoint);
     const kv = await this.#kv(stage);
     using _lock = await this.#checkpointLock(stage, partition);
     const epoch = (await kv.get<number>(["epoch", partition])).value ?? 0;

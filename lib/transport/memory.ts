@@ -7,7 +7,7 @@
  * **In**, **Out** see the door. **Knows** `transport`, `codec`, `failure`, `world`.
  */
 import { Misuse, Refusal } from "../failure.ts";
-import { CHECKPOINT_BYTES_MAX, fenced, messageBytesMax } from "../transport.ts";
+import { assertFits, fenced, messageBytesMax } from "../transport.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { checkKey, sizeOf } from "../codec.ts";
 import type { World } from "../world.ts";
@@ -270,7 +270,7 @@ class MemoryLog implements Transport {
   // deno-lint-ignore require-await -- a refusal rejects, it does not throw
   async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
     const claimed = this.#claimed(stage, partition);
-    sizeOf(checkpoint.state, `checkpoint ${stage}/${partition}`, CHECKPOINT_BYTES_MAX);
+    assertFits(`${stage}/${partition}`, checkpoint);
     if (checkpoint.epoch < claimed.epoch) throw fenced(`${stage}/${partition}`, checkpoint.epoch, claimed);
     const { best } = claimed;
     if (best === null || checkpoint.epoch > best.epoch || checkpoint.nextOffset >= best.nextOffset) {

@@ -10,7 +10,7 @@
 import { Buffer } from "node:buffer";
 import { Misuse, Outage, printable, Refusal } from "../failure.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
-import { MESSAGE_BYTES_MAX } from "../transport.ts";
+import { assertFits, fenced, MESSAGE_BYTES_MAX } from "../transport.ts";
 import { bytesOf, sizeOf, valueOf } from "../codec.ts";
 import type { World } from "../world.ts";
 
@@ -22,22 +22,34 @@ const LINE_BYTES_MAX = Math.ceil(MESSAGE_BYTES_MAX / 3) * 4 + '"base64:"'.length
 
 /** The streams of this process. @throws {Misuse} for anything but `stdio:` */
 // deno-lint-ignore require-await -- a bad URL rejects, it does not throw
-export async function open(url: string, _world: World): Promise<Transport> {
+export async function open(url: string, world: World): Promise<Transport> {
   if (!/^stdio:(\/\/)?$/.test(url)) {
     throw new Misuse(`Cannot open standard streams "${url}": it names something, must be stdio:`);
   }
-  return new Stdio();
+  return new Stdio(world);
+}
+
+/** A stage's partition: whose it is since when, and the checkpoint that counts. */
+interface Claimed {
+  epoch: number;
+  since: number;
+  best: Checkpoint | null;
 }
 
 class Stdio implements Transport {
   readonly describes = "standard streams: a line is acknowledged when the system has taken it";
   readonly #id = crypto.randomUUID();
   readonly #appended = new Map<string, number>();
-  readonly #checkpoints = new Map<string, { epoch: number; best: Checkpoint | null }>();
+  readonly #checkpoints = new Map<string, Claimed>();
   /** Lines read so far. */
   #lines = 0;
   #isRead = false;
   #turn: Promise<unknown> = Promise.resolve();
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
 
   /** Nothing to make. @throws {Refusal} for another count than the one partition that there is */
   // deno-lint-ignore require-await -- a refusal rejects, it does not throw
@@ -118,17 +130,15 @@ class Stdio implements Transport {
 
   claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
     const claimed = this.#claimed(stage, partition);
+    claimed.since = this.#world.now();
     return Promise.resolve({ epoch: ++claimed.epoch, checkpoint: claimed.best });
   }
 
   // deno-lint-ignore require-await -- a refusal rejects, it does not throw
   async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
     const claimed = this.#claimed(stage, partition);
-    if (checkpoint.epoch < claimed.epoch) {
-      throw new Refusal(
-        `Cannot save checkpoint "${stage}/${partition}": epoch ${claimed.epoch} has taken it over, must be epoch ${checkpoint.epoch}`,
-      );
-    }
+    assertFits(`${stage}/${partition}`, checkpoint);
+    if (checkpoint.epoch < claimed.epoch) throw fenced(`${stage}/${partition}`, checkpoint.epoch, claimed);
     claimed.best = checkpoint;
   }
 
@@ -141,10 +151,10 @@ class Stdio implements Transport {
     await this.#turn;
   }
 
-  #claimed(stage: string, partition: number): { epoch: number; best: Checkpoint | null } {
+  #claimed(stage: string, partition: number): Claimed {
     const name = `${stage}/${partition}`;
     let claimed = this.#checkpoints.get(name);
-    if (claimed === undefined) this.#checkpoints.set(name, claimed = { epoch: 0, best: null });
+    if (claimed === undefined) this.#checkpoints.set(name, claimed = { epoch: 0, since: 0, best: null });
     return claimed;
   }
 }
@@ -170,7 +180,7 @@ async function writeOut(bytes: Uint8Array): Promise<void> {
 /** The values of whole lines, a chunk's at a time; the last line needs no line feed. */
 async function* linesOf(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Message["value"][]> {
   let tail = Buffer.alloc(0);
-  for (let line = 0;;) {
+  for (let line = 1;;) {
     const { value, done } = await reader.read();
     const values: Message["value"][] = [];
     const bytes = tail.length === 0 ? Buffer.from(value ?? []) : Buffer.concat([tail, value ?? new Uint8Array()]);

@@ -3,11 +3,16 @@
  *
  * A claim is a record, and its offset gives the epoch: offsets only rise, so no two claims are ever equal. A checkpoint
  * is a record with its epoch in its key, so that compaction never lets a zombie's late write stand for its successor's.
- * **In** states, **Out** the one of the highest `(epoch, nextOffset)`. **Knows** `transport`, `failure`.
+ * **In** states, **Out** the one of the highest `(epoch, nextOffset)`. **Knows** `transport`.
  */
-import { Buffer } from "node:buffer";
-import { Misuse } from "../../failure.ts";
-import { type Checkpoint, CHECKPOINT_BYTES_MAX, fenced, type LogRecord, type Message } from "../../transport.ts";
+import {
+  assertFits,
+  type Checkpoint,
+  CHECKPOINT_BYTES_MAX,
+  fenced,
+  type LogRecord,
+  type Message,
+} from "../../transport.ts";
 
 export const CHECKPOINT_TOPIC = "tapedeck.checkpoints";
 /** Settings of the topic: a state with its key and frame fits, and old ones go soon. */
@@ -76,15 +81,11 @@ export class Checkpoints {
     });
   }
 
-  save(stage: string, partition: number, { epoch, nextOffset, state }: Checkpoint): Promise<void> {
-    const name = `"${stage}/${partition}"`;
+  // deno-lint-ignore require-await -- a state that is too large rejects, it does not throw
+  async save(stage: string, partition: number, checkpoint: Checkpoint): Promise<void> {
+    assertFits(`${stage}/${partition}`, checkpoint);
+    const { epoch, nextOffset, state } = checkpoint;
     const value = `${nextOffset}\n${state}`;
-    const bytes = Buffer.byteLength(state);
-    if (bytes > CHECKPOINT_BYTES_MAX) {
-      throw new Misuse(
-        `Cannot save checkpoint ${name}: its state has ${bytes} bytes, must have at most ${CHECKPOINT_BYTES_MAX}`,
-      );
-    }
     return this.#inTurn(async () => {
       await this.#follow();
       const known = this.#of(stage, partition);

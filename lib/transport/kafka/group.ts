@@ -16,7 +16,14 @@ const LOOK_MS = 200;
 
 export interface Assignment {
   readonly generation: number;
-  readonly partitions: readonly { readonly topic: string; readonly partition: number }[];
+  readonly partitions: readonly Assigned[];
+}
+
+/** A partition of this member's, and the first of the generations without a break in which it was. */
+interface Assigned {
+  readonly topic: string;
+  readonly partition: number;
+  readonly since: number;
 }
 
 export class Member {
@@ -27,6 +34,10 @@ export class Member {
   readonly #group: string;
   readonly #consumer: kafkajs.Consumer;
   #cluster: kafkajs.Cluster | undefined;
+  /** The group's name for this member; a new one for whoever was taken for dead. */
+  #id: string | undefined;
+  /** How often it has asked to join since it was last given partitions. */
+  #joins = 0;
 
   /** `changed` is called whenever the assignment changes or the membership fails. */
   constructor(address: Address, group: string, generation: number, changed: () => void) {
@@ -38,18 +49,30 @@ export class Member {
       maxWaitTimeInMs: LOOK_MS,
       partitionAssigners: [(given) => {
         this.#cluster = given.cluster;
-        return kafkajs.PartitionAssigners.roundRobin(given);
+        const assigner = kafkajs.PartitionAssigners.roundRobin(given);
+        const protocol: kafkajs.Assigner["protocol"] = (subscription) => {
+          this.#joins++;
+          return assigner.protocol(subscription);
+        };
+        return { ...assigner, protocol };
       }],
     });
     this.#consumer.on("consumer.group_join", ({ payload }) => {
       const topics = Object.keys(payload.memberAssignment);
       this.#consumer.pause(topics.map((topic) => ({ topic })));
-      this.assignment = {
-        generation: ++generation,
-        partitions: topics.flatMap((topic) =>
-          payload.memberAssignment[topic]!.map((partition) => ({ topic, partition }))
-        ),
-      };
+      // A known member that has asked once is in the very next generation: what it had and has was nobody else's meanwhile.
+      const isNext = payload.memberId === this.#id && this.#joins === 1;
+      const before = isNext ? this.assignment!.partitions : [];
+      this.#id = payload.memberId;
+      this.#joins = 0;
+      const current = ++generation;
+      const partitions = topics.flatMap((topic) =>
+        payload.memberAssignment[topic]!.map((partition) => {
+          const held = before.find((mine) => mine.topic === topic && mine.partition === partition);
+          return { topic, partition, since: held?.since ?? current };
+        })
+      );
+      this.assignment = { generation: current, partitions };
       changed();
     });
     this.#consumer.on("consumer.crash", ({ payload }) => {

@@ -145,11 +145,20 @@ export class Reader<Name extends string> {
     await this.#source.know(topic);
   }
 
-  /** Learns where to begin in each partition assigned, and forgets what was fetched for the last assignment. */
+  /**
+   * Goes on in the partitions that stayed this reader's, learns where to begin in the others, and forgets what was fetched
+   * for those that it lost. What stays must go on: a group whose members come and go would never get anywhere.
+   */
   async #settle({ generation, partitions }: Assignment): Promise<void> {
     const { start, stop, signal } = this.#options;
-    this.#queue = [];
-    this.#places = new Map();
+    const places = new Map<string, Place>();
+    for (const mine of partitions) {
+      const place = this.#places.get(nameOf(mine));
+      if (place !== undefined && mine.since <= this.#generation) places.set(nameOf(mine), place);
+    }
+    this.#queue = this.#queue.filter(({ chunk }) => places.has(nameOf(chunk)));
+    // A copy, which answers that are still to come do not belong to.
+    this.#places = new Map(places);
     const assigned = new Set(partitions.map(nameOf));
     for (const [name, { topic, partition }] of [...this.#started]) {
       if (assigned.has(name)) continue;
@@ -157,8 +166,8 @@ export class Reader<Name extends string> {
       await stop?.(topic as Name, partition);
     }
     const member = this.#member!;
-    const places = new Map<string, Place>();
     for (const { topic, partition } of partitions) {
+      if (places.has(nameOf({ topic, partition }))) continue;
       const [range, acknowledged] = await this.#persist(() =>
         Promise.all([
           this.#control.ranges(topic).then((ranges) => ranges[partition]!),
