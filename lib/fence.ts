@@ -45,7 +45,10 @@ export interface Gap extends Place {
 export interface Store {
   /** Raises the epoch of a place and gives what it holds; null when the store knows nothing of the place. */
   acquire(place: Place): Promise<Holding | null>;
-  /** Creates the place, at epoch 1, nothing applied. */
+  /**
+   * Creates the place, at epoch 1, nothing applied.
+   * @throws {Refusal} when it was begun already, or data of it lies there: how far that was applied is lost
+   */
   begin(place: Place, identity: string, next: number): Promise<Holding>;
   /**
    * Records that everything from where the holding stands up to `next` is given up, and stands there.

@@ -3,11 +3,12 @@
  * Residents: `hot/memory`, `sqlite`, `postgres`; the URL's scheme is the file's name.
  *
  * Promise: rows and the place's offset change in one transaction, guarded by the epoch; decimals come back exact.
- * **Knows** `fence`, `table`, `failure`.
+ * **Knows** `fence`, `table`, `transport`, `failure`.
  */
 import { Misuse, Refusal } from "./failure.ts";
-import type { Holding, Store } from "./fence.ts";
-import type { Row, TableName } from "./table.ts";
+import type { Holding, Place, Store } from "./fence.ts";
+import { type Row, TABLE_NAMES, type TableName } from "./table.ts";
+import { TOPICS } from "./transport.ts";
 import type { World } from "./world.ts";
 
 export type HotTable = TableName | "rejected";
@@ -22,6 +23,9 @@ export interface Commit {
   readonly origin: number;
   readonly rows: Readonly<Partial<Record<HotTable, readonly Row[]>>>;
 }
+
+/** The tables that the messages of a topic go to. */
+export const tablesOf = (topic: string): readonly HotTable[] => topic === TOPICS.rejected ? ["rejected"] : TABLE_NAMES;
 
 export interface Hot extends Store {
   /**
@@ -55,6 +59,13 @@ export function assertStands({ held, next }: Commit, stands: Holding | null): as
   if (stands.next !== held.next) {
     throw new Refusal(`${what}: the store stands at ${stands.next}, must stand at ${held.next}`);
   }
+}
+
+/** The refusal of every resident to begin a place of which a table has rows: from the start they would all be there twice. */
+export function unaccounted({ sink, topic, partition }: Place, table: HotTable): Refusal {
+  return new Refusal(
+    `Cannot begin place "${sink}/${topic}/${partition}": table "${table}" has rows of partition ${partition} and the store has lost how far they were applied, must have both, as its backup has, or neither (another --hot, or --fresh)`,
+  );
 }
 
 /** Opens the resident that the URL's scheme names and brings its schema up to date. @throws {Misuse} unknown scheme */

@@ -104,6 +104,31 @@ promise("a place that was begun is not begun again", async (_url, hot) => {
   await assert.rejects(hot.begin(place, "log-a", 0), { name: "Refusal", message: /begun already/ });
 });
 
+promise("a place whose rows are there and whose offset is lost is not begun, and stays as it is", async (_url, hot) => {
+  const rejected = HOT_TABLES.rejected.map(({ name, nullable }) =>
+    nullable ? null : ({ partition: 1, origin: 0, replays: 0 })[name] ?? "[]"
+  );
+  // Another sink's offset stands for the one that was lost.
+  const other = { ...place, sink: "sink-old" };
+  await apply(hot, await hot.begin(other, "log-a", 0), 3, { quotes: quotes(0, 3) });
+  await apply(hot, await hot.begin({ ...other, topic: "ticks.rejected", partition: 1 }, "log-a", 0), 1, {
+    rejected: [rejected],
+  });
+  const before = await hot.holdings();
+  await assert.rejects(hot.begin(place, "log-a", 0), {
+    name: "Refusal",
+    message: /^Cannot begin place "sink-hot\/ticks.valid\/0": table "quotes" has rows of partition 0 .*must have both/,
+  });
+  await assert.rejects(
+    hot.begin({ ...place, topic: "ticks.rejected", partition: 1 }, "log-a", 0),
+    /"rejected" has rows/,
+  );
+  assert.deepEqual([await hot.acquire(place), await hot.holdings()], [null, before]);
+  // Rows of another partition, or of the other topic, are not its own.
+  await hot.begin({ ...place, partition: 1 }, "log-a", 0);
+  await hot.begin({ ...place, topic: "ticks.rejected" }, "log-a", 0);
+});
+
 promise(
   "what is given up is kept with its place, moves the offset alone, and is its owner's to give up",
   async (url, hot) => {

@@ -6,7 +6,7 @@
  */
 import { Misuse, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
-import { assertStands, type Commit, type Hot, type HotTable } from "../hot.ts";
+import { assertStands, type Commit, type Hot, type HotTable, tablesOf, unaccounted } from "../hot.ts";
 import { faultOf, HOT_TABLES } from "../schema.ts";
 import type { Row } from "../table.ts";
 import type { World } from "../world.ts";
@@ -54,6 +54,8 @@ class MemoryHot implements Hot {
     if (this.#shelf.holdings.has(keyOf(held))) {
       return Promise.reject(new Refusal(`Cannot begin place "${keyOf(held)}": it was begun already, must be acquired`));
     }
+    const table = tablesOf(topic).find((table) => this.#shelf.rows.has(`${table}/${partition}`));
+    if (table !== undefined) return Promise.reject(unaccounted(held, table));
     return Promise.resolve(this.#hold(held));
   }
 

@@ -11,7 +11,7 @@ import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
-import { assertStands, type Commit, type Hot, type HotTable } from "../hot.ts";
+import { assertStands, type Commit, type Hot, type HotTable, tablesOf, unaccounted } from "../hot.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
 import { assertKnown, columnList, HOT_TABLES, migrationsOf } from "../schema.ts";
 import type { Cell, Row } from "../table.ts";
@@ -84,6 +84,10 @@ class SqliteHot implements Hot {
         throw new Refusal(
           `Cannot begin place "${sink}/${topic}/${partition}": it was begun already, must be acquired`,
         );
+      }
+      for (const table of tablesOf(topic)) {
+        const row = this.#db.prepare(`select 1 from ${table} where "partition" = ? limit 1`).get(partition);
+        if (row !== undefined) throw unaccounted(held, table);
       }
       this.#db.prepare(`insert into sink_offsets (${PLACE_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?)`)
         .run(sink, topic, partition, identity, held.epoch, next, held.origin, held.since);

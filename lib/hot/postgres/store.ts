@@ -8,7 +8,7 @@
  */
 import { Refusal } from "../../failure.ts";
 import type { Gap, Holding, Place } from "../../fence.ts";
-import { assertStands, type Commit, type Hot, type HotTable } from "../../hot.ts";
+import { assertStands, type Commit, type Hot, type HotTable, tablesOf, unaccounted } from "../../hot.ts";
 import {
   ADVISORY_LOCK,
   assertKnown,
@@ -61,13 +61,19 @@ class PostgresHot implements Hot {
   begin({ sink, topic, partition }: Place, identity: string, next: number): Promise<Holding> {
     const since = this.#world.now();
     return this.#session.write(async ({ sql }, again) => {
+      const kept = tablesOf(topic).map((table) =>
+        `(select '${table}' as name from ${table} where "partition" = ${Number(partition)} limit 1)`
+      ).join(" union all ");
       const [row] =
         await sql`insert into sink_offsets (sink, topic, partition, identity, epoch, next_off, origin, since)
-        values (${sink}, ${topic}, ${partition}, ${identity}, 1, ${next}, -1, ${timeText(since * 1000)})
+        select ${sink}, ${topic}, ${partition}, ${identity}, 1, ${next}, -1, ${timeText(since * 1000)}
+        where not exists (${sql.unsafe(kept)})
         on conflict (sink, topic, partition) do nothing returning *`;
       if (row !== undefined) return holdingOf(row);
       const stands = await standing(sql, { sink, topic, partition });
       if (again && stands?.epoch === 1 && stands.identity === identity && stands.since === since) return stands;
+      const [rows] = stands === null ? await sql.unsafe(kept) : [];
+      if (rows !== undefined) throw unaccounted({ sink, topic, partition }, rows.name as HotTable);
       throw new Refusal(`Cannot begin place "${sink}/${topic}/${partition}": it was begun already, must be acquired`);
     });
   }
