@@ -66,7 +66,7 @@ export interface Store {
  * Acquires a place: the protocol's steps 1 to 4, with the fence for what follows. Where the log has lost records that were
  * not applied, the user must say so with `acceptGap`; they are recorded as given up.
  * @throws {Refusal} on another log's identity, on records deleted before they were applied, on a log that ends before
- * what was applied
+ * what was applied; whoever holds the place goes on holding it then
  */
 export async function startOf(
   store: Store,
@@ -75,34 +75,47 @@ export async function startOf(
   range: Range,
   acceptGap: boolean,
 ): Promise<{ readonly held: Holding; readonly fence: Fence }> {
-  const name = `partition "${place.topic}/${place.partition}"`;
+  const check = (known: Holding | null): void => assertResumable(place, known, identity, range, acceptGap);
+  // Before the epoch is raised: a start that is refused must not fence an owner who is where it should be.
+  check((await store.holdings()).find((holding) => isOf(holding, place)) ?? null);
   const known = await store.acquire(place);
+  // Again, since its owner may have moved on, or another have begun it meanwhile.
+  check(known);
+  let held = known ?? await store.begin(place, identity, 0);
+  if (held.next < range.low) held = await store.skip(held, range.low);
+  const isBehindGap = (await store.gaps()).some((gap) => isOf(gap, place) && gap.last + 1 === held.next);
+  return { held, fence: new Fence(place, held.origin, isBehindGap) };
+}
+
+/** @throws {Refusal} unless `known`, what a store holds of a place, can go on in this log */
+function assertResumable(
+  place: Place,
+  known: Holding | null,
+  identity: string,
+  range: Range,
+  acceptGap: boolean,
+): void {
+  const what = `Cannot resume ${place.sink} on partition "${place.topic}/${place.partition}"`;
   if (known !== null && known.identity !== identity) {
     throw new Refusal(
-      `Cannot resume ${place.sink} on ${name}: the store was fed from log "${known.identity}" and this is "${identity}", must be the same log (or another --data, or --fresh)`,
+      `${what}: the store was fed from log "${known.identity}" and this is "${identity}", must be the same log (or another --data, or --fresh)`,
     );
   }
   const next = known?.next ?? 0;
   if (next < range.low && !acceptGap) {
     throw new Refusal(
-      `Cannot resume ${place.sink} on ${name}: records ${next} to ${
+      `${what}: records ${next} to ${
         range.low - 1
       } were deleted before they were applied, must still be in the log, or be given up with --accept-gap`,
     );
   }
-  let held = known ?? await store.begin(place, identity, 0);
-  if (held.next < range.low) held = await store.skip(held, range.low);
-  if (held.next > range.high) {
-    throw new Refusal(
-      `Cannot resume ${place.sink} on ${name}: applied up to ${held.next} but the log ends at ${range.high}, must reach at least that far`,
-    );
+  if (next > range.high) {
+    throw new Refusal(`${what}: applied up to ${next} but the log ends at ${range.high}, must reach at least that far`);
   }
-  const isBehindGap = (await store.gaps()).some((gap) => isOf(gap, place) && gap.last + 1 === held.next);
-  return { held, fence: new Fence(place, held.origin, isBehindGap) };
 }
 
-const isOf = (gap: Gap, { sink, topic, partition }: Place): boolean =>
-  gap.sink === sink && gap.topic === topic && gap.partition === partition;
+const isOf = (one: Place, { sink, topic, partition }: Place): boolean =>
+  one.sink === sink && one.topic === topic && one.partition === partition;
 
 /** Lets each origin of one topic's partition pass once, in order, without a hole. */
 export class Fence {
@@ -113,8 +126,8 @@ export class Fence {
   #isBehindGap: boolean;
 
   /**
-   * `last` is the last origin applied; -1 before the first. Behind a gap the first message's predecessor may have been
-   * lost in it; what comes again there comes with everything that followed it, and the chain holds at once.
+   * `last` is the last origin applied; -1 before the first. Behind a gap the predecessor of the first message that is
+   * applied may have been lost in it: whatever was not in the gap before it was a repeat, so it was nowhere else.
    */
   constructor(place: Place, last: number, isBehindGap = false) {
     this.#name = `${place.topic}/${place.partition}`;
@@ -126,22 +139,27 @@ export class Fence {
     return this.#last;
   }
 
+  /** Whether nothing was applied since a gap; a place that moves on before that forgets where its gap ended. */
+  get isBehindGap(): boolean {
+    return this.#isBehindGap;
+  }
+
   /**
    * Whether the message is to be applied; false for a repeat.
    * @throws {Refusal} when the message before it was never seen
    */
   admits(origin: number, previous: number): boolean {
-    const isBridge = this.#isBehindGap && previous > this.#last;
-    this.#isBehindGap = false;
     if (origin <= this.#last) {
       this.repeats++;
       return false;
     }
+    const isBridge = this.#isBehindGap && previous > this.#last;
     if (previous !== this.#last && !isBridge) {
       throw new Refusal(
         `Cannot apply origin ${origin} of "${this.#name}": it follows origin ${previous} and the last one applied is ${this.#last}, must name the last one applied`,
       );
     }
+    this.#isBehindGap = false;
     this.#last = origin;
     return true;
   }
