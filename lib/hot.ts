@@ -37,6 +37,8 @@ export interface Hot extends Store {
   apply(commit: Commit): Promise<Holding>;
   /** Rows of a table and partition with `from <= origin < to`, in the order of their origin, a chunk at a time. */
   rows(table: HotTable, partition: number, from: number, to: number): AsyncIterable<readonly Row[]>;
+  /** Every partition that a table has rows of, whoever put them there. */
+  partitions(table: HotTable): Promise<readonly number[]>;
   /** What the store's own clock says, ms since the epoch; absent where it has none. */
   clock?(): Promise<number>;
   /** A query that the user can paste to look at the data. */
