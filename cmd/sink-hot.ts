@@ -6,7 +6,7 @@
  */
 import { start } from "../lib/crew.ts";
 import { type Fence, type Holding, rejectedOf, startOf, validOf } from "../lib/fence.ts";
-import type { HotTable } from "../lib/hot.ts";
+import { Fenced, type HotTable } from "../lib/hot.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rejectedRowOf, type Row, rowOf, TABLE_OF } from "../lib/table.ts";
 import { type Batch, TOPICS } from "../lib/transport.ts";
@@ -17,6 +17,8 @@ interface Seat {
   readonly fence: Fence;
   /** The commit in flight: those of a place follow each other, those of several go side by side. */
   applied: Promise<void>;
+  /** Why its last commit failed, when another one has the place. Whether it is still ours, the stream says next. */
+  fenced: Fenced | null;
 }
 
 /** A batch's rows by table, how many they are, and the time of the last event. */
@@ -39,7 +41,7 @@ const stage = defineStage({
     },
   },
   examples: ["deno task sink-hot --once", "deno task sink-hot --hot postgres://market@localhost/market"],
-  async run({ receive, hot, log, applied, meanwhile, tally, values }) {
+  async run({ receive, hot, log, applied, meanwhile, tally, values, signal, drain }) {
     const seats = new Map<string, Seat>();
     const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {
       // Taking a place again raises its epoch, which would refuse a commit of ours that is in flight.
@@ -47,8 +49,13 @@ const stage = defineStage({
       const place = { sink: "sink-hot", topic, partition };
       const { identity } = await log.topic(topic);
       const { held, fence } = await startOf(hot, place, identity, range, values["accept-gap"]);
-      seats.set(`${topic}/${partition}`, { held, fence, applied: Promise.resolve() });
+      seats.set(`${topic}/${partition}`, { held, fence, applied: Promise.resolve(), fenced: null });
       return held.next;
+    };
+    // Whoever comes next finds the commit in flight done, or has fenced it already.
+    const end = async (topic: string, partition: number): Promise<void> => {
+      await seats.get(`${topic}/${partition}`)?.applied;
+      seats.delete(`${topic}/${partition}`);
     };
     const apply = async (batch: Batch, seat: Seat, { rows, count, newest }: Load, origin: number): Promise<void> => {
       seat.held = await hot.apply({ held: seat.held, next: batch.next, origin, rows });
@@ -56,9 +63,16 @@ const stage = defineStage({
       for (const [table, list] of Object.entries(rows)) tally.add("db_inserts_total", list.length, table);
       await batch.ack();
     };
+    const keep = (seat: Seat) => (error: unknown): void => {
+      if (!(error instanceof Fenced)) throw error;
+      seat.fenced = error;
+    };
     let repeats = 0;
-    for await (const batch of receive({ start: begin })) {
-      const seat = seats.get(`${batch.topic}/${batch.partition}`)!;
+    for await (const batch of receive({ start: begin, stop: end })) {
+      const seat = seats.get(`${batch.topic}/${batch.partition}`);
+      if (seat === undefined) continue;
+      // Given more of a place that another one has taken, it is a zombie.
+      if (seat.fenced !== null) throw seat.fenced;
       const before = seat.fence.repeats;
       const durable = log.sync(batch.topic, batch.partition);
       meanwhile(durable);
@@ -67,10 +81,18 @@ const stage = defineStage({
       repeats += seat.fence.repeats - before;
       await durable;
       await seat.applied;
-      seat.applied = apply(batch, seat, load, seat.fence.last);
+      // Behind a gap the place stays where the gap ends until there is something to apply.
+      if (seat.fenced !== null || (load.count === 0 && seat.fence.isBehindGap)) continue;
+      seat.applied = apply(batch, seat, load, seat.fence.last).catch(keep(seat));
       meanwhile(seat.applied);
+      // A drained stream may end here, and another one have the place at once.
+      if (drain.aborted && batch.next >= batch.high) await seat.applied;
     }
-    for (const { applied } of seats.values()) await applied;
+    for (const seat of seats.values()) {
+      await seat.applied;
+      // Who is told to stop gives its places up, and another one may have them at once.
+      if (seat.fenced !== null && !signal.aborted) throw seat.fenced;
+    }
     return { repeats, tryThis: hot.tryThis };
   },
 });

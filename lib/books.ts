@@ -8,8 +8,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { reasonOf, Refusal } from "./failure.ts";
-import { rejectedOf, validOf } from "./fence.ts";
-import type { Hot, HotTable } from "./hot.ts";
+import { type Holding, rejectedOf, validOf } from "./fence.ts";
+import { type Hot, type HotTable, tablesOf } from "./hot.ts";
 import { skippedIn } from "./judge.ts";
 import type { Lake, LakeFile, Unit } from "./lake.ts";
 import { Comparison, type Entry, FATE, Fates, Window } from "./reconcile.ts";
@@ -142,7 +142,70 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
       ),
     );
   }
-  return books;
+  const strays = [...await straysOf(hot, books), ...foreign(units, partitions)];
+  // What is of no partition is told with the last one's.
+  return books.map((book, i) => {
+    const isHere = (at: number): boolean => at === book.partition || (i === partitions - 1 && books[at] === undefined);
+    const found = strays.filter(({ partition }) => isHere(partition)).map(({ finding }) => finding);
+    return { ...book, findings: [...book.findings, ...found] };
+  });
+}
+
+/** A finding of a partition, which the topic may not even have. */
+interface Stray {
+  readonly partition: number;
+  readonly finding: Finding;
+}
+
+/**
+ * Rows of the hot store that no commit answers for, since they lie beyond the last origin that was applied or in a
+ * partition that the log does not have.
+ */
+async function straysOf(hot: Hot, books: readonly Books[]): Promise<Stray[]> {
+  const appliedOf = (holdings: readonly Holding[], topic: string, partition: number): number => {
+    if (books[partition] === undefined) return -1;
+    const isPlace = (h: Holding) => h.sink === "sink-hot" && h.topic === topic && h.partition === partition;
+    return holdings.find(isPlace)?.origin ?? -1;
+  };
+  const before = await hot.holdings();
+  const beyond: { topic: string; table: HotTable; partition: number; origins: number[] }[] = [];
+  for (const topic of [TOPICS.valid, TOPICS.rejected]) {
+    for (const table of tablesOf(topic)) {
+      for (const partition of await hot.partitions(table)) {
+        // What lies below the cut is in the books.
+        const from = Math.max(books[partition]?.cut ?? 0, appliedOf(before, topic, partition) + 1);
+        const origins: number[] = [];
+        for await (const rows of hot.rows(table, partition, from, Number.MAX_SAFE_INTEGER)) {
+          for (const row of rows) origins.push(row[1] as number);
+        }
+        beyond.push({ topic, table, partition, origins });
+      }
+    }
+  }
+  // A sink that runs has moved on meanwhile.
+  const after = await hot.holdings();
+  return beyond.flatMap(({ topic, table, partition, origins }) => {
+    const applied = appliedOf(after, topic, partition);
+    const left = origins.filter((origin) => origin > applied);
+    if (left.length === 0) return [];
+    const count = `${left.length} ${left.length === 1 ? "row" : "rows"}`;
+    const detail = books[partition] === undefined
+      ? `${count} of a partition that ${TOPICS.raw} does not have`
+      : `${count} beyond origin ${applied}, the last one that sink-hot applied of ${topic}`;
+    const place = `${table}/${partition}`;
+    return [{
+      partition,
+      finding: { finding: "extra in hot", place, first: left[0]!, last: left.at(-1)!, detail },
+    }];
+  });
+}
+
+/** Units of the lake in partitions that the log does not have; beyond what it holds of the others it has none. */
+function foreign(units: readonly Unit[], partitions: number): Stray[] {
+  return units.filter(({ partition }) => partition >= partitions).map(({ topic, partition, first, last }) => {
+    const detail = `a unit of a partition that ${TOPICS.raw} does not have`;
+    return { partition, finding: { finding: "extra in cold", place: `${topic}/${partition}`, first, last, detail } };
+  });
 }
 
 class Book {

@@ -83,6 +83,24 @@ Deno.test("a store goes on only in its own log, and only where that still holds 
   assert.deepEqual([resumed.next, resumed.origin, resumed.epoch], [5, 4, held.epoch + 1]);
 });
 
+Deno.test("a store that another one began or moved while it was looked at is looked at again", strict, async () => {
+  for (
+    const [identity, next, says] of [["other", 0, /fed from log "other"/], ["log", 12, /applied up to 12 but/]] as const
+  ) {
+    const hot = await openHot(`memory:fence-${stores++}`, world);
+    const holdings = async () => {
+      const seen = await hot.holdings();
+      const held = await hot.begin(place, identity, 0);
+      await hot.apply({ held, next, origin: next - 1, rows: {} });
+      return seen;
+    };
+    const busy: Store = new Proxy(hot, {
+      get: (hot, name: keyof Store) => name === "holdings" ? holdings : hot[name].bind(hot),
+    });
+    await assert.rejects(startOf(busy, place, "log", { low: 0, high: 9 }, false), refused(says));
+  }
+});
+
 Deno.test("a message without a readable origin is refused by its place", () => {
   const at = { topic: "ticks.valid", partition: 1 };
   for (const value of ["", "{}", "null", '{"origin":1.5,"previous":0}', '{"origin":1}', new Uint8Array([123, 125])]) {

@@ -31,11 +31,14 @@ export interface Hot extends Store {
   /**
    * Applies rows and moves the offset, both or neither, and gives the new holding. An outcome lost with its connection
    * is looked up, never assumed.
-   * @throws {Refusal} when another owner has raised the epoch or the offset is not where it was
+   * @throws {Fenced} when another owner has raised the epoch
+   * @throws {Refusal} when the offset is not where it was, or a row is none that the table takes
    */
   apply(commit: Commit): Promise<Holding>;
   /** Rows of a table and partition with `from <= origin < to`, in the order of their origin, a chunk at a time. */
   rows(table: HotTable, partition: number, from: number, to: number): AsyncIterable<readonly Row[]>;
+  /** Every partition that a table has rows of, whoever put them there. */
+  partitions(table: HotTable): Promise<readonly number[]>;
   /** What the store's own clock says, ms since the epoch; absent where it has none. */
   clock?(): Promise<number>;
   /** Version of the store's schema; 0 where nobody has made it yet, which only who looks gets to see. Absent where it has none. */
@@ -44,15 +47,19 @@ export interface Hot extends Store {
   readonly tryThis: string;
 }
 
+/** The refusal of a commit whose epoch is over: another one has the place. */
+export class Fenced extends Refusal {}
+
 /**
  * What every resident asks inside its transaction, before it changes anything.
+ * @throws {Fenced} when another owner has raised the epoch
  * @throws {Refusal} unless `stands`, what the store holds now, is what the commit was made for
  */
 export function assertStands({ held, next }: Commit, stands: Holding | null): asserts stands is Holding {
   const what = `Cannot apply offsets ${held.next} to ${next - 1} of "${held.topic}/${held.partition}"`;
   if (stands === null) throw new Refusal(`${what}: the store knows nothing of the place, must have been begun`);
   if (stands.epoch !== held.epoch) {
-    throw new Refusal(
+    throw new Fenced(
       `${what}: ${held.sink} with epoch ${stands.epoch} holds it since ${
         new Date(stands.since).toISOString()
       } and this one has epoch ${held.epoch}, must hold the newest`,

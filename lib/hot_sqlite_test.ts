@@ -72,11 +72,20 @@ inFolder("a schema that is newer than the code is refused", async (folder) => {
 });
 
 inFolder("commits survive a power cut: WAL, synchronous", async (folder) => {
-  const path = join(folder, "hot.db");
-  const hot = await openHot(`sqlite:${path}`, world);
-  const db = new DatabaseSync(path);
-  assert.equal(db.prepare("pragma journal_mode").get()!.journal_mode, "wal");
-  db.close();
+  // The hot store's own connection, since what it syncs belongs to one.
+  const opened = new Set<DatabaseSync>();
+  const { exec } = DatabaseSync.prototype;
+  DatabaseSync.prototype.exec = function (sql) {
+    opened.add(this);
+    return exec.call(this, sql);
+  };
+  const hot = await openHot(`sqlite:${join(folder, "hot.db")}`, world)
+    .finally(() => DatabaseSync.prototype.exec = exec);
+  const settings = [...opened].map((db) =>
+    ["journal_mode", "synchronous"].map((name) => db.prepare(`pragma ${name}`).get()![name])
+  );
+  // 2 is FULL.
+  assert.deepEqual(settings, [["wal", 2]]);
   await hot.close();
 });
 

@@ -352,6 +352,16 @@ promise("rows come in chunks, in the order of origins, from the half-open range 
   }
 });
 
+promise("the partitions of a table are those of its rows", async (_url, hot) => {
+  assert.deepEqual(await hot.partitions("quotes"), []);
+  for (const partition of [0, 12]) {
+    await apply(hot, await hot.begin({ ...place, partition }, "log-a", 0), 2, { quotes: quotes(0, 2, partition) });
+  }
+  await hot.begin({ ...place, partition: 3 }, "log-a", 0);
+  assert.deepEqual((await hot.partitions("quotes")).toSorted((a, b) => a - b), [0, 12]);
+  assert.deepEqual(await hot.partitions("trades"), []);
+});
+
 promise("a reader may stop half way, and rows applied meanwhile are there for the next one", async (_url, hot) => {
   const held = await apply(hot, await hot.begin(place, "log-a", 0), 25_000, { quotes: quotes(0, 25_000) });
   for await (const chunk of hot.rows("quotes", 0, 0, 1e9)) {

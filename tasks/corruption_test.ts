@@ -11,7 +11,9 @@ import validate from "../cmd/validate.ts";
 import { sha256 } from "../lib/lake/file/ledger.ts";
 import { Chance } from "../lib/chance.ts";
 import { warm } from "../lib/parquet.ts";
-import { run } from "../testdata/flow.ts";
+import { openLake } from "../lib/lake.ts";
+import { perform } from "../lib/stage.ts";
+import { run, settingOf } from "../testdata/flow.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const SEED = 7;
@@ -37,10 +39,8 @@ await run(sinkCold, sound, "--unit-rows", "200");
 
 /** Damages a copy of the tape and says what the audit must find: `finding place`, as a beginning or a pattern. */
 function damaged(what: string, damage: (data: string) => Promise<readonly (string | RegExp)[]>): void {
-  Deno.test(`the audit finds and names ${what}`, strict, async () => {
-    const data = await Deno.makeTempDir({ prefix: "tapedeck-damaged-" });
-    try {
-      await cp(sound, data, { recursive: true });
+  Deno.test(`the audit finds and names ${what}`, strict, () =>
+    withCopy(async (data) => {
       const wanted = await damage(data);
       const findings = (await run(audit, data)).findings as readonly Finding[];
       const found = findings.map(({ finding, place, first, last, detail }) =>
@@ -50,10 +50,18 @@ function damaged(what: string, damage: (data: string) => Promise<readonly (strin
         const isWanted = (line: string) => typeof want === "string" ? line.startsWith(want) : want.test(line);
         assert.ok(found.some(isWanted), `${want} is not among:\n${found.join("\n")}`);
       }
-    } finally {
-      await Deno.remove(data, { recursive: true });
-    }
-  });
+    }));
+}
+
+/** Gives a test a copy of the tape. */
+async function withCopy(use: (data: string) => Promise<void>): Promise<void> {
+  const data = await Deno.makeTempDir({ prefix: "tapedeck-damaged-" });
+  try {
+    await cp(sound, data, { recursive: true });
+    await use(data);
+  } finally {
+    await Deno.remove(data, { recursive: true });
+  }
 }
 
 /** One of the rows of a table of partition 0, by its origin. */
@@ -135,8 +143,75 @@ damaged("an offset of the hot store moved back", (data) => {
         "update sink_offsets set next_off = next_off - 50, origin = origin - 60 where topic = 'ticks.valid' and \"partition\" = 0",
       ),
   );
-  return Promise.resolve(["behind ticks.raw/0"]);
+  return Promise.resolve(["behind ticks.raw/0", "extra in hot quotes/0", "extra in hot trades/0"]);
 });
+damaged("the offsets of the hot store deleted", (data) => {
+  inHot(data, "trades", (db) => db.exec("delete from sink_offsets"));
+  return Promise.resolve([0, 1].flatMap((p) => [`extra in hot trades/${p} `, `extra in hot rejected/${p} `]));
+});
+damaged("rows that nobody applied at the end of the hot store", (data) => {
+  const beyond = (table: string, partition: number, origin: number) =>
+    inHot(
+      data,
+      table,
+      (db, of) =>
+        db.exec(`create temp table copy as select * from ${table} where "partition" = 0 and origin = ${of};
+        update copy set "partition" = ${partition}, origin = ${origin}; insert into ${table} select * from copy`),
+    );
+  beyond("trades", 0, 1_000_000);
+  beyond("rejected", 1, 1_000_001);
+  beyond("quotes", 99, 3);
+  return Promise.resolve([
+    /^extra in hot trades\/0 1000000-1000000 1 row beyond origin \d+, .* of ticks\.valid$/,
+    /^extra in hot rejected\/1 1000001-1000001 1 row beyond origin \d+, .* of ticks\.rejected$/,
+    "extra in hot quotes/99 3-3 1 row of a partition that ticks.raw does not have",
+  ]);
+});
+damaged("a unit of the lake in a partition that the log does not have", async (data) => {
+  const world = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 };
+  const lake = await openLake(`file:${data}/lake`, world);
+  const held = await lake.begin({ sink: "sink-cold", topic: "ticks.valid", partition: 7 }, "another log", 0);
+  const [unit] = await lake.units();
+  const [row] = await lake.rows(unit!.files[0]!);
+  const sheet = lake.sheet(held);
+  sheet.add(unit!.files[0]!.table, [7, 4, ...row!.slice(2)]);
+  await lake.publish(held, sheet, 5);
+  await lake.close();
+  return ["extra in cold ticks.valid/7 4-4 a unit of a partition that ticks.raw does not have"];
+});
+
+Deno.test(
+  "rows above the offset of the hot store are a finding of an audit beside the pipeline too",
+  strict,
+  async () => {
+    await withCopy(async (data) => {
+      inHot(
+        data,
+        "trades",
+        (db) =>
+          db.exec("update sink_offsets set next_off = next_off - 50, origin = origin - 60 where topic = 'ticks.valid'"),
+      );
+      const never = new AbortController().signal;
+      const { findings } = await perform(audit, settingOf(audit, data, []), () => {}, never, never);
+      const kinds = new Set((findings as readonly Finding[]).map(({ finding }) => finding));
+      assert.deepEqual([...kinds], ["extra in hot"]);
+    });
+  },
+);
+
+Deno.test("sink-hot does not begin at 0 where its rows are and their offsets are lost", strict, async () => {
+  await withCopy(async (data) => {
+    inHot(data, "trades", (db) => db.exec("delete from sink_offsets"));
+    await assert.rejects(run(sinkHot, data), {
+      name: "Refusal",
+      message: /^Cannot begin place "sink-hot\/ticks\.\w+\/\d": table "\w+" has rows of partition \d/,
+    });
+    const db = new DatabaseSync(`${data}/hot.db`);
+    assert.deepEqual(db.prepare("select * from sink_offsets").all(), []);
+    db.close();
+  });
+});
+
 damaged("a flipped bit in a file of the lake", async (data) => {
   const path = oneOf(files(data));
   await change(path, (bytes) => {

@@ -106,8 +106,15 @@ const omitted = {
 for (const [what, [deaf, policy]] of Object.entries(omitted)) {
   Deno.test(`a sync ${what} that is left out is caught`, async () => {
     for (let seed = 1; seed <= OMITTED_SEEDS; seed++) {
-      const plan = new Below(new Swarm(seed, ["power cut before", "power cut after"]));
-      if ((await roundOnDisk(plan, policy, deaf)).wrong.length > 0) return;
+      // And one cut alone, late: where many befall it, a lake seldom comes to its first file, at some 300 operations.
+      for (
+        const plan of [
+          new Swarm(seed, ["power cut before", "power cut after"]),
+          new Sweep(300 + 31 * seed, "power cut after"),
+        ]
+      ) {
+        if ((await roundOnDisk(new Below(plan), policy, deaf)).wrong.length > 0) return;
+      }
     }
     assert.fail(`${OMITTED_SEEDS} seeds did not catch it`);
   });

@@ -111,6 +111,11 @@ class MemoryHot implements Hot {
     if (chunk.length > 0) yield chunk;
   }
 
+  partitions(table: HotTable): Promise<readonly number[]> {
+    const held = [...this.#shelf.rows.keys()].map((key) => key.split("/"));
+    return Promise.resolve(held.filter(([name]) => name === table).map(([, partition]) => Number(partition)));
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

@@ -158,6 +158,13 @@ class SqliteHot implements Hot {
     }
   }
 
+  // deno-lint-ignore require-await
+  async partitions(table: HotTable): Promise<readonly number[]> {
+    const query = `select distinct "partition" from ${table}`;
+    const rows = guarded(this.#path, "read partitions of hot store", () => this.#db.prepare(query).all());
+    return rows.map(({ partition }) => partition as number);
+  }
+
   close(): Promise<void> {
     if (this.#db.isOpen) this.#db.close();
     return Promise.resolve();

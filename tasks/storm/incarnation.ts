@@ -189,6 +189,7 @@ export class Incarnation {
         return await this.#do(`${name}, rows`, () => hot.apply({ ...commit, held }));
       },
       rows: (table, partition, from, to) => hot.rows(table, partition, from, to),
+      partitions: (table) => hot.partitions(table),
       close: () => hot.close(),
     };
   }

@@ -182,6 +182,17 @@ class PostgresHot implements Hot {
     }
   }
 
+  async partitions(table: HotTable): Promise<readonly number[]> {
+    // It reads the whole table, in which the server may be silent for longer than a writer's link allows.
+    const link = await this.#session.read();
+    try {
+      const rows = await link.sql.unsafe(`select distinct "partition" from ${table}`);
+      return rows.map(({ partition }) => partition as number);
+    } finally {
+      await link.close();
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#readers.splice(0).map((link) => link.close()));
     await this.#session.close();
