@@ -65,6 +65,7 @@ const stage = defineStage({
       seats.delete(partition);
       if (seat !== undefined) await lake.release(seat.held);
     };
+    /** A reader that has left its group at a drain may not tell it any more; then the next run does. */
     const acknowledge = async (seat: Seat): Promise<void> => {
       await seat.read?.ack();
       seat.read = null;
