@@ -3,11 +3,12 @@
  *
  * **In** a path and the line to read on from, **Out** frames with the time at which they were received. A line is
  * `local_ns frame`, or the frame alone, which then carries no received time. Memory is bounded, whatever the file says.
- * **Knows** `failure`.
+ * **Knows** `tick`, `failure`.
  */
 import { createHash } from "node:crypto";
 import { createGunzip } from "node:zlib";
 import { Misuse, Outage, reasonOf } from "./failure.ts";
+import { isMicros } from "./tick.ts";
 
 /** Characters that a line may have; a file with a longer one is not a capture. */
 export const LINE_LENGTH_MAX = 16 << 20;
@@ -15,6 +16,7 @@ export const LINE_LENGTH_MAX = 16 << 20;
 export const BATCH_LINES_MAX = 1_000;
 // What one step reads. Deflate makes at most 1,032 times as much of it: 17 MB in memory, then the line's bound counts.
 const STEP_BYTES = 16 << 10;
+// A number of this form that is no time is no envelope: its unit is not known, and a time is never made up.
 const ENVELOPE = /^(\d{16})\d{3} /;
 const ENVELOPE_LENGTH = 20;
 
@@ -77,8 +79,9 @@ export async function contentHash(path: string): Promise<string> {
 
 function captured(number: number, line: string): CaptureLine {
   const envelope = ENVELOPE.exec(line);
-  if (envelope === null) return { number, receivedTime: null, frame: line };
-  return { number, receivedTime: Number(envelope[1]), frame: line.slice(ENVELOPE_LENGTH) };
+  const receivedTime = Number(envelope?.[1]);
+  if (!isMicros(receivedTime)) return { number, receivedTime: null, frame: line };
+  return { number, receivedTime, frame: line.slice(ENVELOPE_LENGTH) };
 }
 
 function checkLength(path: string, number: number, line: string): void {

@@ -48,7 +48,8 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `{"n":${i},"x":"${"é".repeat(i % 7)}"}\n`);
 
 Deno.test("a capture's line is ns and frame, ns cut to µs, or a frame without a time", options, async () => {
-  const text = '1723161253937085999 {"a":1}\n{"b":2}\n\n17231612539370 {"c":3}\r\nend without newline';
+  const text = '1723161253937085999 {"a":1}\n{"b":2}\n\n17231612539370 {"c":3}\r\n0000000000001000000 {"d":4}\n' +
+    '9000000000000000000 {"e":5}\nend without newline';
   for (const [name, bytes] of [["a.jsonl", utf8(text)], ["a.jsonl.gz", gzipSync(text)]] as const) {
     await withFile(name, bytes, async (path) => {
       const { lines, positions, error } = await readAll(path);
@@ -57,9 +58,11 @@ Deno.test("a capture's line is ns and frame, ns cut to µs, or a frame without a
         { number: 0, receivedTime: 1723161253937085, frame: '{"a":1}' },
         { number: 1, receivedTime: null, frame: '{"b":2}' },
         { number: 3, receivedTime: null, frame: '17231612539370 {"c":3}\r' },
-        { number: 4, receivedTime: null, frame: "end without newline" },
+        { number: 4, receivedTime: null, frame: '0000000000001000000 {"d":4}' },
+        { number: 5, receivedTime: null, frame: '9000000000000000000 {"e":5}' },
+        { number: 6, receivedTime: null, frame: "end without newline" },
       ]);
-      assert.equal(positions.at(-1), 5);
+      assert.equal(positions.at(-1), 7);
     });
   }
 });

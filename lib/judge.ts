@@ -168,7 +168,6 @@ export class Judge {
     const { sequence } = tick;
     const subject = this.#register.of(record.key, tick);
     const series = sequence === null ? null : subject.series[tick.type];
-    const at = tick.timeSource === undefined ? tick.eventTime : tick.receivedTime;
     const evidence = this.#evidence;
     evidence.tick = tick;
     evidence.terms = subject.terms;
@@ -177,7 +176,9 @@ export class Judge {
     weigh(evidence);
 
     let reasons = broken(TICK_RULES, evidence, null);
-    evidence.place = series === null ? "none" : series.place(sequence!, at, reasons !== null, evidence.limits);
+    evidence.place = series === null
+      ? "none"
+      : series.place(sequence!, tick.eventTime, reasons !== null, evidence.limits);
     if (evidence.place === "duplicate" || evidence.place === "backwards") {
       reasons = broken(SEQUENCE_RULES, evidence, reasons);
     }
@@ -189,7 +190,9 @@ export class Judge {
     if (tick.timeSource === undefined && tick.eventTime > subject.watermark) subject.watermark = tick.eventTime;
     if (!subject.tracked || sequence !== null && series === null) {
       if (!this.#register.track(subject)) this.counts.untracked++;
-      else if (sequence !== null && !this.#register.start(subject, tick, sequence, at)) this.counts.untracked++;
+      else if (sequence !== null && !this.#register.start(subject, tick, sequence, tick.eventTime)) {
+        this.counts.untracked++;
+      }
     }
     return this.#accept(record, tick, plain, flags);
   }

@@ -8,7 +8,7 @@
  */
 import { Buffer } from "node:buffer";
 import { bytesOf } from "./codec.ts";
-import { isTick, type Quote, type Tick, type Trade, type ValidTick } from "./tick.ts";
+import { isTick, type Quote, type Tick, TIME_END, type Trade, type ValidTick } from "./tick.ts";
 import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
 
 /** How deep arrays and objects may be nested. */
@@ -95,10 +95,12 @@ export function read(text: string): Reading {
 
 const DECIMAL = "(-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?)";
 const INTEGER = "(0|[1-9][0-9]{0,15})";
+/** All that is longer or shorter is no time; what has this many digits is held against the bounds. */
+const TIME = "([1-9][0-9]{15})";
 const SIDE = (side: string) =>
   `(?:"${side}Price":"${DECIMAL}","${side}Size":"${DECIMAL}"|"${side}Price":null,"${side}Size":null)`;
 const COMMON = '"venue":"([a-z][a-z0-9-]{0,31})","symbol":"([A-Za-z0-9][A-Za-z0-9 :|/_-]{0,63})",' +
-  `"eventTime":${INTEGER},"receivedTime":${INTEGER}(,"timeSource":"received")?,"sequence":(?:null|${INTEGER}),` +
+  `"eventTime":${TIME},"receivedTime":${TIME}(,"timeSource":"received")?,"sequence":(?:null|${INTEGER}),` +
   '"id":(?:null|"([A-Za-z0-9._:-]{1,128})")(?:,"source":"(backfill|redrive|conflated)")?' +
   '(?:,"frame":"([A-Za-z0-9_.-]{1,64}/[0-9]{1,15})")?';
 const PRICED = `,"price":"${DECIMAL}","size":"${DECIMAL}","side":"(buy|sell|unknown)"`;
@@ -145,7 +147,7 @@ export function readValid(text: string): ValidTick | null {
 function tickOf(found: RegExpExecArray, quote: boolean): Mutable<Trade> | Mutable<Quote> | null {
   const venue = found[1]!, symbol = found[2]!, eventTime = +found[3]!, receivedTime = +found[4]!;
   const sequence = found[6] === undefined ? null : +found[6], id = found[7] ?? null;
-  if (eventTime > INTEGER_MAX || receivedTime > INTEGER_MAX || sequence !== null && sequence > INTEGER_MAX) return null;
+  if (eventTime >= TIME_END || receivedTime >= TIME_END || sequence !== null && sequence > INTEGER_MAX) return null;
   // Whole literals: objects put together from parts cost a third of the reading.
   const a = found[10] ?? null, b = found[11] ?? null, c = found[12] ?? null, d = found[13] ?? null;
   const tick: Mutable<Trade> | Mutable<Quote> = quote
@@ -163,7 +165,10 @@ function tickOf(found: RegExpExecArray, quote: boolean): Mutable<Trade> | Mutabl
       askSize: d,
     }
     : { type: "trade", venue, symbol, eventTime, receivedTime, sequence, id, price: a!, size: b!, side: c as Side };
-  if (found[5] !== undefined) tick.timeSource = "received";
+  if (found[5] !== undefined) {
+    if (eventTime !== receivedTime) return null;
+    tick.timeSource = "received";
+  }
   if (found[8] !== undefined) tick.source = found[8] as Tick["source"];
   if (found[9] !== undefined) tick.frame = found[9];
   return tick;

@@ -2,7 +2,7 @@
 import assert from "@std/assert";
 import fc from "fast-check";
 import { outlineOf, parse, read, readPlain, textOf } from "./reading.ts";
-import { isTick } from "./tick.ts";
+import { isTick, TIME_END, TIME_MIN } from "./tick.ts";
 import { MESSAGE_BYTES_MAX } from "./transport.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true };
@@ -12,9 +12,9 @@ const head = {
 };
 const trade = { type: "trade", ...head, price: "100.50", size: "1", side: "buy" };
 const quote = { type: "quote", ...head, bidPrice: "1", bidSize: "0", askPrice: null, askSize: null };
-const { eventTime, receivedTime, ...named } = head;
+const { venue, symbol, eventTime } = head;
 const full = {
-  ...{ type: "trade", venue: named.venue, symbol: named.symbol, eventTime, receivedTime, timeSource: "received" },
+  ...{ type: "trade", venue, symbol, eventTime, receivedTime: eventTime, timeSource: "received" },
   ...{ sequence: null, id: null, source: "redrive", frame: "c-1/12", price: "-0.5", size: "1", side: "unknown" },
 };
 const texts = [trade, quote, full].map((tick) => JSON.stringify(tick));
@@ -96,11 +96,24 @@ Deno.test("readPlain reads nothing that is not a plain tick, whatever is changed
   assert(read > 200, `only ${read} changed texts were still read, so that little was tried`);
 });
 Deno.test("readPlain leaves integers beyond 2^53 - 1 to the schema", options, () => {
-  const at = (value: string) => texts[0]!.replace("1763690000000000", value);
+  const at = (value: string) => texts[0]!.replace('"sequence":7', `"sequence":${value}`);
   assert(assertHonest(at("9007199254740991")));
   for (const value of ["9007199254740992", "9007199254740993", "9999999999999999"]) {
     assert.equal(readPlain(at(value)), null);
     assert.equal(read(at(value)).tick, null);
+  }
+});
+Deno.test("readPlain reads no time out of bounds, and none of our own that is not the receipt's", options, () => {
+  for (const text of texts) {
+    for (const name of ["eventTime", "receivedTime"]) {
+      const at = (value: number) => text.replace(new RegExp(`"${name}":\\d+`), `"${name}":${value}`);
+      const own = text.includes("timeSource");
+      for (const value of [TIME_MIN, TIME_END - 1]) assert.equal(assertHonest(at(value)), !own, at(value));
+      for (const value of [TIME_MIN - 1, TIME_END, 1763690000000, 9e15, 0]) {
+        assert.equal(readPlain(at(value)), null);
+        assert.equal(read(at(value)).tick, null);
+      }
+    }
   }
 });
 Deno.test("any other spelling of a tick becomes the plain one", options, () => {

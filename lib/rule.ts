@@ -11,7 +11,7 @@ import type { Place } from "./sequence.ts";
 import { isSymbol, isVenue, type Tick } from "./tick.ts";
 
 /** Version of the code of these rules and of `sequence`. Another number may judge the same log differently. */
-export const RULES_VERSION = "1";
+export const RULES_VERSION = "2";
 /** Instruments of all venues that may be in force at once. */
 export const INSTRUMENTS_MAX = 20_000;
 
@@ -135,14 +135,14 @@ export const TICK_RULES: readonly TickRule[] = [
   }),
   reject("size", "a size is negative, or zero where nothing can have that size", ({ sizes, tick }) => {
     if ((sizes & TRAIT.negative) !== 0) return true;
-    return (sizes & TRAIT.zero) !== 0 && (tick.type === "trade" || tick.type === "book");
+    return (sizes & TRAIT.zero) !== 0 && tick.type !== "delta";
   }),
   reject("grid", "a price is no multiple of the tick size, or a size no multiple of the lot", (e) => {
     return ((e.prices | e.sizes) & TRAIT.offGrid) !== 0;
   }),
   reject("crossed", "the best bid is above the best ask", (e) => e.spread < 0),
   reject("future", "it happened further after its own receipt than clocks may differ", ({ tick, limits }) => {
-    return tick.timeSource === undefined && tick.eventTime - tick.receivedTime > limits.futureMsMax * 1_000;
+    return tick.eventTime - tick.receivedTime > limits.futureMsMax * 1_000;
   }),
 ];
 
@@ -187,14 +187,15 @@ export function weigh(evidence: Draft): void {
       sizes = traitsOf(tick.size, lot);
       break;
     case "quote":
-      ({ bidPrice: bid, askPrice: ask } = tick);
-      if (bid !== null) {
-        prices = traitsOf(bid, tickSize);
+      if (tick.bidPrice !== null) {
         sizes = traitsOf(tick.bidSize!, lot);
+        // Nobody bids at the price of a size of zero.
+        if ((sizes & TRAIT.zero) === 0) prices = traitsOf(bid = tick.bidPrice, tickSize);
       }
-      if (ask !== null) {
-        prices |= traitsOf(ask, tickSize);
-        sizes |= traitsOf(tick.askSize!, lot);
+      if (tick.askPrice !== null) {
+        const traits = traitsOf(tick.askSize!, lot);
+        sizes |= traits;
+        if ((traits & TRAIT.zero) === 0) prices |= traitsOf(ask = tick.askPrice, tickSize);
       }
       break;
     case "book":
@@ -205,14 +206,21 @@ export function weigh(evidence: Draft): void {
           sizes |= traitsOf(size, lot);
         }
       }
-      // Changes of a book are not a book, so a delta has no best.
-      if (tick.type === "book" && tick.bids.length > 0 && tick.asks.length > 0) {
-        bid = tick.bids[0]![0];
-        ask = tick.asks[0]![0];
-      }
   }
   evidence.prices = prices;
   evidence.sizes = sizes;
   const isPrecise = ((prices | sizes) & TRAIT.imprecise) === 0;
+  // Changes of a book are not a book, so a delta has no best.
+  if (tick.type === "book" && isPrecise) {
+    bid = bestOf(tick.bids, 1);
+    ask = bestOf(tick.asks, -1);
+  }
   evidence.spread = bid !== null && ask !== null && isPrecise ? compare(ask, bid) : 1;
+}
+
+/** The highest price for `direction` 1, the lowest for -1, in whatever order the levels stand; null where there is none. */
+function bestOf(levels: readonly (readonly [string, string])[], direction: 1 | -1): string | null {
+  let best: string | null = null;
+  for (const [price] of levels) if (best === null || compare(price, best) * direction > 0) best = price;
+  return best;
 }

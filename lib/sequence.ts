@@ -15,7 +15,7 @@ export type Disciplines = Readonly<Record<string, Readonly<Partial<Record<TickTy
 /** What is known of the venues. A change is a change of the rules. */
 export const DISCIPLINES: Disciplines = {
   sim: { trade: "contiguous", quote: "contiguous" },
-  binance: { trade: "contiguous", quote: "rising" },
+  binance: { trade: "contiguous", quote: "rising", delta: "rising" },
 };
 
 /**

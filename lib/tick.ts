@@ -18,6 +18,11 @@ const TEXT_PLAIN = /^[A-Za-z0-9._:-]{1,128}$/;
 /** Levels of one side that a message may carry. */
 export const LEVELS_MAX = 10_000;
 const CONDITIONS_MAX = 32;
+/**
+ * Times are µs from September 2001 on and before 2100: between these a time in seconds, ms or ns that was taken for µs
+ * falls out, and so does what a broken clock says.
+ */
+export const TIME_MIN = 1e15, TIME_END = Date.UTC(2100, 0) * 1000;
 
 /** Aggressor's side. */
 export const SIDES = ["buy", "sell", "unknown"] as const;
@@ -40,7 +45,7 @@ export const STATES = [
 export const TYPES = ["trade", "quote", "book", "delta", "status"] as const;
 
 const decimal = z.string().regex(DECIMAL_PATTERN);
-const micros = z.int().min(0);
+const micros = z.int().min(TIME_MIN).lt(TIME_END);
 const count = z.int().min(0);
 const text = z.string().regex(TEXT);
 const levels = z.array(z.tuple([decimal, decimal])).max(LEVELS_MAX);
@@ -104,7 +109,10 @@ export const Status = z.strictObject({
 });
 
 /** What travels on `ticks.raw`. */
-export const Tick = z.discriminatedUnion("type", [Trade, Quote, Book, Delta, Status]);
+export const Tick = z.discriminatedUnion("type", [Trade, Quote, Book, Delta, Status])
+  .refine((t) => t.timeSource === undefined || t.eventTime === t.receivedTime, {
+    message: "a time that is our own must be the time of receipt",
+  });
 export type Trade = Readonly<z.infer<typeof Trade>>;
 export type Quote = Readonly<z.infer<typeof Quote>>;
 export type Book = Readonly<z.infer<typeof Book>>;
@@ -155,8 +163,10 @@ export function keyOf(tick: { readonly venue: string; readonly symbol: string })
   return key.length <= KEY_LENGTH_MAX ? key : key.slice(0, KEY_LENGTH_MAX);
 }
 
-const isMicros = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
-const isCount = (v: unknown): boolean => v === null || isMicros(v);
+/** Whether `v` is a time: whole µs since the epoch, of a year in which there are markets to record. */
+export const isMicros = (v: unknown): v is number =>
+  Number.isSafeInteger(v) && (v as number) >= TIME_MIN && (v as number) < TIME_END;
+const isCount = (v: unknown): boolean => v === null || Number.isSafeInteger(v) && (v as number) >= 0;
 const isAmount = (v: unknown): v is string => typeof v === "string" && isDecimal(v);
 const isText = (v: unknown): v is string => typeof v === "string" && (TEXT_PLAIN.test(v) || TEXT.test(v));
 /** Whether `v` is a symbol as a venue may write it. */
@@ -177,7 +187,7 @@ export function isTick(value: unknown): value is Tick {
   if (!isCount(t.sequence) || !(t.id === null || isText(t.id))) return false;
   let fields = 7;
   if (t.timeSource !== undefined) {
-    if (t.timeSource !== "received") return false;
+    if (t.timeSource !== "received" || t.eventTime !== t.receivedTime) return false;
     fields++;
   }
   if (t.source !== undefined) {

@@ -1,13 +1,17 @@
 /** `isTick`, compiled by hand, is `Tick.safeParse`: over ticks of every type, and over ticks with one thing changed. */
 import assert from "@std/assert";
 import fc from "fast-check";
-import { isTick, keyOf, LEVELS_MAX, SIDES, SOURCES, STATES, Tick } from "./tick.ts";
+import { isTick, keyOf, LEVELS_MAX, SIDES, SOURCES, STATES, Tick, TIME_END, TIME_MIN } from "./tick.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true };
 
 const amount = fc.constantFrom("0", "1", "-1", "0.5", "100.250", "-0.00", "12345678901234567890.123456789012");
-const micros = fc.oneof(fc.nat(), fc.constantFrom(0, 1763690000000000, Number.MAX_SAFE_INTEGER));
-const count = fc.oneof(fc.constant(null), micros);
+const NOW = 1763690000000000;
+const micros = fc.oneof(
+  { weight: 19, arbitrary: fc.constantFrom(NOW, NOW + 1, TIME_MIN, TIME_END - 1) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1763690000000, TIME_MIN - 1, TIME_END, Number.MAX_SAFE_INTEGER) },
+);
+const count = fc.oneof(fc.constant(null), fc.nat(), fc.constantFrom(0, NOW, Number.MAX_SAFE_INTEGER));
 const text = fc.oneof(
   fc.constantFrom("1", "a b", "é", "漢字", 'quote"', "back\\slash", "x".repeat(128)),
   fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }),
@@ -52,8 +56,13 @@ const typed = fc.oneof(
 );
 type Fields = Record<string, unknown>;
 /** Mostly ticks: only a text from outside the alphabet makes one unsound. */
-const tick: fc.Arbitrary<Fields> = fc.tuple(typed, fc.record(common), fc.record(optional, { requiredKeys: [] }))
-  .map((parts) => Object.assign({}, ...parts));
+const tick: fc.Arbitrary<Fields> = fc.tuple(
+  fc.record({ typed, common: fc.record(common), optional: fc.record(optional, { requiredKeys: [] }) }),
+  fc.integer({ min: 0, max: 3 }),
+).map(([{ typed, common, optional }, same]) => ({
+  ...{ ...typed, ...common, ...optional },
+  ...(same > 0 && { receivedTime: common.eventTime }),
+}));
 
 /** What a field may turn into: other kinds, borders, empty and overlong texts, characters that no field may hold. */
 const odd = fc.oneof(
@@ -163,7 +172,7 @@ Deno.test("isTick is the schema over any JSON", options, () => {
 });
 
 const trade = {
-  ...{ type: "trade", venue: "sim", symbol: "A", eventTime: 1, receivedTime: 1, sequence: null, id: null },
+  ...{ type: "trade", venue: "sim", symbol: "A", eventTime: NOW, receivedTime: NOW, sequence: null, id: null },
   ...{ price: "1", size: "1", side: "buy" },
 };
 Deno.test("no tick holds a prototype, a constructor, a level or a condition too many", options, () => {
@@ -191,6 +200,33 @@ Deno.test("no tick holds a prototype, a constructor, a level or a condition too 
     const conditions = Array.from({ length }, () => "x");
     assert.equal(isTick({ ...trade, conditions }), sound);
     assert.equal(Tick.safeParse({ ...trade, conditions }).success, sound);
+  }
+});
+Deno.test("a time is µs between 2001 and 2100, so that no other unit passes for it", options, () => {
+  const cases: readonly (readonly [number, boolean])[] = [
+    [TIME_MIN, true],
+    [TIME_END - 1, true],
+    [TIME_MIN - 1, false],
+    [TIME_END, false],
+    [NOW / 1_000, false],
+    [NOW / 1_000_000, false],
+    [9e15, false],
+    [NOW * 1_000, false],
+    [NOW + 0.5, false],
+  ];
+  for (const [time, sound] of cases) {
+    for (const name of ["eventTime", "receivedTime"]) {
+      const value = { ...trade, [name]: time };
+      assert.equal(isTick(value), sound, `${name} ${time}`);
+      assert.equal(Tick.safeParse(value).success, sound, `${name} ${time}`);
+    }
+  }
+});
+Deno.test("a time that is our own is the time of receipt", options, () => {
+  for (const [receivedTime, sound] of [[NOW, true], [NOW + 1, false], [NOW - 1, false]] as const) {
+    const value = { ...trade, receivedTime, timeSource: "received" };
+    assert.equal(isTick(value), sound, `${receivedTime}`);
+    assert.equal(Tick.safeParse(value).success, sound, `${receivedTime}`);
   }
 });
 Deno.test("the key is split at its first colon", options, () => {

@@ -6,8 +6,9 @@ import assert from "@std/assert";
 import { join } from "node:path";
 import { readCapture } from "./capture.ts";
 import { Misuse } from "./failure.ts";
+import { Judge } from "./judge.ts";
 import { DISCIPLINES } from "./sequence.ts";
-import { isTick, type Tick, type TickType, TYPES } from "./tick.ts";
+import { isTick, type Tick, TYPES } from "./tick.ts";
 import { openVenue, type Venue, VENUES } from "./venue.ts";
 
 const FRAMES = new URL("../testdata/frames", import.meta.url).pathname;
@@ -88,8 +89,8 @@ Deno.test("an unknown venue is misuse and names those that there are", options, 
 Deno.test("what is judged of a venue's sequences is what its file declares", options, async () => {
   for (const name of VENUES) {
     const { disciplines } = await openVenue(name);
-    for (const [type, discipline] of Object.entries(DISCIPLINES[name] ?? {})) {
-      assert.equal(disciplines[type as TickType], discipline, `${name} ${type}`);
+    for (const type of TYPES) {
+      assert.equal(DISCIPLINES[name]?.[type] ?? "none", disciplines[type], `${name} ${type}`);
     }
   }
 });
@@ -173,6 +174,25 @@ Deno.test("binance maps every frame of the recorded BTCUSDT capture, without a h
   assert.equal(lines, 41_249);
   assert.deepEqual(kinds, { depthUpdate: 3_451, bookTicker: 28_040, trade: 9_757, snapshot: 1 });
 });
+
+Deno.test(
+  "the recorded BTCUSDT capture is sound when it comes first, and refused when it comes again",
+  recorded,
+  async () => {
+    const path = `${RECORDINGS}/binance/hftbacktest_spot_btcusdt_20240808.jsonl.gz`;
+    const judge = new Judge({ partition: 0 });
+    let offset = 0;
+    for (const again of [false, true]) {
+      for await (const { ticks } of mappedLines(await openVenue("binance"), path)) {
+        for (const tick of ticks) {
+          const verdict = judge.judge({ offset: offset++, key: null, value: JSON.stringify(tick) });
+          assert.equal(verdict.to, again ? "rejected" : "valid", `${offset - 1} ${verdict.to}`);
+        }
+      }
+    }
+    assert.equal(judge.counts.valid, 3_451 + 28_040 + 9_757);
+  },
+);
 
 Deno.test("binance knows that the recorded USD-M capture is another market's", recorded, async () => {
   const path = `${RECORDINGS}/binance/hftbacktest_usdm_btcusdt_20240808.jsonl.gz`;

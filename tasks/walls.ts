@@ -20,7 +20,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   tick: ["decimal"],
   table: ["tick", "decimal"],
   venue: ["tick", "decimal", "failure"],
-  capture: ["failure"],
+  capture: ["tick", "failure"],
   listing: ["decimal", "failure"],
   plant: ["chance", "tick", "decimal"],
   standing: ["chance", "listing", "plant", "tick", "decimal", "failure"],

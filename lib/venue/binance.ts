@@ -16,6 +16,7 @@
  * | maintenance           | `e` = serverShutdown     | `serverShutdown` | nothing: it names no symbol                | golden   |
  * | futures               | X, pu, or T on bookTicker| `foreign`        | nothing: another market is another venue   | U        |
  * | known, fields missing | type or size of a field  | `malformed`      | nothing                                    | golden   |
+ * | ids that fall         | U above u                | `malformed`      | nothing                                    | golden   |
  * | was not UTF-8         | U+FFFD                   | `malformed`      | nothing                                    | hostile  |
  * | no time of any clock  | plain line of bookTicker | `untimed`        | nothing: a time is never made up           | golden   |
  * | anything else         |                          | `unknown`        | nothing                                    | golden   |
@@ -24,7 +25,7 @@
  * U: hftbacktest_usdm_btcusdt_20240808.jsonl.gz. golden: testdata/frames/binance.
  */
 import { isDecimal, sign } from "../decimal.ts";
-import type { Tick } from "../tick.ts";
+import { isMicros, type Tick } from "../tick.ts";
 import type { Mapped, Venue } from "../venue.ts";
 
 const KINDS = [
@@ -172,7 +173,7 @@ function depth(data: Fields, received: number | null): Mapped {
   const first = countOf(data.U), last = countOf(data.u);
   if (
     typeof symbol !== "string" || !isLevels(bids) || !isLevels(asks) || eventTime === undefined ||
-    first === undefined || last === undefined
+    first === undefined || last === undefined || BigInt(first.text) > BigInt(last.text)
   ) return nothing("malformed");
   return {
     kind: "depthUpdate" satisfies Kind,
@@ -238,13 +239,13 @@ function identity({ sequence, text }: Count): { readonly sequence: number | null
 
 /**
  * µs of a time in ms or in µs (`timeUnit=MICROSECOND`, archives since 2025). The two magnitudes are 10^12 … 10^13 and
- * 10^15 … 10^16 between 2001 and 2286, so neither passes for the other; what is neither is no time.
+ * 10^15 … 10^16 between 2001 and 2286, so neither passes for the other; what is neither, or no time of a tick, is no time.
  */
 function microsOf(value: unknown): number | undefined {
   if (!Number.isSafeInteger(value)) return undefined;
   const time = value as number;
-  if (time >= 1e12 && time < 1e13) return time * 1000;
-  return time >= 1e15 && time < 1e16 ? time : undefined;
+  const micros = time < 1e13 ? time * 1000 : time;
+  return isMicros(micros) ? micros : undefined;
 }
 
 const isFields = (v: unknown): v is Fields => typeof v === "object" && v !== null && !Array.isArray(v);
