@@ -2,18 +2,20 @@
  * Closes the books of every partition, checks a symbol's day, and holds the verdicts against what was planted.
  *
  * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some, after whatever was repaired.
- * **Knows** `books`, `check`, `repair`, `truth`, `stage`, `crew`.
+ * **Knows** `books`, `check`, `judge`, `rule`, `repair`, `truth`, `stage`, `crew`.
  */
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
 import { checkDay, type Verdict } from "../lib/check.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
+import { limitsIn } from "../lib/judge.ts";
 import type { Damage } from "../lib/lake.ts";
 import { type Repair, repair } from "../lib/repair.ts";
+import { LIMITS, type Limits } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
 import { isSymbol } from "../lib/tick.ts";
-import { TOPICS } from "../lib/transport.ts";
-import { type Score, score } from "../lib/truth.ts";
+import { TOPICS, type Transport } from "../lib/transport.ts";
+import { type Score, Truth } from "../lib/truth.ts";
 
 const FINDINGS_SHOWN = 20;
 
@@ -50,18 +52,24 @@ const stage = defineStage({
       );
     }
     const repairs = values.repair ? await repair({ log, ranges, lake, signal }) : null;
-    const books = await closeBooks({ log, ranges, hot, lake, signal });
+    const limits = await limitsOf(log, (await ranges(TOPICS.raw)).length);
+    const planted = values.truth === undefined
+      ? null
+      : new Truth(values.truth, await textOf(values.truth), (partition) => limits[partition] ?? LIMITS);
+    const books = await closeBooks({
+      ...{ log, ranges, hot, lake, signal },
+      ...(planted && { see: (partition, tick) => planted.see(partition, tick) }),
+    });
     const damages = await lake.damages();
     const units = await lake.units();
-    const verdicts = symbol === undefined || date === undefined
-      ? []
-      : await checkDay(lake.root, units.flatMap((unit) => unit.files).filter((file) => file.date === date), symbol);
-    const truth = values.truth === undefined
-      ? null
-      : score((await truthOf(values.truth)).split("\n").filter((line) => line !== ""), books, {
-        windowMax: 1024,
-        lateMsMax: 1000,
-      });
+    const verdicts = symbol === undefined || date === undefined ? [] : await checkDay(
+      lake.root,
+      units.flatMap((unit) => unit.files).filter((file) => file.date === date),
+      symbol,
+      // The day does not say by which partition's limits; nobody is blamed for what one of them allows.
+      { lateMsMax: Math.max(...limits.map(({ lateMsMax }) => lateMsMax)) },
+    );
+    const truth = planted?.score(books) ?? null;
     // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
     const findings = [
       ...books.flatMap((book) => book.findings).filter(({ finding }) => finding !== "behind" || drain.aborted),
@@ -101,7 +109,7 @@ const stage = defineStage({
       balanced: findings.length === 0,
       findings,
       ...(repairs && { repairs }),
-      books: books.map(({ flagged, rejections, newest: _newest, findings: _findings, ...book }) => ({
+      books: books.map(({ flagged, rejections, findings: _findings, ...book }) => ({
         ...book,
         flagged: flagged.size,
         rejections: rejections.size,
@@ -112,7 +120,15 @@ const stage = defineStage({
   },
 });
 
-async function truthOf(path: string): Promise<string> {
+/** The limits in force in each partition where its judge has last saved. */
+async function limitsOf(log: Pick<Transport, "load">, partitions: number): Promise<Limits[]> {
+  return await Promise.all(Array.from({ length: partitions }, async (_, partition) => {
+    const checkpoint = await log.load("validate", partition);
+    return checkpoint === null ? LIMITS : limitsIn(checkpoint.state);
+  }));
+}
+
+async function textOf(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
@@ -131,8 +147,8 @@ function isDate(text: string): boolean {
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
 }
 
-function findingOf({ check, table, observed, wanted }: Verdict): AnyFinding {
-  return { finding: check, place: table, first: -1, last: -1, detail: `${observed}, must be ${wanted}` };
+function findingOf({ check, venue, table, observed, wanted }: Verdict): AnyFinding {
+  return { finding: check, place: `${venue} ${table}`, first: -1, last: -1, detail: `${observed}, must be ${wanted}` };
 }
 
 function nothingOf(symbol: string, date: string): AnyFinding {
@@ -195,7 +211,9 @@ function verdictsText(verdicts: readonly Verdict[]): string[] {
   return [
     "",
     ...verdicts.map((v) =>
-      `${v.status.padEnd(4)}  ${v.table.padEnd(6)}  ${v.check.padEnd(9)}  ${v.observed}  (wanted: ${v.wanted})`
+      `${v.status.padEnd(4)}  ${v.venue}  ${v.table.padEnd(6)}  ${
+        v.check.padEnd(9)
+      }  ${v.observed}  (wanted: ${v.wanted})`
     ),
   ];
 }

@@ -6,7 +6,7 @@
  * **Knows** `market`, `producer`, `tape`, `patience`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { Misuse } from "../lib/failure.ts";
+import { Misuse, reasonOf } from "../lib/failure.ts";
 import { ofDisk } from "../lib/patience.ts";
 import { Market, type SimMessage } from "../lib/market.ts";
 import { defineStage } from "../lib/stage.ts";
@@ -143,7 +143,11 @@ class Truths {
 
   constructor(path: string, goesOn: boolean) {
     this.#path = path;
-    this.#file = Deno.openSync(path, { create: true, write: true, append: goesOn, truncate: !goesOn });
+    try {
+      this.#file = Deno.openSync(path, { create: true, write: true, append: goesOn, truncate: !goesOn });
+    } catch (error) {
+      throw new Misuse(`Cannot write truth "${path}": ${reasonOf(error)}, must be in a folder that is there`);
+    }
   }
 
   add(line: Readonly<Record<string, unknown>>): void {

@@ -51,14 +51,6 @@ export interface GivenUp {
   readonly at: number;
 }
 
-/** What a flagged or rejected message was noticed for; kept so that planted faults can be looked up. */
-export interface Noticed {
-  readonly series: string;
-  readonly sequence: number | null;
-  readonly eventTime: number;
-  readonly reasons: readonly string[];
-}
-
 /** The closed books of one partition. */
 export interface Books {
   readonly partition: number;
@@ -79,11 +71,9 @@ export interface Books {
   readonly findings: readonly Finding[];
   /** What was given up, since the log had lost it before it was read. */
   readonly gaps: readonly GivenUp[];
-  /** By origin. */
-  readonly flagged: ReadonlyMap<number, Noticed>;
-  readonly rejections: ReadonlyMap<number, Noticed>;
-  /** The newest event time and highest sequence of each series that has one, for what is still open. */
-  readonly newest: ReadonlyMap<string, { readonly eventTime: number; readonly sequence: number }>;
+  /** What a message was flagged or rejected for, by origin; kept so that planted faults can be looked up. */
+  readonly flagged: ReadonlyMap<number, readonly string[]>;
+  readonly rejections: ReadonlyMap<number, readonly string[]>;
 }
 
 type Log = Pick<Transport, "read" | "load">;
@@ -93,6 +83,8 @@ interface Sources {
   readonly hot: Hot;
   readonly lake: Lake;
   readonly signal: AbortSignal;
+  /** Is shown every sound tick that is in the books, once, in the order of the log. */
+  readonly see?: (partition: number, tick: ValidTick) => void;
 }
 
 /** Findings of one kind and place are named in at most this many ranges. */
@@ -158,9 +150,8 @@ class Book {
   readonly #raw: Range;
   readonly #gaps: readonly GivenUp[];
   readonly #findings: Finding[] = [];
-  readonly #flagged = new Map<number, Noticed>();
-  readonly #rejections = new Map<number, Noticed>();
-  readonly #newest = new Map<string, { eventTime: number; sequence: number }>();
+  readonly #flagged = new Map<number, readonly string[]>();
+  readonly #rejections = new Map<number, readonly string[]>();
 
   constructor(partition: number, raw: Range, gaps: readonly GivenUp[]) {
     this.#partition = partition;
@@ -195,7 +186,7 @@ class Book {
     await this.#scan(sources, TOPICS.rejected, rejected.low, rejected.high, (record) => {
       const message = rejectedOf(record, { topic: TOPICS.rejected, partition: this.#partition });
       if (!this.#judge(fates, message.origin, FATE.rejected, record, repeatsOf)) return;
-      this.#rejections.set(message.origin, { series: "", sequence: null, eventTime: 0, reasons: message.reasons });
+      this.#rejections.set(message.origin, message.reasons);
       expected.push(rejectedRowOf(message));
     });
     for await (const rows of sources.hot.rows("rejected", this.#partition, low, cut)) hotRejected += rows.length;
@@ -231,7 +222,8 @@ class Book {
       for (const record of records) {
         const tick = validOf(record, { topic: TOPICS.valid, partition: this.#partition });
         if (!this.#judge(fates, tick.origin, FATE.valid, record, repeatsOf)) continue;
-        this.#notice(tick);
+        if (tick.flags !== undefined) this.#flagged.set(tick.origin, tick.flags);
+        sources.see?.(this.#partition, tick);
         while (tick.origin >= window.end) {
           await settle();
           window.next();
@@ -261,7 +253,6 @@ class Book {
       gaps: this.#gaps,
       flagged: this.#flagged,
       rejections: this.#rejections,
-      newest: this.#newest,
     };
   }
 
@@ -335,25 +326,6 @@ class Book {
       this.#find("repeat differs", topic, origin, origin, "it says something else than the first time");
     } else repeats[fate === FATE.valid ? "valid" : "rejected"]++;
     return false;
-  }
-
-  #notice(tick: ValidTick): void {
-    const series = `${tick.venue}:${tick.symbol}/${tick.type}`;
-    if (tick.flags !== undefined) {
-      this.#flagged.set(tick.origin, {
-        series,
-        sequence: tick.sequence,
-        eventTime: tick.eventTime,
-        reasons: tick.flags,
-      });
-    }
-    if (tick.sequence === null) return;
-    const newest = this.#newest.get(series);
-    if (newest === undefined) this.#newest.set(series, { eventTime: tick.eventTime, sequence: tick.sequence });
-    else {
-      if (tick.eventTime > newest.eventTime) newest.eventTime = tick.eventTime;
-      if (tick.sequence > newest.sequence) newest.sequence = tick.sequence;
-    }
   }
 
   /** Origins that are in neither output and were no control message; a hole in the log is legal. */

@@ -1,17 +1,20 @@
 /**
  * What makes a symbol's day sound: expectations asked of the lake, each an aggregate by DuckDB over the files that the
- * ledger names for that date.
+ * ledger names for that date. Two venues may write the same symbol, and are two instruments.
  *
- * **In** files, symbol, **Out** one verdict a check; `warn` is a thing to know (a declared gap), `fail` a finding.
- * **Knows** `lake`, `parquet`, `table`, `venue`.
+ * **In** files, symbol, **Out** one verdict a venue, table and check; `warn` is a thing to know (a declared gap), `fail` a
+ * finding. **Knows** `lake`, `parquet`, `table`, `sequence`.
  */
 import type { LakeFile } from "./lake.ts";
 import { query, type Value } from "./parquet.ts";
-import type { TableName } from "./table.ts";
+import { type Discipline, DISCIPLINES } from "./sequence.ts";
+import { TABLE_OF, type TableName } from "./table.ts";
+import { TYPES } from "./tick.ts";
 
-/** The verdict of one check on one table. */
+/** The verdict of one check on one table of a venue. */
 export interface Verdict {
   readonly check: string;
+  readonly venue: string;
   readonly table: TableName;
   readonly status: "pass" | "warn" | "fail";
   readonly observed: string;
@@ -22,6 +25,8 @@ export interface Verdict {
 interface Check {
   readonly name: string;
   readonly tables: readonly TableName[];
+  /** What the venue must promise of its numbers for the check to mean something; anything where it is absent. */
+  readonly promised?: readonly Discipline[];
   readonly sql: string;
   readonly wanted: string;
   judge(answer: Readonly<Record<string, Value>>): readonly [Verdict["status"], string];
@@ -76,25 +81,27 @@ const CHECKS: readonly Check[] = [
   },
   {
     name: "duplicate",
-    tables: ["trades", "quotes"],
-    sql: "(count(sequence) - count(DISTINCT (venue, sequence)) FILTER (sequence IS NOT NULL))::BIGINT AS n",
+    tables: ALL,
+    promised: ["contiguous", "rising"],
+    sql: "(count(sequence) - count(DISTINCT sequence))::BIGINT AS n",
     wanted: "0 sequences twice",
     judge: ({ n }) => [none(n!), `${n}`],
   },
   {
     name: "gap",
-    tables: ["trades"],
+    tables: ALL,
+    promised: ["contiguous"],
     sql: "coalesce(max(sequence) - min(sequence) + 1 - count(DISTINCT sequence), 0)::BIGINT AS n, " +
       "count(*) FILTER (flags LIKE '%gap%')::BIGINT AS declared",
-    wanted: "0 trade sequences missing",
+    wanted: "0 sequences missing",
     judge: ({ n, declared }) => [n === 0 ? "pass" : "warn", `${n} missing, ${declared} ticks flagged`],
   },
   {
     name: "order",
     tables: ["trades", "quotes"],
-    sql: "count(*) FILTER (fallen AND (flags IS NULL OR NOT regexp_matches(flags, 'late|reordered')))::BIGINT AS n, " +
+    sql: "count(*) FILTER (late AND (flags IS NULL OR NOT regexp_matches(flags, 'late')))::BIGINT AS n, " +
       "count(*) FILTER (fallen)::BIGINT AS all_",
-    wanted: "0 event times that fall unflagged",
+    wanted: "0 live event times that fall by more than lateMsMax unflagged",
     judge: ({ n, all_ }) => [none(n!), `${n} of ${all_} that fall`],
   },
   {
@@ -117,24 +124,42 @@ const CHECKS: readonly Check[] = [
 const ms = (micros: Value): string => (Number(micros) / 1000).toFixed(1);
 const trimmed = (decimal: Value): string => String(decimal).replace(/\.?0+$/, "");
 
-/** Runs every check on the files of one date. `root` is the lake's folder, `symbol` as the venue writes it. */
-export async function checkDay(root: string, files: readonly LakeFile[], symbol: string): Promise<Verdict[]> {
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/**
+ * Runs every check on the files of one date. `root` is the lake's folder, `symbol` as the venue writes it, `lateMsMax` what
+ * the rules in force allow an event to fall behind those before it.
+ */
+export async function checkDay(
+  root: string,
+  files: readonly LakeFile[],
+  symbol: string,
+  { lateMsMax }: { readonly lateMsMax: number },
+): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
-  const literal = `'${symbol.replaceAll("'", "''")}'`;
-  for (const table of ALL) {
+  for (const type of TYPES) {
+    const table = TABLE_OF[type];
     const paths = files.filter((file) => file.table === table).map((file) => `${root}/${file.path}`);
     if (paths.length === 0) continue;
-    const day = `(SELECT *, event_time < max(event_time) OVER (PARTITION BY venue ORDER BY partition, origin ` +
-      `ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS fallen FROM ticks WHERE symbol = ${literal})`;
-    const checks = CHECKS.filter((check) => check.tables.includes(table));
-    const [count] = await query(paths, `SELECT count(*)::BIGINT AS n FROM ${day}`);
-    for (const check of count?.n === 0 ? checks.slice(0, 0) : checks) {
-      const [answer] = await query(paths, `SELECT ${check.sql} FROM ${day}`);
-      if (answer === undefined) {
-        throw new Error(`Cannot check "${check.name}" of ${table}: the engine gave no answer, must give one row`);
+    const ofSymbol = `FROM ticks WHERE symbol = ${literal(symbol)}`;
+    const venues = await query(paths, `SELECT DISTINCT venue ${ofSymbol} ORDER BY venue`);
+    for (const { venue } of venues as readonly { readonly venue: string }[]) {
+      const discipline = DISCIPLINES[venue]?.[type] ?? "none";
+      // As the judge has it: a time of our own is never late and makes nothing late, what is fetched afterwards is never late.
+      const day = "(SELECT *, fall > 0 AS fallen, " +
+        `fall > ${lateMsMax * 1_000} AND (source IS NULL OR source NOT IN ('backfill', 'redrive')) AS late FROM ` +
+        "(SELECT *, CASE WHEN time_source IS NULL THEN epoch_us(max(event_time) FILTER (WHERE time_source IS NULL) " +
+        "OVER (PARTITION BY partition ORDER BY origin ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) - " +
+        `epoch_us(event_time) END AS fall ${ofSymbol} AND venue = ${literal(venue)}))`;
+      for (const check of CHECKS) {
+        if (!check.tables.includes(table) || check.promised?.includes(discipline) === false) continue;
+        const [answer] = await query(paths, `SELECT ${check.sql} FROM ${day}`);
+        if (answer === undefined) {
+          throw new Error(`Cannot check "${check.name}" of ${table}: the engine gave no answer, must give one row`);
+        }
+        const [status, observed] = check.judge(answer);
+        verdicts.push({ check: check.name, venue, table, status, observed, wanted: check.wanted });
       }
-      const [status, observed] = check.judge(answer);
-      verdicts.push({ check: check.name, table, status, observed, wanted: check.wanted });
     }
   }
   return verdicts;

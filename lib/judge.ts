@@ -18,6 +18,7 @@ import {
   FLAG_RULES,
   isLive,
   LIMITS,
+  type Limits,
   MESSAGE_RULES,
   RULES,
   RULES_VERSION,
@@ -304,6 +305,12 @@ export class Judge {
 export function skippedIn(state: string): readonly Skipped[] {
   const { gaps = [] }: { readonly gaps?: readonly Skipped[] } = JSON.parse(state);
   return gaps;
+}
+
+/** The limits in force where this state was kept. */
+export function limitsIn(state: string): Limits {
+  const { register }: { readonly register: { readonly limits: Limits } } = JSON.parse(state);
+  return register.limits;
 }
 
 /** The names of the rules that break, behind those that broke before; null where none does. */

@@ -2,11 +2,13 @@
  * Holding the verdicts against what a simulator planted: which faults were caught under which reason, which were missed,
  * and which clean tick was wrongly rejected.
  *
- * **In** the lines of a `--truth` file and the closed books, **Out** a score.
- * **Knows** `books`, `plant`.
+ * **In** the text of a `--truth` file, the sound ticks of the books, the closed books, **Out** a score.
+ * **Knows** `books`, `plant`, `tick`, `failure`.
  */
 import { z } from "@zod/zod";
 import type { Books } from "./books.ts";
+import { Misuse, reasonOf } from "./failure.ts";
+import type { ValidTick } from "./tick.ts";
 
 /** A line of the file: where a fault was planted and what must become of it. */
 const Line = z.object({
@@ -15,14 +17,13 @@ const Line = z.object({
   fault: z.string(),
   symbol: z.string(),
   type: z.string(),
+  /** Of a gap the number that is missing. */
   sequence: z.int().nullable(),
   reason: z.string(),
   outcome: z.enum(["rejected", "flagged"]),
   also: z.array(z.string()),
-  /** Of a gap: event time of the tick behind the missing one, µs; that is when the hole opened. */
-  eventTime: z.int().optional(),
 });
-type Line = z.infer<typeof Line>;
+type Line = Readonly<z.infer<typeof Line>>;
 
 /** How the planted faults fared. */
 export interface Score {
@@ -45,65 +46,115 @@ export interface WindowBounds {
   readonly lateMsMax: number;
 }
 
-/** Scores the books against the lines of a truth file. @throws {z.ZodError} for a line that is no truth */
-export function score(lines: Iterable<string>, books: readonly Books[], bounds: WindowBounds): Score {
-  const caught: Record<string, number> = {};
-  const missed: { place: string; fault: string; found: string }[] = [];
-  const known = new Set<string>();
-  const gaps = new Map<string, Line[]>();
-  let planted = 0;
-  let behind = 0;
-  for (const text of lines) {
-    const line = Line.parse(JSON.parse(text));
-    const book = books[line.partition];
-    const place = `${line.partition}/${line.offset}`;
-    planted++;
-    if (book === undefined || line.offset >= book.cut) {
-      behind++;
-      continue;
-    }
-    if (line.reason === "gap") {
-      const series = `${line.partition} sim:${line.symbol}/${line.type}`;
-      gaps.set(series, [...gaps.get(series) ?? [], line]);
-      continue;
-    }
-    if (line.outcome === "rejected") known.add(place);
-    const found = (line.outcome === "rejected" ? book.rejections : book.flagged).get(line.offset)?.reasons ?? [];
-    const fits = line.outcome === "rejected"
-      ? found[0] === line.reason && found.every((reason) => reason === line.reason || line.also.includes(reason))
-      : found.includes(line.reason);
-    if (fits) caught[line.reason] = (caught[line.reason] ?? 0) + 1;
-    else missed.push({ place, fault: line.fault, found: found.join(",") || "nothing" });
-  }
-  let open = 0;
-  for (const [key, list] of gaps) {
-    const [partition, series] = key.split(" ", 2) as [string, string];
-    const book = books[Number(partition)]!;
-    const declared = [...book.flagged].filter(([, tick]) => tick.series === series && tick.reasons.includes("gap"));
-    const newest = book.newest.get(series);
-    for (const gap of list) {
-      const closing = declared.find(([origin]) => origin >= gap.offset);
-      if (closing !== undefined) caught.gap = (caught.gap ?? 0) + 1;
-      else if (newest === undefined || isOpen(gap, newest, bounds)) open++;
-      else missed.push({ place: `${gap.partition}/${gap.offset}`, fault: gap.fault, found: "nothing" });
-    }
-  }
-  const wronglyRejected = books.flatMap((book) =>
-    [...book.rejections].filter(([origin]) => !known.has(`${book.partition}/${origin}`)).map((
-      [origin, { reasons }],
-    ) => ({
-      place: `${book.partition}/${origin}`,
-      found: reasons.join(","),
-    }))
-  );
-  return { planted, caught, missed, open, behind, wronglyRejected };
+/** Gaps of one series. */
+interface Planted {
+  readonly bounds: WindowBounds;
+  /** In the order of their offset. */
+  readonly gaps: readonly Line[];
+  /** How many of them have opened: the tick behind the missing one was there. */
+  opened: number;
+  /** Of those that have opened and whose window has not closed, in order: the newest event time when they did, µs. */
+  readonly waiting: { readonly gap: Line; readonly openedAt: number }[];
+  /** Highest number and newest event time of the series so far. */
+  highest: number;
+  newest: number;
 }
 
 /**
- * Whether a missing number may still arrive: the series has not gone `windowMax` numbers beyond it, and `lateMsMax` of
- * event time has not passed since the hole opened.
+ * What was planted. A gap is caught by one tick alone: the one with which the window closes over the missing number, and
+ * which has to bear the flag. So it is shown every sound tick of the books, in the order of the log.
  */
-function isOpen(gap: Line, newest: { sequence: number; eventTime: number }, bounds: WindowBounds): boolean {
-  return newest.sequence - (gap.sequence ?? 0) <= bounds.windowMax &&
-    newest.eventTime - (gap.eventTime ?? 0) <= bounds.lateMsMax * 1000;
+export class Truth {
+  readonly #lines: readonly Line[];
+  readonly #series = new Map<string, Planted>();
+  /** What the tick that closed its window was flagged with. */
+  readonly #closed = new Map<Line, readonly string[]>();
+
+  /** `bounds` are those in force in each partition. @throws {Misuse} for a line that is no truth */
+  constructor(path: string, text: string, bounds: (partition: number) => WindowBounds) {
+    this.#lines = text.split("\n").flatMap((line, i) => line === "" ? [] : [lineOf(path, i + 1, line)]);
+    const gaps = Map.groupBy(
+      this.#lines.filter(isGap),
+      ({ partition, symbol, type }) => seriesOf(partition, { venue: "sim", symbol, type }),
+    );
+    for (const [series, list] of gaps) {
+      this.#series.set(series, {
+        bounds: bounds(list[0]!.partition),
+        gaps: list.toSorted((a, b) => a.offset - b.offset),
+        ...{ opened: 0, waiting: [], highest: -1, newest: -1 },
+      });
+    }
+  }
+
+  /** The next sound tick of a partition. */
+  see(partition: number, tick: ValidTick): void {
+    if (tick.sequence === null) return;
+    const series = this.#series.get(seriesOf(partition, tick));
+    if (series === undefined) return;
+    const { bounds, gaps, waiting } = series;
+    series.newest = Math.max(series.newest, tick.eventTime);
+    series.highest = Math.max(series.highest, tick.sequence);
+    for (let gap = gaps[series.opened]; gap !== undefined && gap.offset <= tick.origin; gap = gaps[++series.opened]) {
+      waiting.push({ gap, openedAt: series.newest });
+    }
+    const lowest = series.highest - bounds.windowMax, expired = series.newest - bounds.lateMsMax * 1_000;
+    while (waiting.length > 0 && (waiting[0]!.gap.sequence! < lowest || waiting[0]!.openedAt < expired)) {
+      this.#closed.set(waiting.shift()!.gap, tick.flags ?? []);
+    }
+  }
+
+  /** Scores the books, whose sound ticks it has seen. */
+  score(books: readonly Books[]): Score {
+    const caught: Record<string, number> = {};
+    const missed: { place: string; fault: string; found: string }[] = [];
+    const known = new Set<string>();
+    let open = 0;
+    let behind = 0;
+    for (const line of this.#lines) {
+      const book = books[line.partition];
+      const place = `${line.partition}/${line.offset}`;
+      if (book === undefined || line.offset >= book.cut) {
+        behind++;
+        continue;
+      }
+      if (line.outcome === "rejected") known.add(place);
+      const found = isGap(line)
+        ? this.#closed.get(line)
+        : (line.outcome === "rejected" ? book.rejections : book.flagged).get(line.offset) ?? [];
+      if (found === undefined) {
+        open++;
+        continue;
+      }
+      const fits = line.outcome === "rejected"
+        ? found[0] === line.reason && found.every((reason) => reason === line.reason || line.also.includes(reason))
+        : found.includes(line.reason);
+      if (fits) caught[line.reason] = (caught[line.reason] ?? 0) + 1;
+      else missed.push({ place, fault: line.fault, found: found.join(",") || "nothing" });
+    }
+    const wronglyRejected = books.flatMap(({ partition, rejections }) =>
+      [...rejections].map(([origin, reasons]) => ({ place: `${partition}/${origin}`, found: reasons.join(",") }))
+        .filter(({ place }) => !known.has(place))
+    );
+    return { planted: this.#lines.length, caught, missed, open, behind, wronglyRejected };
+  }
 }
+
+const isGap = ({ reason, sequence }: Line): boolean => reason === "gap" && sequence !== null;
+const seriesOf = (partition: number, tick: { venue: string; symbol: string; type: string }): string =>
+  `${partition} ${tick.venue}:${tick.symbol}/${tick.type}`;
+
+function lineOf(path: string, number: number, text: string): Line {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw badLine(path, number, reasonOf(error));
+  }
+  const { data, error } = Line.safeParse(value);
+  if (data !== undefined) return data;
+  const issue = error!.issues[0]!;
+  throw badLine(path, number, `${issue.path.join(".") || "its value"}: ${issue.message}`);
+}
+
+const badLine = (path: string, number: number, why: string): Misuse =>
+  new Misuse(`Cannot read truth "${path}": line ${number} is no truth (${why}), must be as simulate wrote it`);

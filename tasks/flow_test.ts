@@ -7,16 +7,33 @@ import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
-import { Outage } from "../lib/failure.ts";
+import { Misuse, Outage } from "../lib/failure.ts";
 import { openHot } from "../lib/hot.ts";
 import { type Lake, openLake } from "../lib/lake.ts";
 import { readLedger } from "../lib/lake/file/ledger.ts";
-import { MESSAGE_BYTES_MAX, openTransport } from "../lib/transport.ts";
+import { type Message, MESSAGE_BYTES_MAX, openTransport, TOPICS } from "../lib/transport.ts";
 import type { World } from "../lib/world.ts";
 import { type Outcome, perform } from "../lib/stage.ts";
 import { flow, places, run, settingOf, withData } from "../testdata/flow.ts";
 
 const openLedger = (data: string) => readLedger(`${data}/lake/_ledger/ticks.valid-0.ledger`);
+/** Appends to the only raw partition of an embedded flow. */
+async function append(data: string, ...messages: readonly Message[]): Promise<void> {
+  const world = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 };
+  const log = await openTransport(`log:${data}/log?fsync=never`, world);
+  try {
+    for (const topic of Object.values(TOPICS)) await log.create(topic, 1);
+    await log.append(TOPICS.raw, 0, messages);
+  } finally {
+    await log.close();
+  }
+}
+interface Check {
+  readonly check: string;
+  readonly venue: string;
+  readonly status: string;
+  readonly observed: string;
+}
 const findingsOf = (outcome: Outcome) =>
   (outcome.findings ?? []) as { finding: string; place: string; first: number; last: number; detail: string }[];
 
@@ -52,6 +69,42 @@ Deno.test("every planted fault is caught, no clean tick is rejected, and the boo
     ) {
       assert.ok((truth.caught[reason] ?? 0) > 0, `nothing was caught as ${reason}`);
     }
+  });
+});
+
+Deno.test("a day is checked by the limits in force", async () => {
+  await withData(async (data) => {
+    const NOON = Date.UTC(2024, 7, 8, 12) * 1_000;
+    const trade = (eventTime: number): Message => ({
+      key: "sim:A",
+      value: JSON.stringify({
+        ...{ type: "trade", venue: "sim", symbol: "A", eventTime, receivedTime: NOON, sequence: null, id: null },
+        ...{ price: "1", size: "1", side: "buy" },
+      }),
+    });
+    await append(data, { key: null, value: '{"control":"limits","lateMsMax":9000}', control: true }, trade(NOON));
+    await append(data, trade(NOON - 9_000_000));
+    await flow(data);
+    const outcome = await run(audit, data, "--symbol", "A", "--date", "2024-08-08");
+    assert.deepEqual(findingsOf(outcome), []);
+    const [order] = (outcome.checks as Check[]).filter(({ check }) => check === "order");
+    assert.deepEqual([order!.venue, order!.status, order!.observed], ["sim", "pass", "0 of 1 that fall"]);
+  });
+});
+
+Deno.test("a truth that cannot be written or read is misuse, with its file and line", async () => {
+  await withData(async (data) => {
+    const truth = `${data}/no/such/folder/t.ndjson`;
+    const misuse = (message: RegExp) => (error: unknown) => error instanceof Misuse && message.test(error.message);
+    await assert.rejects(
+      run(simulate, data, "--ticks", "10", "--truth", truth),
+      misuse(/^Cannot write truth ".*t\.ndjson": .+, must be in a folder that is there$/),
+    );
+    await run(simulate, data, "--ticks", "10", "--faults", "1", "--truth", `${data}/truth`);
+    await flow(data);
+    await assert.rejects(run(audit, data, "--truth", truth), misuse(/^Cannot read truth ".*t\.ndjson": /));
+    await Deno.writeTextFile(`${data}/truth`, "{}\n", { append: true });
+    await assert.rejects(run(audit, data, "--truth", `${data}/truth`), misuse(/: line \d+ is no truth \(partition: /));
   });
 });
 

@@ -77,7 +77,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   repair: ["fence", "lake", "table", "transport", "failure"],
   reconcile: ["lake", "table", "failure"],
   books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
-  check: ["books", "hot", "lake", "parquet", "table", "transport", "tick", "failure"],
+  check: ["books", "hot", "lake", "parquet", "sequence", "table", "transport", "tick", "failure"],
   truth: ["books", "plant", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "tick", "failure", "world"],
   health: ["examine", "transport", "failure"],
