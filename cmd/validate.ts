@@ -7,7 +7,8 @@
  */
 import { start } from "../lib/crew.ts";
 import { reasonOf, Refusal } from "../lib/failure.ts";
-import { Judge, type Written } from "../lib/judge.ts";
+import { type Counts, Judge, type Written } from "../lib/judge.ts";
+import type { Tally } from "../lib/meter.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
@@ -56,7 +57,7 @@ const stage = defineStage({
     const seats = new Map<number, Seat>();
     refuseUnequal(tape);
     await refuseOther(tape, log);
-    const totals = { rules: new Map<string, number>(), ungridded: 0, skewMax: 0 };
+    const totals = { rules: new Map<string, number>(), ungridded: 0, untracked: 0, skewMax: 0 };
     /** Puts a seat down, with what its judge has counted. */
     const leave = (partition: number): void => {
       const judge = seats.get(partition)?.judge;
@@ -66,6 +67,7 @@ const stage = defineStage({
         totals.rules.set(name, (totals.rules.get(name) ?? 0) + n);
       }
       totals.ungridded += judge.counts.ungridded;
+      totals.untracked += judge.counts.untracked;
       totals.skewMax = Math.max(totals.skewMax, judge.skewMax);
     };
     const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
@@ -141,7 +143,7 @@ const stage = defineStage({
       const seat = seats.get(partition)!;
       const durable = log.sync(TOPICS.raw, partition);
       meanwhile(durable);
-      const { valid, rejected, reasons } = judged(batch, seat.judge);
+      const { valid, rejected, before, after } = judged(batch, seat.judge);
       await seat.sent;
       await durable;
       const { written } = seat;
@@ -151,23 +153,22 @@ const stage = defineStage({
       ];
       seat.sent = Promise.all(sends);
       // The next batch is judged while the outputs of this one are on their way.
-      meanwhile(seat.sent);
+      meanwhile(seat.sent.then(() => count(tally, before, after)));
       seat.next = batch.next;
       seat.unsaved += batch.records.length;
-      tally.add("ticks_valid_total", valid.length);
-      for (const [reason, n] of reasons) tally.add("ticks_invalid_total", n, reason);
+      const { timed } = seat.judge;
+      if (timed !== null) {
+        tally.set("venue_skew_seconds", (timed.eventTime - timed.receivedTime) / 1e6, timed.venue);
+      }
       if (seat.unsaved >= values["checkpoint-every"]) await save(partition, seat);
       await batch.ack();
     }
     for (const partition of [...seats.keys()]) await end(TOPICS.raw, partition);
-    const count = (name: string): number => totals.rules.get(name) ?? 0;
-    for (const { name } of RULES.filter(({ severity }) => severity === "flag")) {
-      tally.add("ticks_flagged_total", count(name), name);
-    }
-    tally.add("grid_not_judged_total", totals.ungridded);
+    const rules = RULES.map(({ name }) => [name, totals.rules.get(name) ?? 0] as const);
     return {
-      rules: Object.fromEntries(RULES.map(({ name }) => [name, count(name)]).filter(([, n]) => n !== 0)),
+      rules: Object.fromEntries(rules.filter(([, n]) => n !== 0)),
       gridNotJudged: totals.ungridded,
+      untracked: totals.untracked,
       skewMs: totals.skewMax / 1000,
     };
   },
@@ -182,20 +183,38 @@ async function follow(
   if (first === written.end) written.end = next;
 }
 
-/** The verdicts on a batch, as the messages that say them. */
-function judged(batch: Batch, judge: Judge): { valid: Message[]; rejected: Message[]; reasons: Map<string, number> } {
+/** What a judge has counted. */
+interface Counted extends Omit<Counts, "control" | "rejected"> {
+  readonly missing: number;
+}
+const countedBy = ({ counts, missing }: Judge): Counted => ({ ...counts, rules: { ...counts.rules }, missing });
+
+/** Adds what lies between two counts. Those of nothing too, so that every series is there from the first batch on. */
+function count(tally: Pick<Tally, "add">, before: Counted, after: Counted): void {
+  tally.add("ticks_valid_total", after.valid - before.valid);
+  for (const { name, severity } of RULES) {
+    const meter = severity === "reject" ? "ticks_invalid_total" : "ticks_flagged_total";
+    tally.add(meter, after.rules[name]! - before.rules[name]!, name);
+  }
+  tally.add("grid_not_judged_total", after.ungridded - before.ungridded);
+  tally.add("ticks_untracked_total", after.untracked - before.untracked);
+  tally.add("sequence_missing_total", after.missing - before.missing);
+}
+
+/** The verdicts on a batch, as the messages that say them, and the judge's counts around it. */
+function judged(
+  batch: Batch,
+  judge: Judge,
+): { valid: Message[]; rejected: Message[]; before: Counted; after: Counted } {
+  const before = countedBy(judge);
   const valid: Message[] = [];
   const rejected: Message[] = [];
-  const reasons = new Map<string, number>();
   for (const record of batch.records) {
     const verdict = judge.judge(record);
     if (verdict.to === "valid") valid.push({ key: record.key, value: verdict.text });
-    else if (verdict.to === "rejected") {
-      rejected.push({ key: record.key, value: verdict.text });
-      reasons.set(verdict.reason, (reasons.get(verdict.reason) ?? 0) + 1);
-    }
+    else if (verdict.to === "rejected") rejected.push({ key: record.key, value: verdict.text });
   }
-  return { valid, rejected, reasons };
+  return { valid, rejected, before, after: countedBy(judge) };
 }
 
 type Ranges = (topic: typeof TOPICS.raw | typeof TOPICS.valid | typeof TOPICS.rejected) => Promise<readonly Range[]>;

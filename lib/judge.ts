@@ -99,9 +99,8 @@ export class Judge {
     ...{ valid: 0, rejected: 0, control: 0, ungridded: 0, untracked: 0 },
     rules: Object.fromEntries(RULES.map(({ name }) => [name, 0])),
   };
-  /** Event and received time of the last valid tick, µs, for lags; -1 before the first. */
-  lastEventTime = -1;
-  lastReceivedTime = -1;
+  /** The last valid tick that has a time of its venue; null before the first. */
+  timed: Tick | null = null;
   /** What the outputs hold, as far as whoever appends to them knows; kept in the state for whoever resumes it. */
   written: { readonly valid: Written; readonly rejected: Written } | undefined;
   /** How far the event of a valid tick lay ahead of its receipt at most, µs; below zero where none did. */
@@ -221,9 +220,8 @@ export class Judge {
     if (tick.timeSource === undefined) {
       const skew = tick.eventTime - tick.receivedTime;
       if (skew > this.skewMax) this.skewMax = skew;
+      this.timed = tick;
     }
-    this.lastEventTime = tick.eventTime;
-    this.lastReceivedTime = tick.receivedTime;
     let tail = ',"origin":' + offset + ',"previous":' + this.#lastValid;
     if (flags !== null) {
       for (const name of flags) counts.rules[name]!++;

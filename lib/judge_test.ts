@@ -111,7 +111,11 @@ Deno.test("no rejected tick, and none with our own time, moves the watermark", o
   assert.deepEqual(flagsOf(judge.judge(record(5, trade(5)))), []);
   judge.judge(record(6, trade(6, ahead)));
   assert.deepEqual(flagsOf(judge.judge(record(7, trade(7)))), ["late"]);
-  assert.deepEqual([judge.skewMax, judge.lastEventTime, judge.lastReceivedTime], [4 * SECOND, NOW, NOW]);
+  const { eventTime, sequence } = judge.timed!;
+  assert.deepEqual([judge.skewMax, eventTime, sequence], [4 * SECOND, NOW, 7]);
+  judge.judge(record(8, trade(8, { timeSource: "received" })));
+  judge.judge(record(9, trade(9, { price: "0" })));
+  assert.equal(judge.timed!.sequence, 7);
 });
 Deno.test(
   "an event time that says it is ours and is not the receipt's is no tick's, and closes no window",

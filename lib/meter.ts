@@ -8,7 +8,7 @@
  */
 import process from "node:process";
 
-const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit", "redrive"] as const;
+const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"] as const;
 const TOPICS = ["ticks.raw", "ticks.valid", "ticks.rejected"] as const;
 const TABLES = ["trades", "quotes", "books", "deltas", "status", "rejected"] as const;
 const VENUES = ["binance", "sim"] as const;
@@ -65,20 +65,31 @@ const histogram = <const L extends Meter["labels"]>(help: string, labels: L, buc
 
 /** Every metric, in the order of the flow. */
 export const METERS = {
-  ticks_produced_total: counter("Ticks appended to ticks.raw and acknowledged", {}),
+  ticks_produced_total: counter(
+    "Messages made for ticks.raw, once those that it did not hold yet are acknowledged",
+    {},
+  ),
   frames_total: counter("Frames read from a venue, by what they were", { venue: VENUES, kind: KINDS }),
-  venue_skew_seconds: gauge("Venue time less received time of the newest tick that has both", { venue: VENUES }),
+  venue_skew_seconds: gauge("Venue time less received time of a batch's last sound tick that has both", {
+    venue: VENUES,
+  }),
   ticks_valid_total: counter("Ticks judged sound and acknowledged on ticks.valid", {}),
   ticks_invalid_total: counter("Ticks rejected and acknowledged on ticks.rejected, by first broken rule", {
     reason: REASONS,
   }),
   ticks_flagged_total: counter("Flags put on ticks that were let pass", { flag: FLAGS }),
   grid_not_judged_total: counter("Ticks whose price step is not known, so that their grid was not judged", {}),
+  ticks_untracked_total: counter("Ticks let pass whose instrument or series finds no room in the judge's memory", {}),
+  sequence_missing_total: counter("Sequence numbers that were missing when the window closed over them", {}),
   db_inserts_total: counter("Rows committed to the hot store", { table: TABLES }),
-  ingestion_lag_seconds: histogram("From a tick's event time until it is visible in a store", {}, LAG_SECONDS),
+  ingestion_lag_seconds: histogram(
+    "From the event time of a batch's last tick until the batch is visible in the hot store",
+    {},
+    LAG_SECONDS,
+  ),
   lake_files_total: counter("Parquet files that the ledger names", { table: TABLES }),
   lake_bytes_total: counter("Bytes of the Parquet files that the ledger names", {}),
-  log_appended_bytes_total: counter("Bytes appended to the embedded log", {}),
+  log_appended_bytes_total: counter("Bytes written to the embedded log, acknowledged or not", {}),
   stage_received_total: counter("Records that a stage received", { stage: STAGES }),
   stage_sent_total: counter("Records that a stage sent and that were acknowledged", { topic: TOPICS, stage: STAGES }),
   stage_repeats_total: counter("Records that a sink dropped because it had applied them", { stage: STAGES }),
@@ -91,7 +102,7 @@ export const METERS = {
   door_waiting: gauge("1 while a stage waits for a door that does not serve it", { door: DOORS, stage: STAGES }),
   process_resident_memory_bytes: gauge("Memory of the process", {}),
   process_cpu_seconds_total: counter("Processor time of the process", {}),
-  tapedeck_info: gauge("Always 1; the version is in the label", { version: [] }),
+  tapedeck_info: gauge("Always 1; the label says on which Deno it runs", { deno: [] }),
 } as const satisfies Readonly<Record<string, Meter>>;
 
 export type MeterName = keyof typeof METERS;
@@ -176,12 +187,7 @@ export class Tally {
 export class Board {
   readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
   // Loaded here and not above, since every Worker loads this file for its tally. Deltas wait in line until it is.
-  #shelf: Promise<Shelf>;
-
-  /** `version` is shown by `tapedeck_info`. */
-  constructor(version = "unknown") {
-    this.#shelf = openShelf(version);
-  }
+  #shelf: Promise<Shelf> = openShelf();
 
   apply(delta: Delta): void {
     this.#shelf = this.#shelf.then((shelf) => {
@@ -201,7 +207,7 @@ interface Shelf {
   text(): Promise<string>;
 }
 
-async function openShelf(version: string): Promise<Shelf> {
+async function openShelf(): Promise<Shelf> {
   const { Counter, Gauge, Histogram, Registry } = await import("prom-client");
   const registry = new Registry();
   const registers = [registry];
@@ -214,7 +220,7 @@ async function openShelf(version: string): Promise<Shelf> {
     else if (type === "gauge") gauges.set(name, new Gauge(common));
     else histograms.set(name, new Histogram({ ...common, buckets: [...rest.buckets!] }));
   }
-  gauges.get("tapedeck_info")!.set({ version }, 1);
+  gauges.get("tapedeck_info")!.set({ deno: Deno.version.deno }, 1);
   const labelsOf = ({ name, values }: Series): Record<string, string> =>
     Object.fromEntries(Object.keys(METERS[name].labels).map((label, i) => [label, values[i]!]));
   return {

@@ -80,9 +80,9 @@ Deno.test("a tally that nobody takes from does not grow without bound", options,
   assert.equal(tally.take().observations[0]?.seconds.length, OBSERVATIONS_MAX);
 });
 
-Deno.test("a board shows memory and processor time of the process and the version", options, async () => {
-  const values = await shown(new Board("1.2.3"));
-  assert.equal(values.get('tapedeck_info{version="1.2.3"}'), 1);
+Deno.test("a board shows memory and processor time of the process and its Deno", options, async () => {
+  const values = await shown(new Board());
+  assert.equal(values.get(`tapedeck_info{deno="${Deno.version.deno}"}`), 1);
   assert.ok(values.get("process_resident_memory_bytes")! > 1e6);
   assert.ok(values.get("process_cpu_seconds_total")! > 0);
 });
@@ -97,6 +97,20 @@ Deno.test("every metric is named by the rules: base units, total on counters alo
     assert.ok(name.endsWith("_seconds"));
     assert.ok(meter.buckets.every((bound, i) => i === 0 || bound > meter.buckets[i - 1]!));
   }
+});
+
+Deno.test("every metric is fed by somebody", options, () => {
+  const root = new URL("../", import.meta.url);
+  const fed = new Set<string>();
+  for (const folder of ["cmd", "lib"]) {
+    for (const { name } of Deno.readDirSync(new URL(folder, root))) {
+      if (!name.endsWith(".ts") || name.endsWith("_test.ts") || name === "meter.ts") continue;
+      const text = Deno.readTextFileSync(new URL(`${folder}/${name}`, root));
+      for (const [, metric] of text.matchAll(/"([a-z]+(?:_[a-z]+)+)"/g)) fed.add(metric!);
+    }
+  }
+  const own = ["process_resident_memory_bytes", "process_cpu_seconds_total", "tapedeck_info"];
+  assert.deepEqual(Object.keys(METERS).filter((name) => !fed.has(name)), own);
 });
 
 Deno.test("the names that dashboards elsewhere rely on are kept", options, () => {

@@ -231,6 +231,7 @@ export async function perform(
     now: () => Math.floor(now()),
     env: (name) => setting.env[name],
     report,
+    wrote: (bytes) => tally.add("log_appended_bytes_total", bytes),
     retryForMs: setting.retryForMs,
     trying: { random: Math.random, pause, signal, hear },
   };

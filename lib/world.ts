@@ -11,6 +11,8 @@ export interface World {
   readonly env: (name: string) => string | undefined;
   /** A line for the user: a cut tail, a reconnect. */
   readonly report: (line: string) => void;
+  /** Hears how many bytes were appended to an embedded log. */
+  readonly wrote?: (bytes: number) => void;
   /** How long an outage may last before it is given up, ms. */
   readonly retryForMs: number;
   /** Set for who only looks: doors are opened as they lie, and nothing is made, mended or written. */

@@ -92,7 +92,7 @@ export class Writer {
           done += this.#cutBack(bytes);
           throw error;
         }
-        this.#size += bytes.length;
+        this.#grow(bytes.length);
         return this.#next += messages.length - done;
       } finally {
         this.#lock.unlockSync();
@@ -113,9 +113,15 @@ export class Writer {
     this.#file!.truncateSync(this.#size + end);
     let lines = 0;
     for (let at = 0; at < end; at = bytes.indexOf(10, at) + 1) lines++;
-    this.#size += end;
+    this.#grow(end);
     this.#next += lines;
     return lines;
+  }
+
+  /** Takes note of bytes of ours, which stay. */
+  #grow(bytes: number): void {
+    this.#size += bytes;
+    this.#world.wrote?.(bytes);
   }
 
   /** Under the lock: takes in what others appended, and cuts what somebody left unfinished. */

@@ -7,14 +7,14 @@ import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
-import { Misuse, Outage } from "../lib/failure.ts";
+import { Misuse, Outage, Refusal } from "../lib/failure.ts";
 import { openHot } from "../lib/hot.ts";
 import { type Lake, openLake } from "../lib/lake.ts";
 import { readLedger } from "../lib/lake/file/ledger.ts";
 import { type Message, MESSAGE_BYTES_MAX, openTransport, TOPICS } from "../lib/transport.ts";
 import type { World } from "../lib/world.ts";
-import { type Outcome, perform } from "../lib/stage.ts";
-import { flow, places, run, settingOf, withData } from "../testdata/flow.ts";
+import { type Outcome, perform, type Stage } from "../lib/stage.ts";
+import { flow, listeners, places, run, settingOf, withData } from "../testdata/flow.ts";
 
 const openLedger = (data: string) => readLedger(`${data}/lake/_ledger/ticks.valid-0.ledger`);
 /** Appends to the only raw partition of an embedded flow. */
@@ -105,6 +105,81 @@ Deno.test("a truth that cannot be written or read is misuse, with its file and l
     await assert.rejects(run(audit, data, "--truth", truth), misuse(/^Cannot read truth ".*t\.ndjson": /));
     await Deno.writeTextFile(`${data}/truth`, "{}\n", { append: true });
     await assert.rejects(run(audit, data, "--truth", `${data}/truth`), misuse(/: line \d+ is no truth \(partition: /));
+  });
+});
+
+/** Runs a stage and sums up what it counted, whether or not it comes to its end; by name and labels. */
+async function counted(data: string, ...[stage, ...args]: [Stage, ...string[]]): Promise<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  listeners.set(data, (word) => {
+    if (word.word !== "progress") return;
+    for (const { name, values, sum } of word.delta.sums) {
+      const series = [name, ...values].join(" ");
+      sums[series] = (sums[series] ?? 0) + sum;
+    }
+    for (const { name, values, level } of word.delta.levels) sums[[name, ...values].join(" ")] = level;
+  });
+  try {
+    await run(stage, data, ...args);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+  } finally {
+    listeners.delete(data);
+  }
+  return sums;
+}
+
+const LIMITS_RECORD: Message = { key: null, value: '{"control":"limits"}', control: true };
+
+Deno.test("what validate counts is what it wrote, and what the log counts is what it holds", async () => {
+  await withData(async (data) => {
+    await append(data, LIMITS_RECORD);
+    const file = (topic: string) => `${data}/log/${topic}/0/00000000000000000000.jsonl`;
+    const { size } = await Deno.stat(file("ticks.raw"));
+    const produced = await counted(data, simulate, "--ticks", "9000", "--faults", "0.2");
+    assert.equal(produced.log_appended_bytes_total, (await Deno.stat(file("ticks.raw"))).size - size);
+    const sums = await counted(data, validate);
+    const [valid, rejected] = ["ticks.valid", "ticks.rejected"].map((topic) => Deno.readTextFileSync(file(topic)));
+    const lines = (text: string, what: RegExp): number => text.split("\n").filter((line) => what.test(line)).length;
+    assert.equal(sums.ticks_valid_total, lines(valid!, /"origin":/));
+    assert.equal(sums["stage_sent_total ticks.valid validate"], sums.ticks_valid_total);
+    for (const name of ["late", "reordered", "gap"]) {
+      assert.equal(sums[`ticks_flagged_total ${name}`], lines(valid!, new RegExp(`"flags":\\[[^\\]]*"${name}"`)));
+    }
+    for (const reason of ["shape", "crossed", "duplicate"]) {
+      assert.ok(sums[`ticks_invalid_total ${reason}`]! > 0);
+      assert.equal(sums[`ticks_invalid_total ${reason}`], lines(rejected!, new RegExp(`"reason":"${reason}"`)));
+    }
+    assert.deepEqual([sums.grid_not_judged_total, sums.ticks_untracked_total], [0, 0]);
+    assert.ok(sums["venue_skew_seconds sim"]! < 0 && sums["venue_skew_seconds sim"]! > -1);
+  });
+});
+Deno.test("validate counts each batch when it is acknowledged, whatever becomes of a later one", async () => {
+  await withData(async (data) => {
+    await append(data, LIMITS_RECORD);
+    await run(simulate, data, "--ticks", "9000", "--faults", "0.2");
+    await append(data, { ...LIMITS_RECORD, value: "{}" });
+    await assert.rejects(run(validate, data), Refusal);
+    const sums = await counted(data, validate);
+    for (const name of ["ticks_valid_total", "ticks_flagged_total late", "ticks_invalid_total shape"]) {
+      assert.ok(sums[name]! > 0, name);
+    }
+  });
+});
+Deno.test("validate counts the numbers that are missing, and says whom it did not hold against a grid", async () => {
+  await withData(async (data) => {
+    const at = Date.UTC(2024, 7, 8, 12) * 1_000;
+    const trade = (sequence: number, eventTime: number): Message => ({
+      key: "sim:A",
+      value: JSON.stringify({
+        ...{ type: "trade", venue: "sim", symbol: "A", eventTime, receivedTime: eventTime, sequence, id: null },
+        ...{ price: "1", size: "1", side: "buy" },
+      }),
+    });
+    await append(data, trade(1, at), trade(5, at + 1), trade(6, at + 5_000_000));
+    const { sequence_missing_total, grid_not_judged_total } = await counted(data, validate);
+    assert.deepEqual([sequence_missing_total, grid_not_judged_total], [3, 3]);
+    assert.equal((await run(validate, data)).untracked, 0);
   });
 });
 
