@@ -9,7 +9,7 @@
 import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
 import { bytesOf } from "./codec.ts";
-import { DEPTH_MAX, isStorable, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
+import { cutOf, DEPTH_MAX, isStorable, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
 import { Register, SavedRegister } from "./register.ts";
 import {
   Control,
@@ -30,7 +30,7 @@ import {
 import { DISCIPLINES, type Disciplines } from "./sequence.ts";
 import { SavedTape, type Tape } from "./tape.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
-import { type LogRecord, MESSAGE_BYTES_MAX, messageBytesMax, TOPICS } from "./transport.ts";
+import { type LogRecord, messageBytesMax, TOPICS } from "./transport.ts";
 
 /** What becomes of a message. `text` is one JSON line for the output's topic; `reasons` are in table order. */
 export type Verdict =
@@ -243,13 +243,10 @@ export class Judge {
       replays: isObject(value) && value.source === "redrive" ? 1 : 0,
       ...rawOf(text, record.value),
     };
-    const message = JSON.stringify(rejected);
+    let message = JSON.stringify(rejected);
+    // The log does not take one so large, but a broker may, of a producer that packs it.
     if (message.length > messageBytesMax(TOPICS.rejected)) {
-      throw new Refusal(
-        `Cannot judge message "${this.#topic}/${this.#partition}/${offset}": it has ${
-          bytesOf(record.value).length
-        } bytes, must have at most ${MESSAGE_BYTES_MAX}`,
-      );
+      message = JSON.stringify({ ...rejected, ...cutOf(record.value) });
     }
     this.#lastRejected = offset;
     return { to: "rejected", text: message, reason, reasons };

@@ -1,5 +1,7 @@
 /** The judge as a whole: golden verdicts, planted faults, and that what it says depends on the log and nothing else. */
 import assert from "@std/assert";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { Refusal } from "./failure.ts";
 import { Judge, type Verdict, verdictsOf } from "./judge.ts";
@@ -7,7 +9,7 @@ import { Market } from "./market.ts";
 import { TRACKED_BYTES_MAX } from "./register.ts";
 import { FLAG_RULES, INSTRUMENTS_MAX, RULES_VERSION } from "./rule.ts";
 import { isTick, Rejected, type ValidTick } from "./tick.ts";
-import { CHECKPOINT_BYTES_MAX, type LogRecord, type Value } from "./transport.ts";
+import { CHECKPOINT_BYTES_MAX, type LogRecord, messageBytesMax, TOPICS, type Value } from "./transport.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true };
 const NOW = 1_763_690_000_000_000, SECOND = 1_000_000;
@@ -50,6 +52,29 @@ Deno.test("a valid tick keeps its text and gains origin, previous and flags", op
   assert.deepEqual(judge.judge(record(9, new TextEncoder().encode(late))), {
     ...{ to: "valid", text: `${late.slice(0, -1)},"origin":9,"previous":5,"flags":["late"]}` },
   });
+});
+Deno.test("of a message that no rejected one can hold the beginning, the length and the hash are kept", options, () => {
+  const judge = new Judge({ partition: 3 });
+  const bytes = new Uint8Array(3 << 20).map((_, i) => i);
+  // As large as one may be whose bytes are all kept.
+  const whole = "x".repeat(1_572_000);
+  const verdicts = judgeAll(judge, [record(7, bytes), record(8, whole), record(9, "x".repeat(2 << 20))]);
+  const messages = verdicts.map((verdict) => {
+    const { text } = verdict as { text: string };
+    assert(new TextEncoder().encode(text).length <= messageBytesMax(TOPICS.rejected));
+    return Rejected.parse(JSON.parse(text));
+  });
+  assert.deepEqual(messages.map(({ origin, previous, reasons }) => [origin, previous, reasons]), [
+    [7, -1, ["malformed"]],
+    [8, 7, ["malformed"]],
+    [9, 8, ["malformed"]],
+  ]);
+  const [cut, kept, text] = messages;
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  assert.deepEqual(JSON.parse(cut!.raw!), { bytes: 3 << 20, sha256 });
+  assert.deepEqual(Buffer.from(cut!.rawBase64!, "base64"), Buffer.from(bytes.subarray(0, 1 << 16)));
+  assert.deepEqual([kept!.raw, Buffer.from(kept!.rawBase64!, "base64").length], [null, whole.length]);
+  assert.equal(JSON.parse(text!.raw!).bytes, 2 << 20);
 });
 Deno.test("a rejected message keeps its bytes, its place and every reason", options, () => {
   const judge = new Judge({ partition: 3, topic: "elsewhere" });

@@ -7,6 +7,7 @@
  * **Knows** `tick`, `codec`, `transport`.
  */
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { bytesOf } from "./codec.ts";
 import { isTick, type Quote, type Tick, TIME_END, type Trade, type ValidTick } from "./tick.ts";
 import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
@@ -16,6 +17,8 @@ export const DEPTH_MAX = 16;
 
 /** Characters of a rejected text that travel as text; escapes could make a longer one several times as long. */
 const RAW_TEXT_MAX = 1 << 18;
+/** Bytes that are kept of a message which no rejected one can hold. */
+const RAW_CUT_BYTES = 1 << 16;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The text of a value; null where its bytes are not UTF-8. A byte order mark stays, and is no JSON. */
@@ -42,6 +45,16 @@ export function rawOf(
     return { raw: text, rawBase64: null };
   }
   return { raw: null, rawBase64: bytesOf(value).toString("base64") };
+}
+
+/** How it carries one that is too large even so: its length and SHA-256 where the text would be, and its first bytes. */
+export function cutOf(value: Value): { raw: string; rawBase64: string } {
+  const bytes = bytesOf(value);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return {
+    raw: JSON.stringify({ bytes: bytes.length, sha256 }),
+    rawBase64: bytes.subarray(0, RAW_CUT_BYTES).toString("base64"),
+  };
 }
 
 /** What the text says; undefined where it is not JSON or larger than a message may be. */

@@ -147,9 +147,12 @@ export const Rejected = z.strictObject({
   rules: z.string(),
   /** How often the message was redriven. */
   replays: count,
-  /** The original text; null where the bytes are not UTF-8, hold a NUL, or are so many that escapes could burst a message. */
+  /**
+   * The original text; null where the bytes are not UTF-8, hold a NUL, or are so many that escapes could burst a message.
+   * Of one that is too large to be carried at all, its length and SHA-256: `{"bytes":3145728,"sha256":"…"}`.
+   */
   raw: z.string().nullable(),
-  /** The original bytes; null where `raw` holds them. */
+  /** The original bytes; null where `raw` holds them. Where both are there, the first bytes alone. */
   rawBase64: z.string().nullable(),
 });
 export type Rejected = Readonly<z.infer<typeof Rejected>>;
