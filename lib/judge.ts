@@ -331,7 +331,7 @@ export function skippedIn(state: string): readonly Skipped[] {
 
 /** The limits in force where this state was kept. */
 export function limitsIn(state: string): Limits {
-  const { register }: { readonly register: { readonly limits: Limits } } = JSON.parse(state);
+  const { register } = opened(state) as { readonly register: { readonly limits: Limits } };
   return register.limits;
 }
 
