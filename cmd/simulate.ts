@@ -58,7 +58,7 @@ const stage = defineStage({
     const kept: Kept | null = checkpoint === null ? null : JSON.parse(checkpoint.state);
     if (kept !== null && (kept.seed !== seed || kept.symbols !== symbols)) {
       throw new Misuse(
-        `Cannot simulate seed ${seed} with ${symbols} symbols: this data was begun with seed ${kept.seed} and ${kept.symbols} symbols, must be the same, or begin anew with --fresh`,
+        `Cannot simulate seed ${seed} with ${symbols} symbols: this data was begun with seed ${kept.seed} and ${kept.symbols} symbols, must be the same, or begun anew with deno task pipeline --fresh`,
       );
     }
     assertSame("resume simulate", kept?.tape ?? {}, tape);

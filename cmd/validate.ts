@@ -84,7 +84,7 @@ const stage = defineStage({
         throw new Refusal(
           `${what}: records ${judged} to ${
             range.low - 1
-          } were deleted before they were judged, must still be in the log, or be given up with --accept-gap`,
+          } were deleted before they were judged, must still be in the log, or be given up with deno task validate --accept-gap`,
         );
       }
       const next = Math.max(judged, range.low);
@@ -224,7 +224,7 @@ function refuseUnequal(tape: Tape): void {
   const [raw, valid, rejected] = [TOPICS.raw, TOPICS.valid, TOPICS.rejected].map((topic) => tape[topic]!.partitions);
   if (raw === valid && raw === rejected) return;
   throw new Refusal(
-    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw}, ${valid} and ${rejected} partitions, must have the same number: begin another tape, with --fresh, another --data or another prefix`,
+    `Cannot validate: ${TOPICS.raw}, ${TOPICS.valid} and ${TOPICS.rejected} have ${raw}, ${valid} and ${rejected} partitions, must have the same number: begin another tape, with deno task pipeline --fresh, another --data or another prefix`,
   );
 }
 

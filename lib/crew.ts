@@ -64,7 +64,7 @@ export class Crew {
     this.#say = say;
     const port = common["metrics-port"];
     this.#board = port === undefined ? null : new Board();
-    if (port !== undefined) this.#server = serve(port, this.#board!, say);
+    if (port !== undefined) this.#server = serve(common["metrics-host"], port, this.#board!, say);
   }
 
   /** Starts a stage in a Worker of its own. `module` is the URL of the file that declares it. */
@@ -168,9 +168,10 @@ function failureOf(stage: string, kind: string, message: string, stack: string):
   return bug;
 }
 
-function serve(port: number, board: Board, say: Line): Deno.HttpServer {
+function serve(hostname: string, port: number, board: Board, say: Line): Deno.HttpServer {
+  const shown = (host: string): string => host.includes(":") ? `[${host}]` : host;
   return Deno.serve(
-    { hostname: "127.0.0.1", port, onListen: (at) => say(`metrics at http://127.0.0.1:${at.port}/metrics`) },
+    { hostname, port, onListen: (at) => say(`metrics at http://${shown(at.hostname)}:${at.port}/metrics`) },
     async (request) => {
       if (new URL(request.url).pathname !== "/metrics") return new Response("see /metrics\n", { status: 404 });
       return new Response(await board.text(), { headers: { "content-type": board.contentType } });
@@ -204,8 +205,13 @@ export function settingOf(
   return { ...setting, env: Object.fromEntries(env) };
 }
 
+/** The log's URL with its policy, unless it has one itself. @throws {Misuse} when the flag asks for another one */
 function withPolicy(url: string, policy: string): string {
-  return url.startsWith("log:") && !url.includes("?") ? `${url}?fsync=${policy}` : url;
+  if (!url.startsWith("log:")) return url;
+  const own = new URLSearchParams(url.split("?", 2)[1]).get("fsync");
+  if (own === null) return `${url}${url.includes("?") ? "&" : "?"}fsync=${policy}`;
+  if (policy === COMMON.fsync.default || policy === own) return url;
+  throw new Misuse(`Cannot use --fsync "${policy}": the log's URL says fsync=${own}, must be given once`);
 }
 
 /** The flow line of a stage: what it reads, itself, what it writes. */

@@ -100,7 +100,7 @@ function assertResumable(
   const what = `Cannot resume ${place.sink} on partition "${place.topic}/${place.partition}"`;
   if (known !== null && known.identity !== identity) {
     throw new Refusal(
-      `${what}: the store was fed from log "${known.identity}" and this is "${identity}", must be the same log (or another --data, or --fresh)`,
+      `${what}: the store was fed from log "${known.identity}" and this is "${identity}", must be the same log (or another --data, or deno task pipeline --fresh)`,
     );
   }
   const next = known?.next ?? 0;
@@ -108,7 +108,7 @@ function assertResumable(
     throw new Refusal(
       `${what}: records ${next} to ${
         range.low - 1
-      } were deleted before they were applied, must still be in the log, or be given up with --accept-gap`,
+      } were deleted before they were applied, must still be in the log, or be given up with deno task ${place.sink} --accept-gap`,
     );
   }
   if (next > range.high) {

@@ -52,7 +52,14 @@ export const COMMON = {
   "retry-for": { kind: "amount", default: 30, unit: "s", does: "how long an outage may last" },
   once: { kind: "switch", does: "stop when caught up with the ends as they were at the start" },
   json: { kind: "switch", does: "one summary object as the last line of stdout" },
-  "metrics-port": { kind: "count", max: 65535, does: "serve /metrics on 127.0.0.1 (off by default)" },
+  "metrics-port": { kind: "count", max: 65535, does: "serve /metrics (off by default)" },
+  "metrics-host": {
+    kind: "text",
+    default: "127.0.0.1",
+    value: "ADDRESS",
+    pattern: /^[\w.:-]+$/,
+    does: "where /metrics is served: whoever reaches it may read it",
+  },
 } as const satisfies Flags;
 
 const variable = (name: string): string => `TAPEDECK_${name.replaceAll("-", "_").toUpperCase()}`;

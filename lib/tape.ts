@@ -14,7 +14,7 @@ export const SavedTape = z.record(z.string(), Topic);
 /** Topics by name. A stage keeps it beside the offsets that its checkpoint counts. */
 export type Tape = Readonly<Record<string, Topic>>;
 
-const ANOTHER = "begin another tape: --fresh, another --data or another prefix";
+const ANOTHER = "begin another tape: deno task pipeline --fresh, another --data or another prefix";
 
 /**
  * `what` follows "Cannot".

@@ -14,7 +14,9 @@ Deno.test("a tape whose topic was made again, or has other partitions, is refuse
   const more = { ...tape, raw: { identity: "log/1", partitions: 4 } };
   assert.throws(
     () => assertSame("resume", tape, more),
-    refused(/^Cannot resume: topic "raw" has 4 partitions and had 2, must .* drain .* another tape: --fresh/),
+    refused(
+      /^Cannot resume: topic "raw" has 4 partitions and had 2, must .* drain .* another tape: deno task pipeline --fresh/,
+    ),
   );
 });
 

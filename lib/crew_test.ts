@@ -1,0 +1,65 @@
+import assert from "@std/assert";
+import sinkCold from "../cmd/sink-cold.ts";
+import sinkHot from "../cmd/sink-hot.ts";
+import validate from "../cmd/validate.ts";
+import { Crew, settingOf } from "./crew.ts";
+import { Misuse } from "./failure.ts";
+import { COMMON, readFlags } from "./flag.ts";
+import type { Stage } from "./stage.ts";
+
+const valuesOf = (stage: Stage, args: readonly string[]) =>
+  readFlags({ ...stage.flags, ...COMMON }, args, () => undefined);
+
+function settingWith(stage: Stage, ...args: string[]) {
+  const values = valuesOf(stage, args);
+  return settingOf(stage, values, values, null);
+}
+
+Deno.test("a stage is handed the URLs of its own doors and the values of its own flags", () => {
+  const urls = ["--hot", "postgres://user:secret@host/db", "--lake", "file:/lake"];
+  const judging = settingWith(validate, ...urls);
+  assert.deepEqual([judging.hot, judging.lake], ["", ""]);
+  assert.deepEqual([settingWith(sinkHot, ...urls).hot, settingWith(sinkHot, ...urls).lake], [urls[1], ""]);
+  assert.deepEqual([settingWith(sinkCold, ...urls).hot, settingWith(sinkCold, ...urls).lake], ["", "file:/lake"]);
+  for (const stage of [validate, sinkCold]) {
+    const setting = settingWith(stage, ...urls);
+    assert.deepEqual(Object.keys(setting.values), Object.keys(stage.flags));
+    assert.doesNotMatch(JSON.stringify(setting), /secret/);
+  }
+});
+
+Deno.test("--fsync reaches the embedded log whatever its URL says besides, and does not contradict it", () => {
+  const transport = (url: string, ...args: string[]) => settingWith(validate, "--transport", url, ...args).transport;
+  assert.equal(transport("log:a"), "log:a?fsync=batch");
+  assert.equal(transport("log:a?segment=1000", "--fsync", "never"), "log:a?segment=1000&fsync=never");
+  assert.equal(transport("log:a?fsync=never"), "log:a?fsync=never");
+  assert.equal(transport("log:a?fsync=never", "--fsync", "never"), "log:a?fsync=never");
+  assert.equal(transport("kafka://host", "--fsync", "never"), "kafka://host");
+  assert.throws(() => transport("log:a?fsync=never", "--fsync", "interval"), {
+    name: "Misuse",
+    message: `Cannot use --fsync "interval": the log's URL says fsync=never, must be given once`,
+  });
+});
+
+Deno.test("a folder that cannot be made is a misuse on one line", async () => {
+  const crew = new Crew(valuesOf(sinkHot, ["--data", "/proc/none"]), () => {});
+  assert.throws(() => crew.start(sinkHot, import.meta.url, {}), (error: Error) => {
+    assert.ok(error instanceof Misuse);
+    assert.match(error.message, /^Cannot make folder "\/proc\/none\/log": [^\n]*, must lie where it may be written$/);
+    return true;
+  });
+  await crew.close();
+});
+
+Deno.test("metrics are served on loopback, or where the user says", async () => {
+  for (const [args, host] of [[[], "127.0.0.1"], [["--metrics-host", "0.0.0.0"], "0.0.0.0"]] as const) {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const crew = new Crew(valuesOf(validate, ["--metrics-port", "0", ...args]), resolve);
+    const [, shown, port] = /^metrics at http:\/\/(.*):(\d+)\/metrics$/.exec(await promise)!;
+    assert.equal(shown, host);
+    const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+    assert.deepEqual([answer.status, (await answer.text()).length > 0], [200, true]);
+    await crew.close();
+  }
+  assert.throws(() => valuesOf(validate, ["--metrics-host", "http://a"]), Misuse);
+});
