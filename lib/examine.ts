@@ -131,7 +131,10 @@ export async function examine(
           [],
           async (store) =>
             await Promise.all(
-              (await store.holdings()).map(async (held) => positionOf(held, await store.isOwned(held))),
+              (await store.holdings()).map(async (held) => {
+                const committed = await store.writtenAt?.(held) ?? null;
+                return { ...positionOf(held, await store.isOwned(held)), committed };
+              }),
             ),
         ),
       ]);
@@ -314,7 +317,8 @@ async function judgedOf(log: Transport): Promise<readonly Position[]> {
     const begun = holder !== null || checkpoint !== null || judged > 0 || (next > 0 && next === raw.high);
     const epoch = holder?.epoch ?? checkpoint?.epoch ?? null;
     const place = { topic: TOPICS.raw, partition, epoch, since: holder?.since || null, identity: null };
-    return begun ? [{ ...place, next, resume, isOwned: null, pid: null, committed: null }] : [];
+    const committed = await log.savedAt?.("validate", partition) ?? null;
+    return begun ? [{ ...place, next, resume, isOwned: null, pid: null, committed }] : [];
   }));
   return await ownedOf(log, "validate", positions.flat());
 }

@@ -324,7 +324,8 @@ Deno.test("a tape is told with its owners, its last commits, its formats and its
       assert.ok(position!.since! >= before, stage);
       assert.equal(position!.isOwned, false, stage);
       assert.ok(position!.epoch! > 0);
-      if (stage === "sink-hot" && topic === "ticks.valid") assert.ok(position!.committed! >= before);
+      // A file's time may be kept to the second.
+      if (topic !== "ticks.rejected") assert.ok(position!.committed! >= before - 1000, stage);
     }
     assert.match(String(text), /stage +place +epoch +owner since +last commit/);
     assert.match(String(text), /log +log:\S+ +format 1 +0750/);

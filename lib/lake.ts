@@ -80,6 +80,8 @@ export interface Lake extends Store {
   damages(): Promise<readonly Damage[]>;
   /** Whether a process that lives has taken the place. */
   isOwned(place: Place): Promise<boolean>;
+  /** When the files of its last unit were written, ms since the epoch; null before the first, absent where nothing is. */
+  writtenAt?(place: Place): Promise<number | null>;
   /** Format of its ledgers: one of another is refused. Absent where it has none. */
   readonly version?: string;
   /** Where the files lie: what a file's `path` is relative to. */

@@ -122,6 +122,8 @@ export interface Transport {
   holder?(stage: string, partition: number): Promise<{ readonly epoch: number; readonly since: number } | null>;
   /** Whether a process that lives reads the partition for the group, and which; absent where the log cannot tell. */
   reader?(group: string, topic: string, partition: number): Promise<{ readonly pid: number | null } | null>;
+  /** When the highest checkpoint was saved, ms since the epoch; null before the first, absent where that is not kept. */
+  savedAt?(stage: string, partition: number): Promise<number | null>;
   /** What the log's own clock says, ms since the epoch; null where it does not tell, absent where it has none. */
   clock?(): Promise<number | null>;
   /** What its files say of their format; absent where that is the server's business. */

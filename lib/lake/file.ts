@@ -315,6 +315,13 @@ class FileLake implements Lake {
     return this.#isLocked(nameOf(place));
   }
 
+  async writtenAt(place: Place): Promise<number | null> {
+    const { units } = await readLedger(ledgerPath(this.root, nameOf(place)));
+    const file = units.findLast(({ files }) => files.length > 0)?.files[0];
+    if (file === undefined) return null;
+    return (await Deno.stat(`${this.root}/${file.path}`).catch(unlessMissing))?.mtime?.getTime() ?? null;
+  }
+
   /** Asks for the lock as readers share it, and gives it back at once. */
   async #isLocked(name: string): Promise<boolean> {
     if (this.#seats.has(name)) return true;

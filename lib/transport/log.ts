@@ -467,6 +467,15 @@ class Log implements Transport {
     }
   }
 
+  async savedAt(stage: string, partition: number): Promise<number | null> {
+    try {
+      return (await Deno.stat(this.#checkpointPath(stage, partition))).mtime?.getTime() ?? null;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    }
+  }
+
   reader(group: string, topic: string, partition: number): Promise<{ readonly pid: number | null } | null> {
     return Promise.resolve(readerOf(`${this.#path}/_groups/${group}`, `${topic}/${partition}`));
   }
