@@ -528,6 +528,18 @@ Deno.test("a topic of checkpoints that nobody has made holds none", async () => 
   assert.deepEqual([await checkpoints.load("s", 0), await checkpoints.holder("s", 0)], [null, null]);
 });
 
+onKafka("who only looks for a checkpoint makes no topic for it", async () => {
+  const { admin } = kafkajs.Kafka.prototype;
+  const log = await openTransport(kafkaUrl!, { ...bare, isLooking: true });
+  try {
+    kafkajs.Kafka.prototype.admin = () => assert.fail("topics are made by an admin");
+    assert.deepEqual([await log.load(unique("stage"), 0), await log.holder!(unique("stage"), 0)], [null, null]);
+  } finally {
+    kafkajs.Kafka.prototype.admin = admin;
+    await log.close();
+  }
+});
+
 onKafka("the cluster tells its clock", async ({ log }) => {
   assert.ok(Math.abs((await log.clock!())! - Date.now()) < 3_600_000);
 });
