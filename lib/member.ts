@@ -62,7 +62,7 @@ export class Member {
       if (this.#owned.has(seat)) continue;
       let lock: Deno.FsFile;
       try {
-        lock = Deno.openSync(pathOf(this.#folder, seat), { create: true, write: true });
+        lock = Deno.openSync(pathOf(this.#folder, seat), { create: true, read: true, write: true });
       } catch (error) {
         // Nobody would hear of the ones that were taken before.
         for (const name of taken) this.#release(name);
@@ -129,9 +129,7 @@ export function readerOf(folder: string, seat: Seat): { readonly pid: number | n
   try {
     // As readers share it, and given back at once.
     if (file.tryLockSync(false)) return null;
-    const text = new Uint8Array(PID_BYTES);
-    const pid = Number(new TextDecoder().decode(text.subarray(0, file.readSync(text) ?? 0)));
-    return { pid: pid > 0 ? pid : null };
+    return { pid: pidIn(file) };
   } finally {
     file.close();
   }
@@ -142,14 +140,22 @@ function pathOf(folder: string, seat: Seat): string {
   return `${folder}/seat-${seat.replace("/", "-")}`;
 }
 
-/** Notes in a seat which process has it, for people: what counts is its lock. */
+/** Notes in a seat which process has it, unless it does already, for people: what counts is its lock. */
 function sign(seat: Deno.FsFile): void {
+  if (pidIn(seat) === Deno.pid) return;
   try {
-    seat.truncateSync();
-    seat.writeSync(new TextEncoder().encode(`${Deno.pid}\n`));
+    seat.seekSync(0, Deno.SeekMode.Start);
+    seat.writeSync(new TextEncoder().encode(`${Deno.pid}\n`.padStart(PID_BYTES)));
   } catch (error) {
     unlessFull(error);
   }
+}
+
+/** The process that a seat's note names; null without one. */
+function pidIn(seat: Deno.FsFile): number | null {
+  const text = new Uint8Array(PID_BYTES);
+  const pid = Number(new TextDecoder().decode(text.subarray(0, seat.readSync(text) ?? 0)));
+  return pid > 0 ? pid : null;
 }
 
 function unlessFull(error: unknown): void {

@@ -27,6 +27,8 @@ const BATCH_MAX = 3072;
 const ACKNOWLEDGE_MS = 250;
 /** How old a batch's word on how far its reader is behind may be. */
 const LOOK_MS = 250;
+/** Longer than any note of a holder, so that the next one covers it whole. */
+const HOLDER_LENGTH = 63;
 const SEGMENT_BYTES = 64 << 20;
 
 /** Opens the log in a folder, creating it at first. @throws {Refusal} for a newer format, {Misuse} for a bad URL */
@@ -415,8 +417,8 @@ class Log implements Transport {
     const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
     const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
     // For people alone, so that it need not be of one commit with the epoch; in a file, which who looks need not open to write.
-    lock.file.truncateSync();
-    writeAll(lock.file, new TextEncoder().encode(JSON.stringify({ epoch, since: this.#world.now() })));
+    const holder = JSON.stringify({ epoch, since: this.#world.now() });
+    writeAll(lock.file, new TextEncoder().encode(`${holder.padEnd(HOLDER_LENGTH)}\n`));
     await unlocked(() => kv.set(["epoch", partition], epoch));
     return { epoch, checkpoint };
   }
