@@ -6,7 +6,8 @@
  */
 import { start } from "../lib/crew.ts";
 import { type Fence, type Holding, rejectedOf, startOf, validOf } from "../lib/fence.ts";
-import { Fenced, type HotTable } from "../lib/hot.ts";
+import { Fenced } from "../lib/failure.ts";
+import type { HotTable } from "../lib/hot.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rejectedRowOf, type Row, rowOf, TABLE_OF } from "../lib/table.ts";
 import { type Batch, TOPICS } from "../lib/transport.ts";

@@ -6,21 +6,13 @@
  * **Knows** `judge`, `rule`, `tape`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
-import { reasonOf, Refusal } from "../lib/failure.ts";
+import { Fenced, reasonOf, Refusal } from "../lib/failure.ts";
 import { type Counts, Judge, type Written } from "../lib/judge.ts";
 import type { Tally } from "../lib/meter.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
-import {
-  type Batch,
-  Fenced,
-  type LogRecord,
-  type Message,
-  type Range,
-  TOPICS,
-  type Transport,
-} from "../lib/transport.ts";
+import { type Batch, type LogRecord, type Message, type Range, TOPICS, type Transport } from "../lib/transport.ts";
 
 /** A partition in hand. */
 interface Seat {

@@ -23,6 +23,9 @@ export class Refusal extends Error {
   override readonly name = "Refusal";
 }
 
+/** The refusal of an epoch that is over: another one has the place. */
+export class Fenced extends Refusal {}
+
 /** The exit code of a process that ends with this error. */
 export function codeOf(error: unknown): number {
   return error instanceof Misuse ? EXIT.misuse : error instanceof Refusal ? EXIT.refused : EXIT.failed;

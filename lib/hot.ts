@@ -5,7 +5,7 @@
  * Promise: rows and the place's offset change in one transaction, guarded by the epoch; decimals come back exact.
  * **Knows** `fence`, `table`, `transport`, `failure`.
  */
-import { Misuse, Refusal } from "./failure.ts";
+import { Fenced, Misuse, Refusal } from "./failure.ts";
 import type { Holding, Place, Store } from "./fence.ts";
 import { type Row, TABLE_NAMES, type TableName } from "./table.ts";
 import { TOPICS } from "./transport.ts";
@@ -46,9 +46,6 @@ export interface Hot extends Store {
   /** A query that the user can paste to look at the data. */
   readonly tryThis: string;
 }
-
-/** The refusal of a commit whose epoch is over: another one has the place. */
-export class Fenced extends Refusal {}
 
 /**
  * What every resident asks inside its transaction, before it changes anything.

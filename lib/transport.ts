@@ -8,7 +8,7 @@
  * **Knows** `failure`, `world`.
  */
 import { Buffer } from "node:buffer";
-import { Misuse, Refusal, shownUrl } from "./failure.ts";
+import { Fenced, Misuse, shownUrl } from "./failure.ts";
 import type { World } from "./world.ts";
 
 /** Text is one valid JSON line when it is appended; whatever else travels travels as bytes. */
@@ -132,9 +132,6 @@ export interface Transport {
   readonly describes: string;
   close(): Promise<void>;
 }
-
-/** The refusal of whoever no longer holds a partition. */
-export class Fenced extends Refusal {}
 
 /** The refusal of a checkpoint whose epoch is over: who holds the partition since when. `since` is 0 where nobody noted it. */
 export function fenced(

@@ -4,8 +4,8 @@
  */
 import assert from "@std/assert";
 import sinkHot from "../cmd/sink-hot.ts";
-import { Refusal } from "../lib/failure.ts";
-import { Fenced, type Hot, openHot } from "../lib/hot.ts";
+import { Fenced, Refusal } from "../lib/failure.ts";
+import { type Hot, openHot } from "../lib/hot.ts";
 import { type Openers, type Outcome, perform } from "../lib/stage.ts";
 import {
   type Batch,
