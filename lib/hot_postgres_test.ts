@@ -3,14 +3,15 @@
  * The connection is cut by a proxy that counts what passes, at every place once.
  */
 import assert from "@std/assert";
+import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import postgres from "postgres";
 import { Outage } from "./failure.ts";
 import { openHot } from "./hot.ts";
 import { canonical } from "./decimal.ts";
-import { microsOf, timeText } from "./hot/postgres/copy.ts";
+import { microsOf, piecesOf, timeText } from "./hot/postgres/copy.ts";
 import { migrationsOf } from "./schema.ts";
-import type { Row } from "./table.ts";
+import type { Column, Row } from "./table.ts";
 import { pause } from "./patience.ts";
 import { trying } from "../testdata/waiting.ts";
 import type { World } from "./world.ts";
@@ -59,6 +60,8 @@ class Proxy {
   here: (chunk: string) => boolean = () => false;
   /** Whether the chunk at the cut still reaches the server, and only the answer is lost. */
   answerLost = false;
+  /** Whether a COMMIT reaches the server as a rollback. */
+  rollsBack = false;
   cuts = 0;
   readonly url: string;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -88,7 +91,12 @@ class Proxy {
       };
       this.#running.push(
         eachChunk(client, async (chunk) => {
-          if (!this.here(new TextDecoder().decode(chunk))) return await writeAll(upstream, chunk);
+          if (!this.here(new TextDecoder().decode(chunk))) {
+            // After the query's length, as long as the word that takes its place.
+            const at = this.rollsBack ? Buffer.from(chunk).indexOf("\x0bcommit\0") : -1;
+            if (at >= 0) chunk.set(new TextEncoder().encode("abort;"), at + 1);
+            return await writeAll(upstream, chunk);
+          }
           this.here = () => false;
           this.cuts++;
           if (this.answerLost) await writeAll(upstream, chunk);
@@ -280,6 +288,23 @@ real("the clock is the server's own", async (url, sql) => {
   }
 });
 
+real("what the server rolled back where it was to commit is refused, not taken for stored", async (url) => {
+  const proxy = new Proxy(url);
+  const hot = await openHot(proxy.url, world);
+  try {
+    const held = await hot.begin(place, "log-a", 0);
+    proxy.rollsBack = true;
+    await assert.rejects(hot.apply({ held, next: 5, origin: 4, rows: { trades: symbolsOf(0, 5) } }), {
+      name: "Refusal",
+      message: /it rolled back, must accept every row/,
+    });
+    assert.deepEqual(await hot.holdings(), [held]);
+  } finally {
+    await hot.close();
+    await proxy.close();
+  }
+});
+
 real("a row that is not what its columns say is refused, by us or by the server", async (url, sql) => {
   const hot = await openHot(url, world);
   try {
@@ -311,6 +336,27 @@ real("a row that is not what its columns say is refused, by us or by the server"
     }
   } finally {
     await hot.close();
+  }
+});
+
+Deno.test("a cell that is not of its column's kind is sent to no server", () => {
+  const sent = (column: Column, cell: string | number | null) =>
+    [...piecesOf("trades", [column], [[cell]])].reduce((sum, piece) => sum + piece.length, 0);
+  const wrong: readonly (readonly [Column["kind"], string | number])[] = [
+    ...["7", 1.5, NaN, Infinity, 2 ** 53].flatMap((cell) => [["int", cell], ["time", cell]] as const),
+    ...["text", "name", "list"].map((kind) => [kind as Column["kind"], 5] as const),
+    ...["", "-", ".5", "5.", "1.2.3", "1e3", "+1", "NaN", "Infinity", "0x1", 1, "1,5", " 1"].map((cell) =>
+      ["decimal", cell] as const
+    ),
+  ];
+  for (const [kind, cell] of wrong) {
+    assert.throws(() => sent({ name: "c", kind, nullable: true }, cell), {
+      name: "Refusal",
+      message: /^Cannot store row of "trades", origin .*: has ".*" in c, must be (int|time|text|name|list|decimal)$/,
+    }, `${kind} ${cell}`);
+  }
+  for (const [kind, cell] of [["int", 7], ["time", 7], ["text", ""], ["decimal", "-0.5"], ["int", null]] as const) {
+    assert.ok(sent({ name: "c", kind, nullable: true }, cell) > 0);
   }
 });
 

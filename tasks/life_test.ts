@@ -15,7 +15,7 @@ import { openHot } from "../lib/hot.ts";
 import { openLake } from "../lib/lake.ts";
 import { warm } from "../lib/parquet.ts";
 import { perform, type Stage } from "../lib/stage.ts";
-import { openTransport, TOPICS } from "../lib/transport.ts";
+import { type Checkpoint, openTransport, TOPICS } from "../lib/transport.ts";
 import { addressOf, kafkaOf } from "../lib/transport/kafka/address.ts";
 import { trying } from "../testdata/waiting.ts";
 import { flow, places, run, settingOf, withData } from "../testdata/flow.ts";
@@ -337,6 +337,43 @@ life("verdicts beyond a lost state stop validate, gap or not", async (data, admi
   );
   await admin.expire(TOPICS.raw, 0, 20);
   await assert.rejects(run(validate, data, "--accept-gap"), refused(/the state up to record 20 is lost/));
+});
+
+/** Puts another checkpoint in the place of validate's on partition 0. */
+async function resaved(data: string, change: (kept: Checkpoint) => Omit<Checkpoint, "epoch">): Promise<void> {
+  const log = await openTransport(settingOf(validate, data, []).transport, world);
+  try {
+    const { epoch, checkpoint } = await log.claim("validate", 0);
+    await log.save("validate", 0, { ...change(checkpoint!), epoch });
+  } finally {
+    await log.close();
+  }
+}
+
+life("a log that ends before what was judged of it stops validate", async (data) => {
+  await run(simulate, data, "--ticks", "1000", ...market);
+  await run(validate, data);
+  let high = 0;
+  await resaved(data, (kept) => {
+    high = kept.nextOffset;
+    return { ...kept, nextOffset: high + 1 };
+  });
+  const short = new RegExp(`"ticks.raw/0": judged up to ${high + 1} but the log ends at ${high}, must reach`);
+  await assert.rejects(run(validate, data), refused(short));
+});
+
+life("other rules go on from a state that has no verdicts beyond it, and from no other", async (data) => {
+  await run(simulate, data, "--ticks", "1000", ...market);
+  await run(validate, data);
+  let drained: Checkpoint | undefined;
+  await resaved(data, (kept) => {
+    drained = { ...kept, state: kept.state.replace(/"version":"[^"]*"/, '"version":"0"') };
+    return drained;
+  });
+  await run(simulate, data, "--ticks", "500", ...market);
+  await run(validate, data);
+  await resaved(data, () => drained!);
+  await assert.rejects(run(validate, data), refused(/its state is of rules "0", must be of rules/));
 });
 
 /** Where sink-hot stands in the valid ticks of partition 0, and validate in the raw ones. */

@@ -26,6 +26,7 @@ const flags = {
   seed: { kind: "count", does: "only the swarm of this seed, with all that befell it" },
   seeds: { kind: "count", default: 1000, does: "swarms, of the seeds from 1 on" },
   mutants: { kind: "switch", does: "takes each guard away in a copy of the project and shows which test misses it" },
+  guard: { kind: "text", default: "", value: "NAME", does: "with --mutants: only guards whose name has this in it" },
   points: { kind: "switch", does: "lists the crash points at which a real storm kills" },
   real: { kind: "switch", does: "kill -9 and SIGSTOP of real processes on --transport, --hot and --lake, or on files" },
   minutes: { kind: "amount", default: 1, unit: "min", does: "length of a real storm" },
@@ -55,11 +56,11 @@ await command({
     "deno task storm",
     "deno task storm --seed 81723",
     "deno task storm --seed 7 --disk",
-    "deno task storm --mutants",
+    "deno task storm --mutants --guard sync",
   ],
 }, async ({ values, say, stop }) => {
   if (values.points) return { text: pointsText(), summary: { points: POINTS }, findings: 0 };
-  if (values.mutants) return await hunt(say, stop);
+  if (values.mutants) return await hunt(values.guard, say, stop);
   if (values.real) return await weather(values, say, stop);
   const failures: Failure[] = [];
   const count = { rounds: 0, faults: 0 };
@@ -116,18 +117,29 @@ await command({
   };
 });
 
-/** Which test misses each guard; a guard that none misses is a finding. */
-async function hunt(say: (line: string) => void, stop: AbortSignal): Promise<Ending> {
+/** Which test misses each guard; one that none misses is a finding, and so is one that could not be tried. */
+async function hunt(part: string, say: (line: string) => void, stop: AbortSignal): Promise<Ending> {
   const verdicts: Verdict[] = [];
-  for await (const verdict of kills(fileURLToPath(new URL("..", import.meta.url)), stop)) {
-    say(`${verdict.guard}: ${verdict.untried ?? verdict.killer ?? "NO TEST MISSES IT"}`);
+  for await (const verdict of kills(fileURLToPath(new URL("..", import.meta.url)), part, stop)) {
+    const { guard, killer, untried } = verdict;
+    say(`${guard}: ${untried !== undefined ? `NOT TRIED, ${untried}` : killer ?? "NO TEST MISSES IT"}`);
     verdicts.push(verdict);
   }
-  const alive = verdicts.filter(({ killer, untried }) => killer === null && untried === undefined);
+  const untried = verdicts.filter((verdict) => verdict.untried !== undefined);
+  const alive = verdicts.filter((verdict) => verdict.killer === null && verdict.untried === undefined);
   return {
-    text: `${verdicts.length} guards taken away, ${alive.length} not missed by any test`,
+    text: [
+      `${verdicts.length - untried.length} guards taken away, ${alive.length} not missed by any test`,
+      ...(untried.length > 0
+        ? [
+          `${untried.length} not tried, so that nothing is known of them: ${
+            untried.map((verdict) => `${verdict.guard} (${verdict.untried})`).join(", ")
+          }`,
+        ]
+        : []),
+    ].join("\n"),
     summary: { verdicts },
-    findings: alive.length,
+    findings: alive.length + untried.length,
   };
 }
 

@@ -1,9 +1,15 @@
 /** The law under storms: a taste of what `deno task storm` does at length, and that it catches what it is for. */
 import assert from "@std/assert";
-import type { Swap } from "./storm/incarnation.ts";
+import { fileURLToPath } from "node:url";
+import ingest from "../cmd/ingest.ts";
+import simulate from "../cmd/simulate.ts";
+import { perform } from "../lib/stage.ts";
 import { POLICIES } from "../lib/writer.ts";
+import { settingOf } from "../testdata/flow.ts";
+import { Incarnation, type Swap } from "./storm/incarnation.ts";
 import { Below, Breeze, STRUCK, Swarm, Sweep } from "./storm/plan.ts";
 import { round, roundOnDisk } from "./storm/round.ts";
+import { InMemory } from "./storm/tape.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const SEEDS = 40;
@@ -44,6 +50,49 @@ Deno.test("validate writes no verdict before the raw records that it speaks of a
     assert.ok(durable.size > 0);
   }
 });
+
+Deno.test("sink-hot acknowledges no batch before its rows are stored", strict, async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const plan = new Breeze(seed);
+    assert.deepEqual((await round(plan)).wrong, []);
+    // By partition, batches that were stored and not acknowledged yet.
+    const stored = new Map<string, number>();
+    for (const deed of plan.deeds) {
+      const [, verb, place] = /^sink-hot (apply|ack) (\S+)/.exec(deed) ?? [];
+      if (verb === undefined) continue;
+      const left = (stored.get(place!) ?? 0) + (verb === "apply" ? 1 : -1);
+      assert.ok(left >= 0, `seed ${seed}: ${deed}`);
+      stored.set(place!, left);
+    }
+    assert.ok(stored.size > 0);
+  }
+});
+
+const CAPTURE = fileURLToPath(new URL("../testdata/frames/binance/trades.jsonl", import.meta.url));
+for (const [stage, args] of [[simulate, ["--ticks", "100"]], [ingest, ["--from", CAPTURE]]] as const) {
+  const { name } = stage;
+  Deno.test(`${name} keeps how far it has come once all of that is in the log and durable`, strict, async () => {
+    const never = new AbortController().signal;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const plan = new Breeze(seed), tape = new InMemory();
+      const { openers } = new Incarnation(name, "", tape, plan, null);
+      const setting = { ...settingOf(stage, "", args), ...tape.urls };
+      await perform(stage, setting, () => {}, never, AbortSignal.abort(), openers);
+      // Partitions that were appended to since their last sync, or since it was last kept how far that is.
+      const unsynced = new Set<string>(), unsaved = new Set<string>();
+      for (const deed of plan.deeds) {
+        const [, verb, place] = /^\w+ (append|sync|save) (\S+)/.exec(deed) ?? [];
+        if (verb === "append") [unsynced, unsaved].forEach((set) => set.add(place!));
+        if (verb === "sync") unsynced.delete(place!);
+        if (verb !== "save") continue;
+        assert.deepEqual([...unsynced], [], `seed ${seed}: ${deed}`);
+        unsaved.clear();
+      }
+      assert.deepEqual([...unsaved], [], `seed ${seed}`);
+      assert.ok(plan.deeds.some((deed) => deed.startsWith(`${name} append`)));
+    }
+  });
+}
 
 Deno.test("the same seed strikes the same operations, twice", strict, async () => {
   for (const seed of [3, 7, 81_723]) {

@@ -2,9 +2,10 @@
  * Every guard of the delivery protocols, and how to take it away: a line of the program, what stands there instead, and
  * the tests that must then fail. A guard that no test misses is a finding.
  *
- * **In** the project's folder, **Out** for each guard the test that missed it. **Knows** nothing.
+ * **In** the project's folder, **Out** for each guard the test that missed it. **Knows** `failure`.
  */
 import { cp } from "node:fs/promises";
+import { Misuse } from "../../lib/failure.ts";
 
 /** A guard and its absence. `find` stands in the file exactly once. */
 interface Mutant {
@@ -224,6 +225,184 @@ const MUTANTS: readonly Mutant[] = [
   ], { put: "false as boolean", needs: "KAFKA_URL" }),
   line("one bridge a gap", "lib/fence.ts", "    this.#isBehindGap = false;", ["lib/fence_test.ts"]),
   ...guard("cut of a torn tail", "lib/writer.ts", "if (end < added.length) {", ["lib/transport_log_test.ts"]),
+  line(
+    "appends of simulate before its checkpoint",
+    "cmd/simulate.ts",
+    "      await Promise.all(lots.map((lot, partition) => lot.length > 0 ? append(partition, lot, due) : undefined));",
+    STORM,
+    {
+      put:
+        "      Promise.all(lots.map((lot, partition) => lot.length > 0 ? append(partition, lot, due) : 0)).catch(() => {});",
+    },
+  ),
+  line(
+    "appends of ingest before its checkpoint",
+    "cmd/ingest.ts",
+    "      await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));",
+    STORM,
+    {
+      put: "      Promise.all(lots.map((lot, p) => lot.length > 0 ? resumed.append(p, lot) : 0)).catch(() => {});",
+    },
+  ),
+  line(
+    "synced before ingest's checkpoint",
+    "cmd/ingest.ts",
+    "      await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));",
+    STORM,
+  ),
+  line(
+    "verdicts before the checkpoint",
+    "cmd/validate.ts",
+    "      await seat.sent;\n      await log.sync(TOPICS.valid, partition);",
+    STORM,
+    { put: "      await log.sync(TOPICS.valid, partition);" },
+  ),
+  line(
+    "rejected ones synced before the checkpoint",
+    "cmd/validate.ts",
+    "      await log.sync(TOPICS.rejected, partition);",
+    STORM,
+  ),
+  line(
+    "rows before the acknowledgement",
+    "cmd/sink-hot.ts",
+    "      seat.held = await hot.apply({ held: seat.held, next: batch.next, origin, rows });",
+    STORM,
+    {
+      put:
+        "      await batch.ack();\n      seat.held = await hot.apply({ held: seat.held, next: batch.next, origin, rows });",
+    },
+  ),
+  line(
+    "a unit's files before its line",
+    "lib/lake/file.ts",
+    "      await syncAbove(this.root, files.map((file) => file.path));\n      await ledger.append({ ...unit, files });",
+    ["lib/durability_test.ts"],
+    {
+      put:
+        "      await ledger.append({ ...unit, files });\n      await syncAbove(this.root, files.map((file) => file.path));",
+    },
+  ),
+  line(
+    "escape of a topic in names of files",
+    "lib/lake/file/disk.ts",
+    "topic.replace(/[^A-Za-z0-9._-]|^[._]/gu, hex)",
+    ["lib/lake_test.ts"],
+    { put: "topic" },
+  ),
+  line("folders of the lake's own", "lib/lake/file/disk.ts", "(await Deno.lstat(folder)).isDirectory", [
+    "lib/lake_test.ts",
+  ], { put: "folder.length > 0" }),
+  line(
+    "bound of a metric's labels",
+    "lib/meter.ts",
+    "value !== undefined && allowed.includes(value) ? value : OTHER",
+    ["lib/meter_test.ts"],
+    { put: "value ?? (allowed.length < 0 ? allowed[0]! : OTHER)" },
+  ),
+  line(
+    "escape of what a summary holds",
+    "lib/failure.ts",
+    '.replace(OBEYED, (c) => c.split("").map(escaped).join(""));',
+    ["tasks/hostile_test.ts"],
+    { put: ";" },
+  ),
+  line(
+    "kind of a COPY's integer",
+    "lib/hot/postgres/copy.ts",
+    "Number.isSafeInteger(cell) && piece.int64(cell as number);",
+    ["lib/hot_postgres_test.ts"],
+    { put: "piece.int64(cell as number);" },
+  ),
+  line(
+    "kind of a COPY's time",
+    "lib/hot/postgres/copy.ts",
+    "Number.isSafeInteger(cell) && piece.int64(cell as number - EPOCH_MICROS);",
+    ["lib/hot_postgres_test.ts"],
+    { put: "piece.int64(cell as number - EPOCH_MICROS);" },
+  ),
+  line("kind of a COPY's text", "lib/hot/postgres/copy.ts", 'typeof cell === "string" && piece.text(cell);', [
+    "lib/hot_postgres_test.ts",
+  ], { put: "piece.text(String(cell));" }),
+  line(
+    "digits of a COPY's decimal",
+    "lib/hot/postgres/copy.ts",
+    "        if (!(unit >= 0 && unit <= 9)) return false;",
+    [
+      "lib/hot_postgres_test.ts",
+    ],
+  ),
+  line("width of a COPY's row", "lib/hot/postgres/store.ts", "if (odd === undefined) return;", [
+    "lib/hot_test.ts",
+  ], { put: "if (rows.length > 0) return;", needs: "POSTGRES_URL" }),
+  ...guard("log that a store was fed from", "lib/fence.ts", "if (known !== null && known.identity !== identity) {", [
+    "lib/fence_test.ts",
+  ]),
+  ...guard("end of the log before what was applied", "lib/fence.ts", "if (held.next > range.high) {", [
+    "lib/fence_test.ts",
+  ]),
+  ...guard("end of the log before what was judged", "cmd/validate.ts", "if (judged > range.high) {", [
+    "tasks/life_test.ts",
+  ]),
+  line("chain of the ledger", "lib/lake/file/ledger.ts", "if (prev !== head) return", ["lib/ledger_test.ts"], {
+    put: "if (false as boolean) return",
+  }),
+  line("checksum of a ledger's line", "lib/lake/file/ledger.ts", " || crc !== checksum(body)) {", [
+    "lib/ledger_test.ts",
+  ], { put: ") {" }),
+  ...guard(
+    "range that an intent binds",
+    "lib/lake/file/account.ts",
+    "if (intent !== null && (intent.first !== first || intent.last !== last)) {",
+    ["lib/ledger_test.ts"],
+  ),
+  line("owner of a checkpoint on Kafka", "lib/transport/kafka/checkpoints.ts", "      if (known.epoch > epoch) throw", [
+    "lib/transport_kafka_test.ts",
+  ], { put: "      if (false as boolean) throw" }),
+  line(
+    "later epoch of a checkpoint on Kafka",
+    "lib/transport/kafka/checkpoints.ts",
+    "best === null || epoch > best.epoch || (",
+    [
+      "lib/transport_kafka_test.ts",
+    ],
+    { put: "best === null || (" },
+  ),
+  line("earlier epoch of a checkpoint on Kafka", "lib/transport/kafka/checkpoints.ts", "(epoch === best.epoch && ", [
+    "lib/transport_kafka_test.ts",
+  ], { put: "(" }),
+  line(
+    "one append in flight a partition on Kafka",
+    "lib/transport/kafka.ts",
+    "(this.#appends.get(name) ?? Promise.resolve()).then(act, act);",
+    ["lib/transport_test.ts"],
+    { put: "act();", needs: "KAFKA_URL" },
+  ),
+  line(
+    "outcome of a COMMIT that was lost",
+    "lib/hot/postgres/store.ts",
+    "if (again && stands?.epoch === held.epoch && stands.next === next && stands.origin === origin) {",
+    [
+      "lib/hot_postgres_test.ts",
+    ],
+    { put: "if (false as boolean && stands !== null) {", needs: "POSTGRES_URL" },
+  ),
+  line("COMMIT that rolled back", "lib/hot/postgres/store.ts", 'if (done.command !== "COMMIT") {', [
+    "lib/hot_postgres_test.ts",
+  ], { put: "if (false as boolean) {", needs: "POSTGRES_URL" }),
+  line("sync of SQLite's commits", "lib/hot/sqlite.ts", "pragma synchronous = full", ["lib/hot_sqlite_test.ts"], {
+    put: "pragma synchronous = normal",
+  }),
+  ...guard("rules of a saved state", "lib/judge.ts", "if (saved.version !== RULES_VERSION && !drained) {", [
+    "lib/judge_test.ts",
+  ]),
+  line(
+    "verdicts of other rules beyond the checkpoint",
+    "cmd/validate.ts",
+    "  return last.valid <= saved.lastValid && last.rejected <= saved.lastRejected;",
+    ["tasks/life_test.ts"],
+    { put: "  return last.valid <= Infinity || last.rejected <= saved.lastRejected;" },
+  ),
 ];
 
 /** A condition that is never met any more. */
@@ -261,16 +440,23 @@ async function take(copy: string, { guard, file, find, put }: Mutant): Promise<(
 }
 
 /**
- * Takes each guard away in a copy of the project and runs the tests that should miss it.
- * @throws {Error} when a guard's line is not where the list has it
+ * Takes each guard whose name holds `part` away in a copy of the project and runs the tests that should miss it.
+ * @throws {Misuse} when there is none @throws {Error} when a guard's line is not where the list has it
  */
-export async function* kills(project: string, signal: AbortSignal): AsyncGenerator<Verdict> {
+export async function* kills(project: string, part: string, signal: AbortSignal): AsyncGenerator<Verdict> {
+  const chosen = MUTANTS.filter(({ guard }) => guard.includes(part));
+  if (chosen.length === 0) {
+    throw new Misuse(`Cannot take away guard "${part}": no guard's name holds that, must be one of --mutants`);
+  }
   const copy = await Deno.makeTempDir({ prefix: "tapedeck-mutants-" });
   try {
     await copyTo(copy, project);
-    for (const mutant of MUTANTS) {
+    for (const mutant of chosen) {
       const { guard, tests, needs } = mutant;
-      if (signal.aborted) return;
+      if (signal.aborted) {
+        yield { guard, killer: null, untried: "stopped before" };
+        continue;
+      }
       if (needs !== undefined && Deno.env.get(needs) === undefined) {
         yield { guard, killer: null, untried: `${needs} is not set` };
         continue;
