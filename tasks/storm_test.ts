@@ -34,6 +34,13 @@ Deno.test("failures, kills and zombies at random operations lose nothing and rep
   }
 });
 
+Deno.test("swarms leave out offsets and let clocks jump, each its own", () => {
+  const swarms = Array.from({ length: SEEDS }, (_, i) => new Swarm(i + 1));
+  assert.deepEqual([...new Set(swarms.map(({ holes }) => holes))].sort(), [0, 3, 7]);
+  const looks = swarms.map((swarm) => new Set(Array.from({ length: 20 }, () => swarm.now())).size);
+  assert.ok(looks.some((n) => n === 1) && looks.some((n) => n > 2), String(looks));
+});
+
 Deno.test("validate writes no verdict before the raw records that it speaks of are durable", strict, async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const plan = new Breeze(seed);
@@ -74,7 +81,7 @@ for (const [stage, args] of [[simulate, ["--ticks", "100"]], [ingest, ["--from",
   Deno.test(`${name} keeps how far it has come once all of that is in the log and durable`, strict, async () => {
     const never = new AbortController().signal;
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const plan = new Breeze(seed), tape = new InMemory();
+      const plan = new Breeze(seed), tape = new InMemory(plan.holes);
       const { openers } = new Incarnation(name, "", tape, plan, null);
       const setting = { ...settingOf(stage, "", args), ...tape.urls };
       await perform(stage, setting, () => {}, never, AbortSignal.abort(), openers);

@@ -52,10 +52,11 @@ export class Incarnation {
     this.#ground = ground;
     this.#swapped = swap === stage;
     this.paused = this.#pause.promise;
+    const now = (): number => plan.now();
     this.openers = {
-      transport: async (url, world) => this.#transport(await ground.open.transport(url, world), group),
-      hot: async (url, world) => this.#hot(await ground.open.hot(url, world)),
-      lake: async (url, world) => this.#lake(await ground.open.lake(url, world)),
+      transport: async (url, world) => this.#transport(await ground.open.transport(url, { ...world, now }), group),
+      hot: async (url, world) => this.#hot(await ground.open.hot(url, { ...world, now })),
+      lake: async (url, world) => this.#lake(await ground.open.lake(url, { ...world, now })),
     };
   }
 

@@ -23,14 +23,25 @@ export interface Plan {
   batchMax(): number;
   /** An integer from 0 to `bound` - 1, for whoever must choose what a fault does. */
   choose(bound: number): number;
+  /** The clock on the wall, ms since the epoch. */
+  now(): number;
+  /** Every so many offsets of the log one holds no record; 0 where none is left out. */
+  readonly holes: number;
   /** Hash of everything that was decided so far. */
   readonly trace: string;
   /** Decisions other than `pass`, in order. */
   readonly faults: readonly string[];
 }
 
+/** Where every clock begins. */
+const NOON_MS = Date.UTC(2024, 7, 8, 12);
+/** How far a clock jumps, either way. */
+const JUMPS_MS = [1, 3_600_000, 86_400_000];
+const HOLES = [0, 3, 7];
+
 /** Operations, decided one by one and traced. */
 abstract class Traced implements Plan {
+  readonly holes: number = 0;
   readonly faults: string[] = [];
   readonly #hash = createHash("sha256");
   #count = 0;
@@ -40,6 +51,9 @@ abstract class Traced implements Plan {
   abstract choose(bound: number): number;
   protected abstract decide(number: number): Fate;
 
+  now(): number {
+    return NOON_MS;
+  }
   next(who: string, operation: string): Fate {
     const number = ++this.#count;
     const fate = this.decide(number);
@@ -117,9 +131,17 @@ export const STRUCK: readonly Fate[] = [
 ];
 const FAULTS: readonly Fate[] = [...STRUCK, "pause"];
 
-/** A random subset of faults at a random rate, for a while; then calm, so that everything can drain. */
+/**
+ * A random subset of faults at a random rate, for a while; then calm, so that everything can drain. The log may have holes
+ * and the clock may jump: what is kept must not depend on either.
+ */
 export class Swarm extends Traced {
+  override readonly holes: number;
   readonly #chance: Chance;
+  readonly #clock: Chance;
+  /** The clock stands still, except that at one look in so many it jumps; 0 where it never does. */
+  readonly #jumpsEvery: number;
+  #now = NOON_MS;
   readonly #kinds: readonly Fate[];
   /** One operation in so many is struck. */
   readonly #every: number;
@@ -134,6 +156,16 @@ export class Swarm extends Traced {
     this.#every = 5 + this.#chance.below(60);
     this.#calmAfter = 100 + this.#chance.below(900);
     this.#turnsMax = 1 + this.#chance.below(6);
+    this.#clock = Chance.of(seed, 3);
+    this.#jumpsEvery = this.#clock.below(3);
+    this.holes = HOLES[this.#clock.below(HOLES.length)]!;
+  }
+  override now(): number {
+    if (this.#jumpsEvery > 0 && this.#clock.below(this.#jumpsEvery) === 0) {
+      const jump = JUMPS_MS[this.#clock.below(JUMPS_MS.length)]!;
+      this.#now += this.#clock.below(2) === 0 ? jump : -jump;
+    }
+    return this.#now;
   }
   protected decide(number: number): Fate {
     const struck = this.#chance.below(this.#every) === 0;
@@ -156,6 +188,8 @@ export class Swarm extends Traced {
  * passes.
  */
 export class Below implements Plan {
+  /** Nothing leaves holes in the embedded log. */
+  readonly holes = 0;
   readonly #plan: Sweep | Swarm;
 
   constructor(plan: Sweep | Swarm) {
@@ -176,6 +210,9 @@ export class Below implements Plan {
   }
   choose(bound: number): number {
     return this.#plan.choose(bound);
+  }
+  now(): number {
+    return this.#plan.now();
   }
   get trace(): string {
     return this.#plan.trace;

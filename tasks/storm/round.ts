@@ -43,11 +43,12 @@ interface Calm {
   readonly ends: readonly number[];
 }
 
-let calm: Promise<Calm> | undefined;
+/** By how many offsets of the log are left out. */
+const calms = new Map<number, Promise<Calm>>();
 
 /** Runs a round in memory. `swap` plants a stage that marks its progress before it has written. */
 export async function round(plan: Plan, swap: Swap | null = null): Promise<Result> {
-  return await compared(plan, await calmRound(), new InMemory(), swap);
+  return await compared(plan, await calmRound(plan.holes), new InMemory(plan.holes), swap);
 }
 
 /**
@@ -55,13 +56,17 @@ export async function round(plan: Plan, swap: Swap | null = null): Promise<Resul
  * leaves out the syncs of some paths.
  */
 export async function roundOnDisk(plan: Below, policy: Policy, deaf: RegExp | null = null): Promise<Result> {
-  const wanted = await calmRound();
+  const wanted = await calmRound(plan.holes);
   const tape = new OnDisk(plan, policy, deaf);
   using _installed = await tape.install();
   return await compared(plan, wanted, tape, null);
 }
 
-const calmRound = (): Promise<Calm> => calm ??= weather(new Sweep(0, "pass"), new InMemory(), null, null);
+function calmRound(holes: number): Promise<Calm> {
+  let calm = calms.get(holes);
+  if (calm === undefined) calms.set(holes, calm = weather(new Sweep(0, "pass"), new InMemory(holes), null, null));
+  return calm;
+}
 
 async function compared(plan: Plan, wanted: Calm, tape: Tape, swap: Swap | null): Promise<Result> {
   const { books, wrong } = await weather(plan, tape, swap, wanted.ends);
@@ -80,7 +85,7 @@ async function weather(
   swap: Swap | null,
   ends: readonly number[] | null,
 ): Promise<Calm & { readonly wrong: readonly string[] }> {
-  const world: World = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 };
+  const world: World = { now: () => plan.now(), env: () => undefined, report: () => {}, retryForMs: 0 };
   const wrong: string[] = [];
   const sky = { tape, plan, swap, wrong };
   const judged = new AbortController(), stored = new AbortController(), never = new AbortController();

@@ -37,9 +37,10 @@ export class InMemory implements Tape {
   readonly #name = `storm-${++tapes}`;
   readonly #lives = new Set<Incarnation>();
 
-  constructor() {
+  /** Every `holes`th offset of the log is left out; 0 for none. */
+  constructor(holes: number) {
     const url = `memory:${this.#name}`;
-    this.urls = { transport: url, hot: url, lake: url };
+    this.urls = { transport: `${url}?holes=${holes}`, hot: url, lake: url };
   }
   live<T>(life: Incarnation, act: () => Promise<T>): Promise<T> {
     this.#lives.add(life);
