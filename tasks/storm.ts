@@ -166,7 +166,7 @@ async function weather(
     for (const words of row.words) say(words);
     rows.push(row);
   }
-  const broken = rows.filter(({ balanced }) => !balanced);
+  const broken = rows.filter(({ isLawful }) => !isLawful);
   if (broken.length === 0) await Deno.remove(folder, { recursive: true });
   const total = (of: (row: Row) => number): number => rows.reduce((sum, row) => sum + of(row), 0);
   const deaths = (name: string): number => total((row) => row.points[name] ?? 0);
@@ -179,7 +179,7 @@ async function weather(
         points.length - missed.length
       } of ${points.length} crash points, ${total((r) => r.zombies)} zombies, ${total((r) => r.copies)} copies, ${
         total((r) => r.strikes)
-      } strikes, ${broken.length} audits with findings`,
+      } strikes, ${total((r) => r.refused.length)} refused for no reason, ${broken.length} rounds broke the law`,
       ...(broken.length > 0 ? [`the tape lies in ${folder}`] : []),
     ].join("\n"),
     summary: { seed, rows, missed },
@@ -198,13 +198,15 @@ function deathsOf({ points }: Row): number {
 }
 
 function rowText(row: Row): string {
-  const { round, kills, zombies, copies, strikes, ends, raw, repeats, balanced } = row;
+  const { round, kills, zombies, copies, strikes, ends, raw, repeats, refused, isLawful } = row;
   const how = Object.entries(ends).map(([code, n]) => `${n} × ${code}`).join(", ");
   return `round ${round}: ${kills} kills, ${
     deathsOf(row)
   } more at crash points, ${zombies} zombies, ${copies} copies, ${strikes} strikes, exit codes ${how}; raw ${
     raw.toLocaleString("en")
-  }, repeats ${repeats.toLocaleString("en")}, ${balanced ? "balanced" : "NOT BALANCED"}`;
+  }, repeats ${repeats.toLocaleString("en")}, ${refused.length} refused for no reason, ${
+    isLawful ? "lawful" : "BROKE THE LAW"
+  }`;
 }
 
 function pointsText(): string {

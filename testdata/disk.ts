@@ -4,7 +4,7 @@
  */
 type Path = string | URL;
 
-export type Deed = "write" | "sync" | "link" | "rename";
+export type Deed = "write" | "sync" | "link" | "rename" | "truncate" | "remove";
 /** Stands at every deed. A `before` that says `half` lets a write get no further than half of its bytes. */
 export interface Watch {
   before(deed: Deed, paths: readonly string[]): "half" | void;
@@ -41,12 +41,18 @@ export function watchDisk({ before, after }: Watch): Disposable {
     original(from, to);
     after("link", [from, to]);
   });
+  patch(Deno, "remove", (original) => async (path, options) => {
+    before("remove", [String(path)]);
+    await original(path, options);
+    after("remove", [String(path)]);
+  });
   const given = (deed: Deed, paths: readonly string[], bytes: unknown): unknown[] => {
     const isHalf = before(deed, paths) === "half";
     return isHalf && bytes instanceof Uint8Array ? [bytes.subarray(0, bytes.length >> 1)] : [bytes];
   };
   const prototype = Deno.FsFile.prototype;
-  for (const [name, deed] of [["write", "write"], ["sync", "sync"], ["syncData", "sync"]] as const) {
+  const asynchronous = [["write", "write"], ["sync", "sync"], ["syncData", "sync"], ["truncate", "truncate"]] as const;
+  for (const [name, deed] of asynchronous) {
     patch(prototype, name, (original) =>
       async function (this: Deno.FsFile, bytes: unknown) {
         const paths = [pathOf.get(this) ?? "?"];
@@ -56,7 +62,10 @@ export function watchDisk({ before, after }: Watch): Disposable {
         return result;
       } as never);
   }
-  for (const [name, deed] of [["writeSync", "write"], ["syncSync", "sync"], ["syncDataSync", "sync"]] as const) {
+  const synchronous = [
+    ...[["writeSync", "write"], ["syncSync", "sync"], ["syncDataSync", "sync"], ["truncateSync", "truncate"]] as const,
+  ];
+  for (const [name, deed] of synchronous) {
     patch(prototype, name, (original) =>
       function (this: Deno.FsFile, bytes: unknown) {
         const paths = [pathOf.get(this) ?? "?"];
@@ -72,13 +81,18 @@ export function watchDisk({ before, after }: Watch): Disposable {
   };
 }
 
-/** Runs `act` and gives what it did to files below `root`: `write a`, `sync a`, `link a b` …, paths relative to it. */
+/**
+ * Runs `act` and gives what it did to files below `root`: `write a`, `sync a`, `link a b` …, paths relative to it. What it
+ * takes away nobody builds on.
+ */
 export async function deedsOf(root: string, act: () => Promise<void>): Promise<string[]> {
   const deeds: string[] = [];
   const short = (path: string): string => path.startsWith(`${root}/`) ? path.slice(root.length + 1) : ".";
   using _watch = watchDisk({
     before: () => {},
-    after: (deed, paths) => void deeds.push([deed, ...paths.map(short)].join(" ")),
+    after: (deed, paths) => {
+      if (deed !== "truncate" && deed !== "remove") deeds.push([deed, ...paths.map(short)].join(" "));
+    },
   });
   await act();
   return deeds;

@@ -23,6 +23,11 @@ export interface Point {
   readonly moment: Moment;
   /** Scheme of the door that it belongs to; null where every one has it. */
   readonly scheme: string | null;
+  /**
+   * Deaths, by their points' names, behind which alone it is come by: it belongs to the recovery from them. Empty where no
+   * death leads there; null where every life does.
+   */
+  readonly behind: readonly string[] | null;
 }
 
 const BOTH = ["before", "after"] as const, TORN = ["before", "half", "after"] as const;
@@ -43,14 +48,24 @@ const FILES: readonly (readonly [Deed, RegExp, string])[] = [
   ["sync", /\/date=[^/]+$/, "sync of a lake's folder"],
   ["write", /\/_ledger\//, "line of the ledger"],
   ["sync", /\/_ledger\/[^/]+$/, "sync of the ledger"],
+  ["truncate", /\.jsonl$/, "cut of a segment"],
+  ["truncate", /\/_ledger\//, "cut of the ledger"],
+  ["remove", /\/date=[^/]+\/[^/]+$/, "removal of what was not committed"],
 ];
 
 const of = (stage: Victim, scheme: string | null, moments: readonly Moment[], ...deeds: string[]): Point[] =>
-  deeds.flatMap((deed) => moments.map((moment) => ({ stage, deed, moment, scheme })));
+  deeds.flatMap((deed) => moments.map((moment) => ({ stage, deed, moment, scheme, behind: null })));
+/** The points of a recovery from a death at `moments` of other deeds. */
+const after = (points: readonly Point[], moments: readonly Moment[], ...deeds: string[]): Point[] =>
+  points.map((point) => ({
+    ...point,
+    behind: deeds.flatMap((deed) => moments.map((moment) => nameOf({ ...point, deed, moment }))),
+  }));
 
 const APPENDS = (stage: Victim): Point[] => [
   ...of(stage, "log", TORN, "write of a segment"),
   ...of(stage, "log", BOTH, "sync of a segment", "note of a new segment", "sync of a partition's folder"),
+  ...after(of(stage, "log", BOTH, "cut of a segment"), ["half"], "write of a segment"),
 ];
 const SAVES = (stage: Victim): Point[] => [
   ...of(stage, null, BOTH, "claim of a partition", "save of a checkpoint"),
@@ -73,14 +88,26 @@ export const POINTS: readonly Point[] = [
   ...of("sink-cold", "file", TORN, "draft of a lake's file", "line of the ledger"),
   ...of("sink-cold", "file", BOTH, "sync of a lake's file", "name of a lake's file", "sync of a lake's folder"),
   ...of("sink-cold", "file", BOTH, "sync of the ledger"),
+  ...after(of("sink-cold", "file", BOTH, "cut of the ledger"), ["half"], "line of the ledger"),
+  ...after(
+    of("sink-cold", "file", BOTH, "removal of what was not committed"),
+    BOTH,
+    ...["sync of a lake's folder", "sync of the ledger"],
+  ),
+  ...after(of("sink-hot", null, BOTH, "giving up of lost records"), []),
+  ...after(of("sink-cold", null, BOTH, "giving up of lost records"), []),
 ];
 
 /** The point as it is printed, and named on a victim's command line. */
-export const nameOf = ({ stage, deed, moment }: Point): string => `${stage}: ${moment} ${deed}`;
+export function nameOf({ stage, deed, moment }: Pick<Point, "stage" | "deed" | "moment">): string {
+  return `${stage}: ${moment} ${deed}`;
+}
 
-/** The points that can be reached where the doors are of these schemes. */
+/** The points that a storm can reach where the doors are of these schemes. */
 export function reachable(schemes: readonly string[]): readonly Point[] {
-  return POINTS.filter(({ scheme }) => scheme === null || schemes.includes(scheme));
+  return POINTS.filter(({ scheme, behind }) =>
+    (scheme === null || schemes.includes(scheme)) && (behind === null || behind.length > 0)
+  );
 }
 
 /** What stands at every deed of a stage: doors for its run, until it is disposed of. */
@@ -121,7 +148,11 @@ export function stand(isDue: (deed: string, moment: Moment) => boolean, die: () 
     hot: async (url, world) =>
       watched(
         await openHot(url, world),
-        { acquire: () => "acquire of a place", apply: () => "apply of a batch" },
+        {
+          acquire: () => "acquire of a place",
+          apply: () => "apply of a batch",
+          skip: () => "giving up of lost records",
+        },
         at,
       ),
     lake: async (url, world) =>
@@ -130,6 +161,7 @@ export function stand(isDue: (deed: string, moment: Moment) => boolean, die: () 
         intend: () => "intent of a unit",
         publish: () => "publish of a unit",
         release: () => "release of a place",
+        skip: () => "giving up of lost records",
       }, at),
   };
   const kept = stack.move();

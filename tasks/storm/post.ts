@@ -19,6 +19,8 @@ export interface Toll {
   readonly ends: Record<string, number>;
   /** What processes said that ended with another code than a zombie's. */
   readonly words: string[];
+  /** What those said who were refused and had never slept, nor wait for one who did: nobody may refuse them. */
+  readonly refused: string[];
 }
 
 const ARGS: Readonly<Record<Victim, readonly string[]>> = {
@@ -42,6 +44,8 @@ export class Post {
   readonly #toll: Toll;
   readonly #alive = new Map<Deno.ChildProcess, Promise<void>>();
   readonly #struck = new WeakSet<Deno.ChildProcess>();
+  /** Processes that slept, by their number. */
+  readonly #sleepers = new Set<number>();
   #child: Deno.ChildProcess;
   #isOver = false;
 
@@ -51,7 +55,7 @@ export class Post {
     this.#points = points.filter((point) => point.stage === stage);
     this.#chance = chance;
     this.#toll = toll;
-    this.#child = this.#man();
+    this.#child = this.#man(null);
   }
 
   /** Kills who stands there. */
@@ -62,8 +66,9 @@ export class Post {
   /** Stops who stands there; another one takes the post, and the sleeper wakes up to find it taken. */
   async stun(ms: number): Promise<void> {
     const sleeper = this.#child;
+    this.#sleepers.add(sleeper.pid);
     signalTo(sleeper, "SIGSTOP");
-    this.#child = this.#man();
+    this.#child = this.#man(null);
     await sleep(ms);
     signalTo(sleeper, "SIGCONT");
   }
@@ -73,8 +78,10 @@ export class Post {
     const copy = this.#start(["run", "-A", pathOf(`cmd/${this.#stage}.ts`), ...this.#args()]);
     this.#watch(copy, this.#note(copy));
     await sleep(ms);
-    if (dies) await this.#strike(copy);
-    else signalTo(copy, "SIGTERM");
+    if (dies) return await this.#strike(copy);
+    signalTo(copy, "SIGTERM");
+    // Being told twice it would leave at once.
+    await copy.status;
   }
 
   /** Lets everybody leave as a process does that is told to, and waits until they have. */
@@ -93,15 +100,23 @@ export class Post {
     return [...ARGS[this.#stage], ...this.#where];
   }
 
-  /** A new process at the post, armed most often with a point that fewest have died at. */
-  #man(): Deno.ChildProcess {
+  /**
+   * A new process at the post. Behind a `death` that is to be recovered from it is to die in that; else it is armed most
+   * often with a point that fewest have died at.
+   */
+  #man(death: string | null): Deno.ChildProcess {
     const deaths = (point: Point): number => this.#toll.points[nameOf(point)] ?? 0;
-    const fewest = Math.min(...this.#points.map(deaths));
-    const rare = this.#points.filter((point) => deaths(point) === fewest);
-    const list = this.#chance.below(4) > 0 ? rare : this.#points;
+    const fewest = (points: readonly Point[]): readonly Point[] => {
+      const least = Math.min(...points.map(deaths));
+      return points.filter((point) => deaths(point) === least);
+    };
+    const recovery = this.#points.filter(({ behind }) => death !== null && behind?.includes(death));
+    const others = this.#points.filter(({ behind }) => behind === null);
+    const list = recovery.length > 0 ? fewest(recovery) : this.#chance.below(4) > 0 ? fewest(others) : others;
     const point = nameOf(list[this.#chance.below(list.length)]!);
     // Some points are come by once in a life.
-    const times = String(this.#chance.below(2) === 0 ? 1 : 1 + this.#chance.below(TIMES_MAX));
+    const isOnce = recovery.length > 0 || this.#chance.below(2) === 0;
+    const times = String(isOnce ? 1 : 1 + this.#chance.below(TIMES_MAX));
     const child = this.#start(["run", "-A", pathOf("tasks/storm/victim.ts"), point, times, ...this.#args()]);
     this.#watch(child, this.#relieve(child, point));
     return child;
@@ -114,21 +129,23 @@ export class Post {
   /** Notes how a process ended, and mans the post again when it was the one who stood there. */
   async #relieve(child: Deno.ChildProcess, point: string): Promise<void> {
     const { signal } = await child.status;
-    if (signal === "SIGKILL" && !this.#struck.has(child)) {
-      this.#toll.points[point] = (this.#toll.points[point] ?? 0) + 1;
-    }
+    const isThere = signal === "SIGKILL" && !this.#struck.has(child);
+    if (isThere) this.#toll.points[point] = (this.#toll.points[point] ?? 0) + 1;
     await this.#note(child);
     if (signal !== "SIGKILL") await sleep(PAUSE_MS);
-    if (child === this.#child && !this.#isOver) this.#child = this.#man();
+    if (child === this.#child && !this.#isOver) this.#child = this.#man(isThere ? point : null);
   }
 
   async #note(child: Deno.ChildProcess): Promise<void> {
     const [{ code, signal }, said] = await Promise.all([child.status, new Response(child.stderr).text()]);
     if (signal !== null) return;
     this.#toll.ends[code] = (this.#toll.ends[code] ?? 0) + 1;
-    if (code !== EXIT.done && code !== EXIT.refused) {
-      this.#toll.words.push(`${this.#stage}: ${said.trim().slice(-WORDS_MAX)}`);
-    }
+    const words = `${this.#stage}: ${said.trim().slice(-WORDS_MAX)}`;
+    if (code === EXIT.refused) {
+      // A sleeper keeps its locks, and who waits for one of them in vain says whose it is.
+      const holder = /process (\d+) holds it/.exec(said)?.[1];
+      if (![child.pid, Number(holder)].some((pid) => this.#sleepers.has(pid))) this.#toll.refused.push(words);
+    } else if (code !== EXIT.done) this.#toll.words.push(words);
   }
 
   async #strike(child: Deno.ChildProcess): Promise<void> {

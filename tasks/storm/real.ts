@@ -3,9 +3,10 @@
  * crash points and killed with -9 at random moments, stopped for longer than anybody waits, and joined by further copies,
  * while services are restarted; then drained and audited.
  *
- * **In** where the tape lies, and a seed, **Out** a row a round. **Knows** `post`, `points`, `chance`.
+ * **In** where the tape lies, and a seed, **Out** a row a round. **Knows** `post`, `points`, `chance`, `failure`.
  */
 import { Chance } from "../../lib/chance.ts";
+import { EXIT } from "../../lib/failure.ts";
 import { type Point, type Victim } from "./points.ts";
 import { pathOf, Post, sleep, type Toll } from "./post.ts";
 
@@ -19,8 +20,9 @@ export interface Row extends Toll {
   readonly strikes: number;
   readonly raw: number;
   readonly repeats: number;
-  readonly balanced: boolean;
-  /** The audit's findings, a line each. */
+  /** The books balance, and nobody was refused for no reason. */
+  readonly isLawful: boolean;
+  /** The audit's findings, and what was said by those who were refused for no reason, a line each. */
   readonly findings: readonly string[];
 }
 
@@ -46,11 +48,13 @@ type Blow = "kill" | "zombie" | "copy" | "strike" | "lull";
 /** What befalls a round, in an order of its own. */
 const BLOWS: readonly Blow[] = [
   ...Array<Blow>(18).fill("kill"),
-  ...["zombie", "zombie", "zombie", "copy", "copy", "copy", "copy", "strike", "strike", "lull"] as const,
+  ...["zombie", "zombie", "zombie", "copy", "copy", "strike", "strike", "lull"] as const,
 ];
 const PAUSE_MS_MAX = 1_200;
 /** How long a copy shares the work. */
 const VISIT_MS = 3_000;
+/** At its end a round has three copies of each stage for so long at least; a half of those that join is relieved midway. */
+const CROWD_MS_MIN = 8_000;
 
 /** Runs rounds until the time is over; at least one. */
 export async function* rounds(options: Options): AsyncGenerator<Row> {
@@ -69,7 +73,7 @@ async function round(
   points: Record<string, number>,
   { where, points: reachable, sleepMs, strike }: Options,
 ): Promise<Row> {
-  const toll: Toll = { kills: 0, points, ends: {}, words: [] };
+  const toll: Toll = { kills: 0, points, ends: {}, words: [], refused: [] };
   const before = { ...points };
   const count = { zombies: 0, copies: 0, strikes: 0 };
   const posts = VICTIMS.map((stage) => new Post(stage, where, reachable, chance, toll));
@@ -77,6 +81,10 @@ async function round(
   const shared = posts.slice(1);
   const pick = (list: readonly Post[]): Post => list[chance.below(list.length)]!;
   const later: Promise<void>[] = [];
+  const visit = (post: Post, ms: number): Promise<void> => {
+    count.copies++;
+    return post.copy(ms, chance.below(2) === 0);
+  };
   for (const blow of shuffled(BLOWS, chance)) {
     await sleep(100 + chance.below(PAUSE_MS_MAX));
     if (blow === "kill") await pick(posts).kill();
@@ -85,15 +93,16 @@ async function round(
       count.zombies++;
       later.push(pick(shared).stun(sleepMs));
     } else if (blow === "copy") {
-      count.copies++;
-      later.push(pick(shared).copy(VISIT_MS, chance.below(2) === 0));
+      later.push(visit(pick(shared), VISIT_MS));
     } else if (strike !== undefined) {
       count.strikes++;
       await new Deno.Command("sh", { args: ["-c", strike], stdout: "null", stderr: "null" }).output();
     }
   }
-  // Who wakes up is refused, or leaves as a process does that is told to.
-  await Promise.all([...later, sleep(sleepMs)]);
+  // Long enough for whoever wakes up to be refused, or to leave as a process does that is told to.
+  const ms = Math.max(sleepMs, CROWD_MS_MIN);
+  const crowd = shared.flatMap((post) => [visit(post, ms), visit(post, ms / 2).then(() => visit(post, ms / 2))]);
+  await Promise.all([...later, ...crowd]);
   await Promise.all(posts.map((post) => post.leave()));
   for (const post of shared) await post.drain();
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
@@ -113,8 +122,11 @@ async function round(
     ),
     raw: sum(({ raw }) => raw),
     repeats: sum(({ repeats }) => repeats),
-    balanced: code === 0,
-    findings: (summary.findings ?? []).map(({ finding, place, detail }) => `${finding} ${place}: ${detail}`),
+    isLawful: code === EXIT.done && toll.refused.length === 0,
+    findings: [
+      ...(summary.findings ?? []).map(({ finding, place, detail }) => `${finding} ${place}: ${detail}`),
+      ...toll.refused.map((words) => `refused, though nobody slept: ${words}`),
+    ],
   };
 }
 
