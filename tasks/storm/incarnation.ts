@@ -20,6 +20,11 @@ export interface Ground {
   cutPower(): void;
   /** Told of a life that is over. */
   bury(life: Incarnation): void;
+  /**
+   * Who has a place of the lake in hand, where the lake itself keeps no lock; null where it does. Copies that come and go
+   * wait for it; who sleeps is overtaken.
+   */
+  readonly holders: Map<string, Incarnation> | null;
 }
 
 const SLOWNESS = 20;
@@ -35,12 +40,18 @@ export class Incarnation {
   readonly who: string;
   /** Resolves when the plan pauses this life; it goes on after {@linkcode Incarnation.wake}. */
   readonly paused: Promise<void>;
+  /** Resolves when the plan lets another copy join the group. */
+  readonly joined: Promise<void>;
   readonly #plan: Plan;
   readonly #swapped: boolean;
   readonly #ground: Ground;
   readonly #end = new AbortController();
+  readonly #leave = new AbortController();
+  readonly #join = Promise.withResolvers<void>();
   readonly #pause = Promise.withResolvers<void>();
   readonly #awake = Promise.withResolvers<void>();
+  /** Of each place of the lake that is in hand: tells who waits for it that it is free. */
+  readonly #places = new Map<string, PromiseWithResolvers<void>>();
   /** Writes that were acknowledged and not done, in a stage that is swapped. */
   #owed: (() => Promise<unknown>)[] = [];
   #isPaused = false;
@@ -52,6 +63,7 @@ export class Incarnation {
     this.#ground = ground;
     this.#swapped = swap === stage;
     this.paused = this.#pause.promise;
+    this.joined = this.#join.promise;
     const now = (): number => plan.now();
     this.openers = {
       transport: async (url, world) => this.#transport(await ground.open.transport(url, { ...world, now }), group),
@@ -60,9 +72,12 @@ export class Incarnation {
     };
   }
 
-  /** Fires when the life is over. */
+  /** Fires when the life is over, or is to come to its end in order. */
   get signal(): AbortSignal {
-    return this.#end.signal;
+    return AbortSignal.any([this.#end.signal, this.#leave.signal]);
+  }
+  get isLeaving(): boolean {
+    return this.#leave.signal.aborted;
   }
   get isOver(): boolean {
     return this.#end.signal.aborted;
@@ -70,6 +85,7 @@ export class Incarnation {
   end(): void {
     this.#end.abort();
     this.#ground.bury(this);
+    for (const name of this.#places.keys()) this.#free(name);
     this.wake();
   }
   wake(): void {
@@ -77,14 +93,17 @@ export class Incarnation {
   }
 
   async #do<T>(operation: string, act: () => Promise<T>): Promise<T> {
-    // An append may take far longer than what comes after it, so that two of them in flight would change places.
-    const slowness = operation.startsWith("append") ? SLOWNESS : 1;
+    // A write may take far longer than what comes after it, so that two of them in flight would change places.
+    const slowness = /^(append|apply|publish)/.test(operation) ? SLOWNESS : 1;
     for (let turn = slowness * this.#plan.turns(); turn > 0; turn--) await null;
     if (this.#isPaused) await this.#awake.promise;
     this.#assertAlive();
     const fate = this.#plan.next(this.who, operation);
-    if (fate === "pause" && !this.#isPaused && !this.who.startsWith("simulate")) {
-      // Two producers of one id are two markets, and no promise is made for them.
+    // Two producers of one id are two markets, and no promise is made for them; one that leaves has made fewer ticks.
+    const isShared = !this.who.startsWith("simulate");
+    if (fate === "join" && isShared) this.#join.resolve();
+    if (fate === "leave" && isShared) this.#leave.abort();
+    if (fate === "pause" && isShared && !this.#isPaused) {
       this.#isPaused = true;
       this.#pause.resolve();
       await this.#awake.promise;
@@ -102,8 +121,33 @@ export class Incarnation {
     return result;
   }
 
+  /** Resolves when the life is over. */
+  get #ended(): Promise<void> {
+    return this.isOver ? Promise.resolve() : new Promise((resolve) => {
+      this.#end.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
   #assertAlive(): void {
     if (this.isOver) throw new Killed(`${this.who} is over`);
+  }
+
+  /** Waits for whoever has the place in hand. */
+  async #take(name: string): Promise<void> {
+    const { holders } = this.#ground;
+    if (holders === null) return;
+    for (let holder = holders.get(name); holder !== undefined && holder !== this; holder = holders.get(name)) {
+      if (holder.#isPaused || holder.isOver) break;
+      await Promise.race([holder.#places.get(name)!.promise, holder.paused, this.#ended]);
+      this.#assertAlive();
+    }
+    holders.set(name, this);
+    if (!this.#places.has(name)) this.#places.set(name, Promise.withResolvers());
+  }
+  #free(name: string): void {
+    const { holders } = this.#ground;
+    if (holders?.get(name) === this) holders.delete(name);
+    this.#places.get(name)?.resolve();
+    this.#places.delete(name);
   }
 
   #transport(log: Transport, group: string): Transport {
@@ -143,7 +187,7 @@ export class Incarnation {
   }
 
   async *#receive<Topic extends string>(log: Transport, options: ReceiveOptions<Topic>): AsyncGenerator<Batch> {
-    const signal = AbortSignal.any([options.signal, this.signal]);
+    const signal = AbortSignal.any([options.signal, this.#end.signal]);
     const stream = log.receive({ ...options, signal, batchMax: this.#plan.batchMax() });
     const batches = stream[Symbol.asyncIterator]();
     try {
@@ -199,7 +243,10 @@ export class Incarnation {
     return {
       root: lake.root,
       tryThis: lake.tryThis,
-      acquire: (place) => this.#do(`acquire lake ${place.topic}/${place.partition}`, () => lake.acquire(place)),
+      acquire: async (place) => {
+        await this.#take(`${place.topic}/${place.partition}`);
+        return await this.#do(`acquire lake ${place.topic}/${place.partition}`, () => lake.acquire(place));
+      },
       begin: (place, identity, next) =>
         this.#do(`begin lake ${place.topic}/${place.partition}`, () => lake.begin(place, identity, next)),
       skip: (held, next) => this.#do(`skip lake to ${next}`, () => lake.skip(held, next)),
@@ -210,7 +257,10 @@ export class Incarnation {
       intended: (held) => lake.intended(held),
       sheet: (held) => lake.sheet(held),
       publish: (held, sheet, next) => this.#publish(lake, held, sheet, next),
-      release: (held) => this.#do(`release ${held.partition}`, () => lake.release(held)),
+      release: async (held) => {
+        await this.#do(`release ${held.partition}`, () => lake.release(held));
+        this.#free(`${held.topic}/${held.partition}`);
+      },
       units: () => this.#do("units", () => lake.units()),
       rows: (file) => this.#do("rows", () => lake.rows(file)),
       mend: (file, sheet) => this.#do("mend", () => lake.mend(file, sheet)),

@@ -9,9 +9,10 @@ import { Chance } from "../../lib/chance.ts";
 
 /**
  * `fail` is an error that the stage sees; after `kill` its process does nothing any more; `power cut` kills all of them and
- * takes what the log has not synced; `pause` wakes a process up too late.
+ * takes what the log has not synced; `pause` wakes a process up too late. At a `join` another copy joins the group; who is
+ * to `leave` ends in order.
  */
-export type Fate = "pass" | "pause" | `${"fail" | "kill" | "power cut"} ${"before" | "after"}`;
+export type Fate = "pass" | "pause" | "join" | "leave" | `${"fail" | "kill" | "power cut"} ${"before" | "after"}`;
 
 /** Decides over every operation of a storm. */
 export interface Plan {
@@ -125,11 +126,14 @@ export class Breeze extends Traced {
   }
 }
 
-/** What befalls an operation besides passing; a pause needs somebody else to go on, which only a swarm of doors brings about. */
+/** What befalls an operation besides passing, of the doors or of the disk below them. */
 export const STRUCK: readonly Fate[] = [
   ...["fail before", "fail after", "kill before", "kill after", "power cut before", "power cut after"] as const,
 ];
+/** A pause needs somebody else to go on, which only a swarm of doors brings about. */
 const FAULTS: readonly Fate[] = [...STRUCK, "pause"];
+/** Where copies come and go, nobody sleeps: so whoever is refused there is refused for no reason. */
+const CROWD: readonly Fate[] = [...STRUCK, "join", "join", "leave"];
 
 /**
  * A random subset of faults at a random rate, for a while; then calm, so that everything can drain. The log may have holes
@@ -148,7 +152,7 @@ export class Swarm extends Traced {
   readonly #calmAfter: number;
   readonly #turnsMax: number;
 
-  constructor(seed: number, faults: readonly Fate[] = FAULTS) {
+  constructor(seed: number, faults: readonly Fate[] = seed % 2 === 0 ? CROWD : FAULTS) {
     super();
     this.#chance = Chance.of(seed, 0);
     const kinds = faults.filter(() => this.#chance.below(2) === 1);

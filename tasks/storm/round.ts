@@ -26,6 +26,8 @@ const SESSIONS = 3;
 const MARKET = ["--ticks", "90", "--symbols", "9", "--faults", "0.1"];
 /** A stage that falls more often than this does not drain. */
 const LIVES_MAX = 500;
+/** Copies of a stage that share its work, at most. */
+const COPIES_MAX = 3;
 
 /** What a round came to. */
 export interface Result {
@@ -148,9 +150,17 @@ interface Sky {
   readonly wrong: string[];
 }
 
+/** A life at work, and what is waited for of it. */
+interface Copy {
+  readonly life: Incarnation;
+  /** What it threw; null when it came to its end in order. */
+  readonly ended: Promise<unknown>;
+  readonly events: Promise<{ readonly copy: Copy; readonly event: "ended" | "paused" | "joined" }>[];
+}
+
 /**
  * Starts a stage again and again until it comes to its end, or has fallen and `isDone` says that nothing is left to do.
- * Whoever was paused wakes up while another does its work.
+ * Whoever was paused wakes up while another does its work; copies that join share it, and the last to go is who counts.
  */
 async function live(
   { tape, plan, swap, wrong }: Sky,
@@ -163,36 +173,60 @@ async function live(
     ...{ ...tape.urls, to: null, partitions: PARTITIONS, create: false },
     ...{ retryForMs: 0, values: readFlags({ ...stage.flags, ...COMMON }, args, () => undefined), env: {} },
   };
-  const asleep: { readonly life: Incarnation; readonly ended: Promise<unknown> }[] = [];
+  const atWork = new Set<Copy>();
+  const asleep: Copy[] = [];
+  let lives = 0;
   let pauses = 0;
-  for (let n = 1;; n++) {
-    if (n > LIVES_MAX) {
-      wrong.push(`${stage.name} does not drain: it fell ${LIVES_MAX} times`);
-      break;
-    }
+  /** Whether somebody fell or left since the last one started: the others may have been at their end by then. */
+  let isOwed = false;
+  const start = (): void => {
+    lives++;
+    isOwed = false;
     const life = new Incarnation(stage.name, pauses === 0 ? "" : `~${pauses}`, tape, plan, swap);
     const ended = tape.live(life, () => perform(stage, setting, () => {}, life.signal, drain, life.openers))
       .then(() => null, (error: unknown) => error);
-    const first = await Promise.race([ended, life.paused.then(() => "paused")]);
-    if (first === "paused") {
-      pauses++;
-      asleep.push({ life, ended });
+    const copy: Copy = { life, ended, events: [] };
+    for (const [event, comes] of [["ended", ended], ["paused", life.paused], ["joined", life.joined]] as const) {
+      copy.events.push(comes.then(() => ({ copy, event })));
+    }
+    atWork.add(copy);
+  };
+  start();
+  while (atWork.size > 0) {
+    const { copy, event } = await Promise.race([...atWork].flatMap(({ events }) => events));
+    const { life, ended, events } = copy;
+    if (event === "joined") {
+      // Once a life.
+      events.pop();
+      if (atWork.size < COPIES_MAX) start();
       continue;
     }
+    atWork.delete(copy);
+    if (event === "paused") {
+      pauses++;
+      asleep.push(copy);
+      start();
+      continue;
+    }
+    const error = await ended;
     // A reader that is told to stop comes to its end in order; a process that was struck down does not.
-    const isOver = life.signal.aborted;
+    isOwed ||= error !== null || life.isOver || life.isLeaving;
+    const isFallen = life.isOver || error instanceof Killed || isOutage(error);
     life.end();
     // Halfway through another life's work is when a zombie does the most harm.
     asleep.at(plan.turns() % Math.max(1, asleep.length))?.life.wake();
-    if ((first === null && !isOver) || await isDone()) break;
-    if (isOver || first instanceof Killed || isOutage(first)) continue;
     // Who slept while another took its place is refused, and may in turn have raised the epoch of who took it.
-    if (first instanceof Refusal && pauses > 0) continue;
-    wrong.push(`${stage.name} stopped: ${reasonOf(first)}`);
-    break;
+    if (error !== null && !isFallen && !(error instanceof Refusal && pauses > 0)) {
+      wrong.push(`${stage.name} stopped: ${reasonOf(error)}`);
+      break;
+    }
+    if (atWork.size > 0 || !isOwed || await isDone()) continue;
+    if (lives === LIVES_MAX) wrong.push(`${stage.name} does not drain: it fell ${LIVES_MAX} times`);
+    else start();
   }
+  for (const { life } of atWork) life.end();
   for (const { life } of asleep) life.wake();
-  for (const { life, ended } of asleep) {
+  for (const { life, ended } of [...atWork, ...asleep]) {
     const error = await ended;
     life.end();
     if (error === null || error instanceof Killed || isOutage(error) || error instanceof Refusal) continue;

@@ -33,6 +33,7 @@ let tapes = 0;
 /** A tape in memory. */
 export class InMemory implements Tape {
   readonly open: Openers = { transport: openMemory, hot: openHot, lake: openLake };
+  readonly holders = new Map<string, Incarnation>();
   readonly urls;
   readonly #name = `storm-${++tapes}`;
   readonly #lives = new Set<Incarnation>();
@@ -67,6 +68,7 @@ const IDLE_TURNS_MAX = 20_000;
 /** A tape on a disk that loses. */
 export class OnDisk implements Tape {
   readonly open: Openers = { transport: openLog, hot: openHot, lake: openFiles };
+  readonly holders = null;
   readonly urls;
   readonly #system: System;
 
