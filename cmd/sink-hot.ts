@@ -6,7 +6,7 @@
  */
 import { start } from "../lib/crew.ts";
 import { type Fence, type Holding, rejectedOf, startOf, validOf } from "../lib/fence.ts";
-import { Fenced } from "../lib/failure.ts";
+import { Fenced, reasonOf } from "../lib/failure.ts";
 import type { HotTable } from "../lib/hot.ts";
 import { defineStage } from "../lib/stage.ts";
 import { rejectedRowOf, type Row, rowOf, TABLE_OF } from "../lib/table.ts";
@@ -42,7 +42,7 @@ const stage = defineStage({
     },
   },
   examples: ["deno task sink-hot --once", "deno task sink-hot --hot postgres://market@localhost/market"],
-  async run({ receive, hot, log, applied, meanwhile, tally, values, signal, drain }) {
+  async run({ receive, hot, log, applied, meanwhile, tally, values, world, drain }) {
     const seats = new Map<string, Seat>();
     const begin = async (topic: string, partition: number, range: { low: number; high: number }): Promise<number> => {
       // Taking a place again raises its epoch, which would refuse a commit of ours that is in flight.
@@ -89,10 +89,11 @@ const stage = defineStage({
       // A drained stream may end here, and another one have the place at once.
       if (drain.aborted && batch.next >= batch.high) await seat.applied;
     }
-    for (const seat of seats.values()) {
+    // The stream has ended, and with it every place is given up: another one may have it at once, and does again what was
+    // in flight.
+    for (const [place, seat] of seats) {
       await seat.applied;
-      // Who is told to stop gives its places up, and another one may have them at once.
-      if (seat.fenced !== null && !signal.aborted) throw seat.fenced;
+      if (seat.fenced !== null) world.report(`left ${place} to who has it now: ${reasonOf(seat.fenced)}`);
     }
     return { repeats, tryThis: hot.tryThis };
   },

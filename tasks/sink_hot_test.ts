@@ -6,7 +6,8 @@ import assert from "@std/assert";
 import sinkHot from "../cmd/sink-hot.ts";
 import { Fenced, Refusal } from "../lib/failure.ts";
 import { type Hot, openHot } from "../lib/hot.ts";
-import { type Openers, type Outcome, perform } from "../lib/stage.ts";
+import { type Openers, type Outcome, perform, type Word } from "../lib/stage.ts";
+import { TIME_MIN } from "../lib/tick.ts";
 import {
   type Batch,
   openTransport,
@@ -47,8 +48,8 @@ class Ground {
           type: "trade",
           venue: "sim",
           symbol: "A",
-          eventTime: origin,
-          receivedTime: origin,
+          eventTime: TIME_MIN + origin,
+          receivedTime: TIME_MIN + origin,
           sequence: null,
           id: null,
         },
@@ -86,6 +87,8 @@ class Member {
   readonly drain = new AbortController();
   /** Whether its commits were refused. */
   fenced = 0;
+  /** The lines that it reported. */
+  readonly said: string[] = [];
   /** Settled with its end. */
   readonly ended: Promise<Outcome>;
   readonly #joined = Promise.withResolvers<void>();
@@ -106,7 +109,10 @@ class Member {
       transport: `memory:${name}`,
       hot: `memory:${name}`,
     };
-    this.ended = perform(sinkHot, setting, () => {}, this.abort.signal, this.drain.signal, doors);
+    const hear = (word: Word): void => {
+      if (word.word === "report") this.said.push(word.line);
+    };
+    this.ended = perform(sinkHot, setting, hear, this.abort.signal, this.drain.signal, doors);
   }
 
   /** Resolves once it is one of the group. */
@@ -241,35 +247,44 @@ Deno.test(
   },
 );
 
-for (const isOnce of [false, true]) {
-  Deno.test(
-    `a zombie, whose partition another one has taken unknown to it, is refused at ${
-      isOnce ? "its end" : "the next batch"
-    }`,
-    strict,
-    async () => {
-      const ground = await Ground.with([40, isOnce ? BATCH : 40]);
-      const hot = await ground.hot;
-      const one = ground.join({
-        async slow(partition, next) {
-          if (partition === 1 && next === BATCH) {
-            await hot.acquire({ sink: "sink-hot", topic: TOPICS.valid, partition });
-          }
-        },
-        isOnce,
-      });
-      if (!isOnce) {
-        await Promise.race([one.ended.catch(() => {}), one.applied(0, 40).then(turns)]);
-        one.abort.abort();
-      }
-      await assert.rejects(one.ended, (error: unknown) => {
-        assert.match(error instanceof Refusal ? error.message : "", /"ticks.valid\/1": sink-hot with epoch 2 holds it/);
-        return true;
-      });
-      assert.deepEqual(await ground.origins(1), []);
-    },
-  );
-}
+Deno.test(
+  "a zombie, whose partition another one has taken unknown to it, is refused at the next batch",
+  strict,
+  async () => {
+    const ground = await Ground.with([40, 40]);
+    const hot = await ground.hot;
+    const one = ground.join({
+      async slow(partition, next) {
+        if (partition === 1 && next === BATCH) await hot.acquire({ sink: "sink-hot", topic: TOPICS.valid, partition });
+      },
+    });
+    await Promise.race([one.ended.catch(() => {}), one.applied(0, 40).then(turns)]);
+    one.abort.abort();
+    await assert.rejects(one.ended, (error: unknown) => {
+      assert.match(error instanceof Refusal ? error.message : "", /"ticks.valid\/1": sink-hot with epoch 2 holds it/);
+      return true;
+    });
+    assert.deepEqual(await ground.origins(1), []);
+  },
+);
+
+Deno.test(
+  "a commit that is refused at the end of all is left to who has the partition, and that is said",
+  strict,
+  async () => {
+    const ground = await Ground.with([40, BATCH]);
+    const hot = await ground.hot;
+    const one = ground.join({
+      async slow(partition, next) {
+        if (partition === 1 && next === BATCH) await hot.acquire({ sink: "sink-hot", topic: TOPICS.valid, partition });
+      },
+      isOnce: true,
+    });
+    await one.ended;
+    assert.deepEqual([one.fenced, await ground.origins(1)], [1, []]);
+    assert.match(one.said.join(), /left ticks\.valid\/1 to who has it now: .* epoch 2 holds it/);
+  },
+);
 
 Deno.test(
   "a gap that ends within repeats is bridged by what is applied first, whenever that comes",
