@@ -27,12 +27,16 @@ for (const fate of ["kill after", "power cut after"] as const) {
   });
 }
 
-Deno.test("failures, kills and zombies at random operations lose nothing and repeat nothing", strict, async () => {
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    const { wrong } = await round(new Swarm(seed));
-    assert.deepEqual(wrong, [], `seed ${seed}`);
-  }
-});
+Deno.test(
+  "failures, kills, zombies and copies at random operations lose nothing and repeat nothing",
+  strict,
+  async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const { wrong } = await round(new Swarm(seed));
+      assert.deepEqual(wrong, [], `seed ${seed}`);
+    }
+  },
+);
 
 Deno.test("swarms leave out offsets and let clocks jump, each its own", () => {
   const swarms = Array.from({ length: SEEDS }, (_, i) => new Swarm(i + 1));
@@ -102,7 +106,7 @@ for (const [stage, args] of [[simulate, ["--ticks", "100"]], [ingest, ["--from",
 }
 
 Deno.test("the same seed strikes the same operations, twice", strict, async () => {
-  for (const seed of [3, 7, 81_723]) {
+  for (const seed of [3, 6, 81_723]) {
     const [first, second] = [await round(new Swarm(seed)), await round(new Swarm(seed))];
     assert.equal(first.trace, second.trace, `seed ${seed}`);
     assert.deepEqual(first.faults, second.faults);
