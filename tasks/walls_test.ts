@@ -1,4 +1,5 @@
 import assert from "@std/assert";
+import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import plugin, { KNOWS, PACKAGES, POWERS } from "./walls.ts";
 
@@ -56,6 +57,22 @@ Deno.test("commands never know each other, and lib knows neither commands nor ta
   assert.match(said("lib/stage.ts", 'import "../tasks/walls.ts";').join(), /it lies outside of lib and cmd/);
   assert.match(said("lib/stage.ts", 'import "./tick_test.ts";').join(), /it is a test/);
   assert.deepEqual(said("cmd/audit.ts", 'import "../lib/stage.ts"; import "../lib/crew.ts";'), []);
+});
+
+Deno.test("nobody may know whom it does not import", options, () => {
+  const roomOf = (path: string): string => /^lib\/([^/.]+)/.exec(path)![1]!;
+  const used = new Map(Object.keys(KNOWS).map((room) => [room, new Set<string>()]));
+  for (const path of filesUnder("lib")) {
+    if (path.endsWith("_test.ts")) continue;
+    const text = Deno.readTextFileSync(ROOT + path);
+    for (const [, specifier] of text.matchAll(/(?:from |import |import\()["`](\.[^"`$]*)/g)) {
+      used.get(roomOf(path))!.add(roomOf(posix.join(posix.dirname(path), specifier!)));
+    }
+  }
+  const idle = Object.entries(KNOWS).flatMap(([room, known]) =>
+    known.filter((name) => !used.get(room)!.has(name)).map((name) => `${room} may know ${name}`)
+  );
+  assert.deepEqual(idle, []);
 });
 
 Deno.test("a room without a row is found", options, () => {

@@ -406,6 +406,96 @@ const MUTANTS: readonly Mutant[] = [
     ["tasks/life_test.ts"],
     { put: "  return valid.highest <= Infinity || rejected.highest <= saved.lastRejected;" },
   ),
+  line(
+    "rows whose offset is lost, in memory",
+    "lib/hot/memory.ts",
+    "    if (table !== undefined) return Promise.reject(unaccounted(held, table));",
+    ["lib/hot_test.ts"],
+  ),
+  line(
+    "rows whose offset is lost, in SQLite",
+    "lib/hot/sqlite.ts",
+    "        if (row !== undefined) throw unaccounted(held, table);",
+    ["tasks/corruption_test.ts"],
+  ),
+  line(
+    "rows whose offset is lost, in Postgres",
+    "lib/hot/postgres/store.ts",
+    "        where not exists (${sql.unsafe(kept)})",
+    ["lib/hot_test.ts"],
+    { needs: "POSTGRES_URL" },
+  ),
+  line(
+    "a refused start fences nobody",
+    "lib/fence.ts",
+    "  check((await store.holdings()).find((holding) => isOf(holding, place)) ?? null);",
+    ["lib/fence_test.ts"],
+  ),
+  line("a taken place is looked at again", "lib/fence.ts", "  check(known);", ["lib/fence_test.ts"]),
+  line("rows above the cut", "lib/books.ts", "    if (left.length === 0) return [];", ["tasks/corruption_test.ts"], {
+    put: "    if (left.length >= 0) return [];",
+  }),
+  line(
+    "a zombie's next batch",
+    "cmd/sink-hot.ts",
+    "      if (seat.fenced !== null) throw seat.fenced;",
+    ["tasks/sink_hot_test.ts"],
+  ),
+  line(
+    "a tear of the ledger ends with a sector",
+    "lib/lake/file/ledger.ts",
+    "    if (at < bytes.length && at % SECTOR !== 0) return false;",
+    ["lib/ledger_test.ts"],
+  ),
+  line(
+    "a whole line of the ledger is no tear",
+    "lib/lake/file/ledger.ts",
+    "  return body === null || end === bytes.length || bytes[end] === 0;",
+    ["lib/ledger_test.ts"],
+    { put: "  return body === null || end >= 0;" },
+  ),
+  ...guard("newer ledger", "lib/lake/file/ledger.ts", "if (newer.success) {", ["lib/ledger_test.ts"]),
+  line(
+    "quarantine of what is not committed",
+    "lib/lake/file/quarantine.ts",
+    '  await keep(root, path, found, "no ledger named it; goes once the same bytes are committed", now);',
+    ["lib/lake_test.ts"],
+  ),
+  ...guard("cut that was passed", "cmd/sink-cold.ts", "if (seat.cut !== null && tick.origin > seat.cut) {", [
+    "tasks/cold_test.ts",
+  ]),
+  line(
+    "cut that the log never reaches",
+    "cmd/sink-cold.ts",
+    "      if (cut !== null && !await reaches(log, held, range.high, cut)) throw",
+    ["tasks/cold_test.ts"],
+    { put: "      if (false as boolean) throw" },
+  ),
+  line("checkpoint before the first verdict", "cmd/validate.ts", "      const sent = checkpoint === null\n", [
+    "tasks/validate_test.ts",
+  ], { put: "      const sent = (false as boolean)\n" }),
+  ...guard(
+    "verdicts without a checkpoint",
+    "cmd/validate.ts",
+    "if (state === undefined && Math.max(written.valid.end, written.rejected.end) > 0) {",
+    ["tasks/validate_test.ts"],
+  ),
+  line("a zombie's verdicts at the tail", "cmd/validate.ts", "    const from = Math.max(low, end);", [
+    "tasks/validate_test.ts",
+  ], { put: "    const from = Math.max(low, high - 1);" }),
+  line("append that landed", "lib/transport/kafka/landing.ts", "const landed = isRetry ?", [
+    "lib/transport_kafka_test.ts",
+  ], { put: "const landed = (false as boolean) ?", needs: "KAFKA_URL" }),
+  ...guard(
+    "one market a producer",
+    "cmd/simulate.ts",
+    "if (resumed.repeats && kept?.faults !== undefined && kept.faults !== faults) {",
+    ["tasks/producer_test.ts"],
+  ),
+  line("bound of a tick's times", "lib/tick.ts", "(v as number) >= TIME_MIN && ", ["lib/tick_test.ts"], { put: "" }),
+  line("our own time is that of receipt", "lib/tick.ts", " || t.eventTime !== t.receivedTime", ["lib/tick_test.ts"], {
+    put: "",
+  }),
 ];
 
 /** A condition that is never met any more. */
