@@ -6,6 +6,7 @@
  */
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
 import { checkDay, type Verdict } from "../lib/check.ts";
+import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
 import { limitsIn } from "../lib/judge.ts";
@@ -172,8 +173,7 @@ function booksText(books: readonly Books[]): string[] {
     ];
     return [...numbers.map((n) => n.toLocaleString("en")), same ? b.checksums.log.slice(0, 12) : "differs"];
   });
-  const widths = head.map((name, i) => Math.max(name.length, ...body.map((row) => row[i]!.length)));
-  return [head, ...body].map((row) => row.map((cell, i) => cell.padStart(widths[i]!)).join("  "));
+  return columns([head, ...body], () => false);
 }
 
 /** What may be done about a damage, or why it was not. */

@@ -3,8 +3,9 @@
  * and how it all looks on a terminal. Nothing here opens or asks anything.
  *
  * **In** facts as `examine` wrote them down, **Out** problems, notes, text.
- * **Knows** `examine`, `transport`, `failure`.
+ * **Knows** `columns`, `examine`, `transport`, `failure`.
  */
+import { columns } from "./columns.ts";
 import { type DoorFact, type Facts, type Guard, type Look, type Position, type StageName, STAGES } from "./examine.ts";
 import { printable } from "./failure.ts";
 import { type Range, TOPICS } from "./transport.ts";
@@ -255,11 +256,11 @@ export function healthText(facts: Facts, problems: readonly Problem[]): string {
   const lines = [
     Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", "),
     "",
-    ...table([["door", "where", "format", "mode", "opens", "answers"], ...doors.map(doorCells)]),
-    ...(topics.length === 0 ? [] : ["", ...table([["topic", "partitions", "records", "identity"], ...topics])]),
+    ...laid([["door", "where", "format", "mode", "opens", "answers"], ...doors.map(doorCells)]),
+    ...(topics.length === 0 ? [] : ["", ...laid([["topic", "partitions", "records", "identity"], ...topics])]),
     ...(places.length === 0 ? [] : [
       "",
-      ...table([["stage", "place", "epoch", "owner since", "last commit", "next", "end", "behind"], ...places]),
+      ...laid([["stage", "place", "epoch", "owner since", "last commit", "next", "end", "behind"], ...places]),
     ]),
     "",
     ...rooms.map(({ folders, free, total }) =>
@@ -303,14 +304,7 @@ function problemsText(problems: readonly Problem[]): string[] {
   ];
 }
 
-/** Rows as columns below the names in the first one; words stand to the left, numbers to the right. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const head = rows[0]!;
-  const widths = head.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return rows.map((row) =>
-    row.map((cell, i) => WORDS.has(head[i]!) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ").trimEnd()
-  );
-}
+const laid = (rows: readonly (readonly string[])[]): string[] => columns(rows, (name) => WORDS.has(name));
 
 function count(n: number): string {
   return n.toLocaleString("en");

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import simulate from "../cmd/simulate.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
+import { columns } from "../lib/columns.ts";
 import { command, type Ending } from "../lib/crew.ts";
 import { type Flags, readFlags } from "../lib/flag.ts";
 import { perform, type Progress, type Stage } from "../lib/stage.ts";
@@ -298,11 +299,8 @@ function textOf(lines: readonly Line[], bytes: Readonly<Record<string, number>>,
       ? [line.latencyMs.p50, line.latencyMs.p99, line.latencyMs.p999].map((s) => s.median.toFixed(1)).join(" / ")
       : "",
   ]);
-  const widths = head.map((name, i) => Math.max(name.length, ...body.map((row) => row[i]!.length)));
   return [
-    ...[head, ...body].map((row) =>
-      row.map((cell, i) => i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ")
-    ),
+    ...columns([head, ...body], (name) => head.indexOf(name) < 2),
     "",
     `bytes per tick: ${Object.entries(bytes).map(([what, n]) => `${what} ${n.toFixed(1)}`).join(", ")}`,
     `medians and ranges of ${runs} runs`,

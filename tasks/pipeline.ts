@@ -10,6 +10,7 @@ import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
+import { columns } from "../lib/columns.ts";
 import { command, type Crew, peakMemory, type Report, ticker } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
 import type { Flags } from "../lib/flag.ts";
@@ -141,10 +142,7 @@ function tableOf(reports: readonly Report[]): string {
       ...[report.received, sent, report.applied, report.rejected, Math.round(rate)].map((n) => n.toLocaleString("en")),
     ];
   });
-  const widths = head.map((name, i) => Math.max(name.length, ...body.map((row) => row[i]!.length)));
-  return [head, ...body].map((row) =>
-    row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("  ")
-  ).join("\n");
+  return columns([head, ...body], (name) => name === "stage").join("\n");
 }
 
 function placesOf(reports: readonly Report[]): string[] {

@@ -10,6 +10,7 @@
 export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // Ground: these know nobody.
   failure: [],
+  columns: [],
   folder: [],
   world: [],
   decimal: [],
@@ -55,7 +56,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   check: ["lake", "parquet", "sequence", "table", "tick"],
   truth: ["books", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "failure", "world"],
-  health: ["examine", "transport", "failure"],
+  health: ["columns", "examine", "transport", "failure"],
   // What runs it.
   flag: ["failure"],
   stage: ["flag", "tape", "meter", "hot", "lake", "transport", "patience", "failure", "world"],
