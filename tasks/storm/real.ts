@@ -47,8 +47,8 @@ const VICTIMS: readonly Victim[] = ["simulate", "validate", "sink-hot", "sink-co
 type Blow = "kill" | "zombie" | "copy" | "strike" | "lull";
 /** What befalls a round, in an order of its own. */
 const BLOWS: readonly Blow[] = [
-  ...Array<Blow>(18).fill("kill"),
-  ...["zombie", "zombie", "zombie", "copy", "copy", "strike", "strike", "lull"] as const,
+  ...Array<Blow>(20).fill("kill"),
+  ...["zombie", "zombie", "zombie", "zombie", "zombie", "copy", "copy", "strike", "strike", "strike", "lull"] as const,
 ];
 const PAUSE_MS_MAX = 1_200;
 /** How long a copy shares the work. */
