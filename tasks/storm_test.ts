@@ -17,8 +17,9 @@ const SEEDS = 40;
 const DISK_SEEDS = 12;
 
 for (const fate of ["kill after", "power cut after"] as const) {
-  Deno.test(`a ${fate} any operation loses nothing and repeats nothing`, strict, async () => {
-    for (let at = 1, struck = true; struck; at++) {
+  Deno.test(`a ${fate} an operation loses nothing and repeats nothing`, strict, async () => {
+    // Every second one here; `deno task storm` leaves none out.
+    for (let at = 1, struck = true; struck; at += 2) {
       const plan = new Sweep(at, fate);
       const { wrong } = await round(plan);
       assert.deepEqual(wrong, [], plan.faults.join());
