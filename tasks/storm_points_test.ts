@@ -117,7 +117,7 @@ Deno.test("a repair that dies before, in the midst of or after any deed is done 
     const sound = await Deno.readFile(path);
     let deaths = 0;
     for (const moment of ["before", "half", "after"] as const) {
-      for (let n = 1, isDead = true; isDead; n += 2) {
+      for (let n = 1, isDead = true; isDead; n += 5) {
         isDead = false;
         const damaged = `${moment} ${n}`;
         await Deno.writeTextFile(path, damaged);
@@ -150,7 +150,7 @@ Deno.test("a repair that dies before, in the midst of or after any deed is done 
         assert.ok(texts.includes(damaged), damaged);
       }
     }
-    assert.ok(deaths > 10, `${deaths} deaths`);
+    assert.ok(deaths > 4, `${deaths} deaths`);
   }));
 
 Deno.test({
