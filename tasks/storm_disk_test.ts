@@ -107,7 +107,7 @@ Deno.test("a power cut leaves what was synced, and of the rest what a disk may h
 });
 
 /** A round takes a tenth of a second. */
-const SEEDS = 6;
+const SEEDS = 12;
 
 Deno.test("a disk that loses what was not synced loses nothing that was built upon, whatever the policy", async () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
