@@ -76,7 +76,7 @@ export function notedBase(lock: Deno.FsFile): number | null {
   return readFully(lock, note) === BASE_DIGITS ? Number(new TextDecoder().decode(note)) : null;
 }
 
-/** Notes the last segment's base; for good once the lock is synced, whoever noted it. */
+/** Notes the last segment's base. */
 export function note(lock: Deno.FsFile, base: number): void {
   if (notedBase(lock) === base) return;
   lock.seekSync(0, Deno.SeekMode.Start);
@@ -98,10 +98,7 @@ export function recover(folder: string): number {
   const last = segmentsOf(folder).at(-1);
   if (last === undefined) return 0;
   using lock = Deno.openSync(`${folder}/lock`, { create: true, read: true, write: true });
-  if (notedBase(lock) !== last) {
-    note(lock, last);
-    lock.syncSync();
-  }
+  note(lock, last);
   using file = Deno.openSync(`${folder}/${segmentName(last)}`, { read: true, write: true });
   const { size } = file.statSync();
   const chunk = new Uint8Array(Math.min(size, CHUNK_BYTES));

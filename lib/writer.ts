@@ -170,12 +170,12 @@ export class Writer {
   }
 
   /**
-   * Opens the last segment, or begins it. Its note is durable before it is there, so that nobody takes the one before for
-   * the last, and its name before it is written to. Whoever noted or made it may have died before either was.
+   * Opens the last segment, or begins it. It is noted before it is there, so that nobody takes the one before for the last,
+   * and its name is durable before it is written to; the note need not be, since whoever opens the log first after a power
+   * cut makes it again. Whoever noted or made it may have died before either was.
    */
   #take(base: number): void {
     note(this.#lock, base);
-    this.#assured(() => this.#lock.syncSync());
     this.#file?.close();
     this.#file = null;
     this.#base = -1;
