@@ -105,9 +105,16 @@ const stage = defineStage({
       saved = ticks;
     }
     await save(position, !signal.aborted);
-    return { lines, ticks, kinds };
+    return { lines, ticks, kinds, text: framesText(lines, ticks, kinds) };
   },
 });
+
+/** What became of a capture's lines, by kind, the most frequent first. */
+function framesText(lines: number, ticks: number, kinds: Readonly<Record<string, number>>): string {
+  const shown = (n: number): string => n.toLocaleString("en");
+  const byKind = Object.entries(kinds).sort(([, a], [, b]) => b - a).map(([kind, n]) => `${kind} ${shown(n)}`);
+  return `frames   ${[`${shown(lines)} lines, ${shown(ticks)} ticks`, ...byKind].join("   ")}`;
+}
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
 

@@ -60,6 +60,7 @@ await command({
     text: [
       tableOf(reports),
       "",
+      ...(typeof reports[0]!.outcome.text === "string" ? [reports[0]!.outcome.text] : []),
       latencyMs
         ? `latency  p50 ${latencyMs.p50} ms   p99 ${latencyMs.p99} ms   (due to visible in hot)`
         : "latency  nothing new became visible",
