@@ -76,6 +76,9 @@ async function measure(file: string, args: readonly string[], ticks: number, pro
     );
   }
   const summary = JSON.parse(text.decode(stdout).trimEnd().split("\n").at(-1)!);
+  // A flow that lost some of them would look fast.
+  const arrived = summary.stages?.find(({ stage }: { stage: string }) => stage === "sink-hot").received;
+  if (arrived < ticks) throw new Error(`${file} ${args.join(" ")} brought ${arrived} of ${ticks} ticks to sink-hot`);
   return {
     rate: ticks / summary.seconds,
     cpuSeconds: summary.cpuSeconds,
