@@ -147,7 +147,8 @@ function guardProblems({ place, guard }: DoorFact): Problem[] {
 }
 
 const pathIn = (place: string): string => place.slice(place.indexOf(":") + 1);
-const modeText = ({ mode }: Guard): string => `mode ${mode.toString(8).padStart(4, "0")}`;
+const octal = ({ mode }: Guard): string => mode.toString(8).padStart(4, "0");
+const modeText = (guard: Guard): string => `mode ${octal(guard)}`;
 
 function topicProblems({ looks: [, { topics }] }: Facts): Problem[] {
   if (topics === null) return [];
@@ -285,7 +286,7 @@ function sinceText(position: Position | null): string {
 }
 
 function doorCells({ door, place, failure, isThere, version, guard, openMs, answerMs }: DoorFact): string[] {
-  const cells = [door, place, version ?? "-", guard === null ? "-" : guard.mode.toString(8).padStart(4, "0")];
+  const cells = [door, place, version ?? "-", guard === null ? "-" : octal(guard)];
   if (failure !== null) return [...cells, "-", "unreachable"];
   return isThere ? [...cells, `${openMs} ms`, `${answerMs} ms`] : [...cells, "-", "not there yet"];
 }

@@ -100,10 +100,9 @@ class KafkaLog implements Transport {
   }
 
   topic(topic: string, signal?: AbortSignal): Promise<Topic> {
-    this.#looker ??= this.#newLooker();
     const look = async (): Promise<Topic> => {
       try {
-        const { id, topics } = await this.#looker!.metadata({ topics: [topic], forceUpdate: true });
+        const { id, topics } = await this.#look().metadata({ topics: [topic], forceUpdate: true });
         const { id: own, partitionsCount } = topics.get(topic)!;
         return { identity: `${id}/${own}`, partitions: partitionsCount };
       } catch (error) {
@@ -211,8 +210,7 @@ class KafkaLog implements Transport {
   }
 
   clock(): Promise<number | null> {
-    this.#looker ??= this.#newLooker();
-    return this.#looker.clock();
+    return this.#look().clock();
   }
 
   async close(): Promise<void> {
@@ -254,8 +252,8 @@ class KafkaLog implements Transport {
     }
   }
 
-  #newLooker(): Looker {
-    return new Looker({ ...platformaticOf(this.#address), retries: 0 });
+  #look(): Looker {
+    return this.#looker ??= new Looker({ ...platformaticOf(this.#address), retries: 0 });
   }
 
   #persist<T>(what: string, act: () => Promise<T>): Promise<T> {
