@@ -16,7 +16,7 @@ import { partitionOf, TOPICS } from "../lib/transport.ts";
 
 const PRODUCER = "simulate";
 /** Ticks made at once; they go to all partitions side by side. */
-const FILL_MAX = 2_048;
+const FILL_MAX = 4_096;
 /** Ticks between two checkpoints. */
 const SAVE_EVERY = 262_144;
 /** Shortest wait of an open loop, ms. */

@@ -71,7 +71,7 @@ const stage = defineStage({
       seat.read = null;
     };
     const publish = async (seat: Seat, next: number, isSeal = false): Promise<void> => {
-      await log.sync(seat.held.topic, seat.held.partition);
+      await log.sync(seat.held.topic, seat.held.partition, next);
       if (isSeal) {
         // A cut that the log alone would not give, so it is bound first; and only to what the log keeps.
         await lake.intend(seat.held, seat.sheet.first, seat.sheet.last);

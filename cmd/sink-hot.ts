@@ -75,7 +75,7 @@ const stage = defineStage({
       // Given more of a place that another one has taken, it is a zombie.
       if (seat.fenced !== null) throw seat.fenced;
       const before = seat.fence.repeats;
-      const durable = log.sync(batch.topic, batch.partition);
+      const durable = log.sync(batch.topic, batch.partition, batch.next);
       meanwhile(durable);
       const load = rowsOf(batch, seat.fence);
       tally.add("stage_repeats_total", seat.fence.repeats - before, "sink-hot");

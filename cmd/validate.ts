@@ -24,6 +24,8 @@ interface Seat {
   sent: Promise<unknown>;
   next: number;
   unsaved: number;
+  /** What was judged and not sent yet. */
+  verdicts: Verdicts | null;
 }
 
 const stage = defineStage({
@@ -107,7 +109,7 @@ const stage = defineStage({
         : Promise.resolve();
       // It is waited for before the first verdict; who has lost the partition by then is refused there.
       sent.catch(() => {});
-      seats.set(partition, { judge, epoch, written, sent, next, unsaved: 0 });
+      seats.set(partition, { judge, epoch, written, sent, next, unsaved: 0, verdicts: null });
       return next;
     };
     const save = async (partition: number, seat: Seat): Promise<void> => {
@@ -130,22 +132,28 @@ const stage = defineStage({
       }
       leave(partition);
     };
-    for await (const batch of receive({ start: begin, stop: end })) {
-      const { partition } = batch;
-      const seat = seats.get(partition)!;
-      const durable = log.sync(TOPICS.raw, partition);
-      meanwhile(durable);
-      const { valid, rejected, before, after } = judged(batch, seat.judge);
-      await seat.sent;
-      await durable;
+    /** Sends what was judged, and holds it no longer. */
+    const emit = (partition: number, seat: Seat): Promise<void> => {
+      const { valid, rejected, before, after } = seat.verdicts!;
+      seat.verdicts = null;
       const { written } = seat;
       const sends = [
         ...(valid.length > 0 ? [follow(written.valid, send(TOPICS.valid, partition, valid))] : []),
         ...(rejected.length > 0 ? [follow(written.rejected, send(TOPICS.rejected, partition, rejected))] : []),
       ];
-      seat.sent = Promise.all(sends);
+      return Promise.all(sends).then(() => count(tally, before, after));
+    };
+    for await (const batch of receive({ start: begin, stop: end })) {
+      const { partition } = batch;
+      const seat = seats.get(partition)!;
+      const durable = log.sync(TOPICS.raw, partition, batch.next);
+      meanwhile(durable);
+      seat.verdicts = judged(batch, seat.judge);
+      await seat.sent;
+      await durable;
       // The next batch is judged while the outputs of this one are on their way.
-      meanwhile(seat.sent.then(() => count(tally, before, after)));
+      seat.sent = emit(partition, seat);
+      meanwhile(seat.sent);
       seat.next = batch.next;
       seat.unsaved += batch.records.length;
       const { timed } = seat.judge;
@@ -194,10 +202,14 @@ function count(tally: Pick<Tally, "add">, before: Counted, after: Counted): void
 }
 
 /** The verdicts on a batch, as the messages that say them, and the judge's counts around it. */
-function judged(
-  batch: Batch,
-  judge: Judge,
-): { valid: Message[]; rejected: Message[]; before: Counted; after: Counted } {
+interface Verdicts {
+  readonly valid: readonly Message[];
+  readonly rejected: readonly Message[];
+  readonly before: Counted;
+  readonly after: Counted;
+}
+
+function judged(batch: Batch, judge: Judge): Verdicts {
   const before = countedBy(judge);
   const valid: Message[] = [];
   const rejected: Message[] = [];

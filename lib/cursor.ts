@@ -4,7 +4,7 @@
  * **In** a partition's folder and an offset, **Out** records. **Knows** `partition`, `segment`, `transport`, `failure`.
  */
 import { Refusal } from "./failure.ts";
-import { notedBase, segmentsOf } from "./partition.ts";
+import { notedBase, openIfThere, segmentsOf } from "./partition.ts";
 import { decodeLines, segmentName } from "./segment.ts";
 import type { LogRecord } from "./transport.ts";
 
@@ -123,14 +123,5 @@ export class Cursor {
     this.#file = null;
     this.#note?.close();
     this.#note = null;
-  }
-}
-
-function openIfThere(path: string): Deno.FsFile | null {
-  try {
-    return Deno.openSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }

@@ -124,8 +124,9 @@ Deno.test(
         "sync log/t/0",
         `write ${segment}`,
         `sync ${segment}`,
+        "write log/t/0/lock",
       ]);
-      assert.deepEqual(await deedsOf(root, append), [`write ${segment}`, `sync ${segment}`]);
+      assert.deepEqual(await deedsOf(root, append), [`write ${segment}`, `sync ${segment}`, "write log/t/0/lock"]);
       await log.close();
     }),
 );
@@ -145,7 +146,43 @@ Deno.test(
       await append();
       const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
       const named = ["sync log/t", "sync log/t/0"];
-      assert.deepEqual(await append(), [...named, `write ${segment}`, `sync ${segment}`]);
+      assert.deepEqual(await append(), [...named, `write ${segment}`, `sync ${segment}`, "write log/t/0/lock"]);
+    }),
+);
+
+Deno.test(
+  "who builds on what is noted as durable syncs nothing, and only on that",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const log = await openTransport(`log:${root}/log`, world);
+      await log.create("t", 1);
+      await log.append("t", 0, [{ key: null, value: "{}" }]);
+      const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
+      assert.deepEqual(await deedsOf(root, () => log.sync("t", 0, 1)), []);
+      assert.deepEqual(await deedsOf(root, () => log.sync("t", 0, 2)), [`sync ${segment}`]);
+      assert.deepEqual(await deedsOf(root, () => log.sync("t", 0)), [`sync ${segment}`]);
+      const lock = `${root}/log/t/0/lock`;
+      const noted = await Deno.readTextFile(lock);
+      await Deno.writeTextFile(lock, noted.slice(0, 20) + "9" + noted.slice(21));
+      assert.deepEqual(await deedsOf(root, () => log.sync("t", 0, 1)), [`sync ${segment}`]);
+      await log.close();
+    }),
+);
+
+Deno.test(
+  "what a copied log notes as durable is not believed: nobody has synced the copy",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const log = await openTransport(`log:${root}/log`, world);
+      await log.create("t", 1);
+      await log.append("t", 0, [{ key: null, value: "{}" }]);
+      await log.close();
+      const copy = await openTransport(`log:${root}/log`, world);
+      const segment = `log/t/0/${"0".padStart(20, "0")}.jsonl`;
+      assert.deepEqual(await deedsOf(root, () => copy.sync("t", 0, 1)), [`sync ${segment}`]);
+      await copy.close();
     }),
 );
 

@@ -308,13 +308,16 @@ export async function perform(
           move();
         }
       },
-      async send(topic, partition, messages, due = now()) {
-        const place = await output.append(topic, partition, messages);
-        count.sent[topic]! += messages.length;
-        tally.add("stage_sent_total", messages.length, topic, stage.name);
-        if (stage.reads.length === 0) marks.push({ kind: "sent", partition, upTo: place.next - 1, at: due });
-        move();
-        return place;
+      send(topic, partition, messages, due = now()) {
+        // Not held while they are on their way.
+        const { length } = messages;
+        return output.append(topic, partition, messages).then((place) => {
+          count.sent[topic]! += length;
+          tally.add("stage_sent_total", length, topic, stage.name);
+          if (stage.reads.length === 0) marks.push({ kind: "sent", partition, upTo: place.next - 1, at: due });
+          move();
+          return place;
+        });
       },
       ranges: (topic) => sideOf(topic).ranges(topic),
       log: input,

@@ -107,8 +107,8 @@ export interface Transport {
     to: number,
     signal?: AbortSignal,
   ): AsyncIterable<readonly LogRecord[]>;
-  /** Makes what the partition holds durable, whoever wrote it. */
-  sync(topic: string, partition: number): Promise<void>;
+  /** Makes what the partition holds before offset `upTo` durable, whoever wrote it; all of it where none is given. */
+  sync(topic: string, partition: number, upTo?: number): Promise<void>;
   /** Takes the stage's partition: raises its epoch, and gives the highest checkpoint, with the new epoch. */
   claim(stage: string, partition: number): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null }>;
   /** Writes a checkpoint durably. @throws {Fenced} when a higher epoch has claimed the partition, {Misuse} when its state is too large */

@@ -11,7 +11,7 @@
 import { checkKey, sizeOf } from "./codec.ts";
 import { Outage, reasonOf, Refusal } from "./failure.ts";
 import { syncFolder } from "./folder.ts";
-import { note, notedBase, readFully, segmentsOf, writeAll } from "./partition.ts";
+import { note, notedBase, noteDurable, readFully, segmentsOf, writeAll } from "./partition.ts";
 import { isSound, Lines, segmentName } from "./segment.ts";
 import { ofDisk, Patience } from "./patience.ts";
 import type { Message } from "./transport.ts";
@@ -62,19 +62,26 @@ export class Writer {
     return this.#opened ??= Deno.openSync(`${this.#folder}/lock`, { create: true, read: true, write: true });
   }
 
+  // deno-lint-ignore require-await -- a misuse rejects, it does not throw
   async append(messages: readonly Message[]): Promise<{ first: number; next: number }> {
     // A UTF-16 unit has at most three bytes, so that only long texts are measured.
     for (const { key, value } of messages) {
       checkKey(key, this.#place);
       if (value.length * 3 > this.#bytesMax) sizeOf(value, this.#place, this.#bytesMax);
     }
-    const act = () => this.#append(messages);
+    // Nobody holds the messages while they are synced: what lives as long is copied again and again by the collector.
+    let waiting: readonly Message[] = messages;
+    const act = () => {
+      const written = this.#write(waiting);
+      waiting = [];
+      return written.then((range) => this.#acknowledge(range));
+    };
     const appended = this.#turn.then(act, act);
     this.#turn = appended;
-    return await appended;
+    return appended;
   }
 
-  async #append(messages: readonly Message[]): Promise<{ first: number; next: number }> {
+  async #write(messages: readonly Message[]): Promise<{ first: number; next: number }> {
     let first = -1;
     let done = 0;
     const patience = new Patience("log", this.#world, (error) => ofDisk(`append to "${this.#place}"`, error));
@@ -98,12 +105,17 @@ export class Writer {
         this.#lock.unlockSync();
       }
     });
+    return { first, next };
+  }
+
+  /** What was appended is durable as the policy has it. */
+  async #acknowledge(range: { first: number; next: number }): Promise<{ first: number; next: number }> {
     if (this.#policy === "batch") await this.sync();
     else if (this.#policy === "interval") {
       // A failure here is told by the next append, sync or close.
       this.#timer ??= setTimeout(() => this.sync().catch(() => {}), FSYNC_INTERVAL_MS);
     }
-    return { first, next };
+    return range;
   }
 
   /** After a write that failed, under the lock: cuts the line that was begun, and gives how many whole ones stay. */
@@ -196,7 +208,14 @@ export class Writer {
   async sync(): Promise<void> {
     this.#timer = undefined;
     this.assertSound();
-    await this.#file?.syncData().catch((error) => this.#distrust(error));
+    if (this.#file === null) return;
+    const next = this.#next;
+    await this.#file.syncData().catch((error) => this.#distrust(error));
+    try {
+      noteDurable(this.#lock, next);
+    } catch {
+      // What is not noted is synced once more by those who build on it.
+    }
   }
 
   /** @throws {Outage} when a sync has failed: what was appended since the one before may be lost */

@@ -270,6 +270,8 @@ async function price(
         for (const project of i % 2 === 0 ? [PROJECT, copy] : [copy, PROJECT]) {
           const args = ["--no-audit", ...market, ...await lay(++ground)];
           rates.push((await measure("tasks/pipeline.ts", args, ticks, project)).rate);
+          // What a run without guards has not synced would be written to the disk while the next one is measured.
+          await Deno.remove(`${folder}/${ground}`, { recursive: true });
         }
         const [first, second] = rates as [number, number];
         const ratio = i % 2 === 0 ? first / second : second / first;

@@ -236,10 +236,10 @@ class Log implements Transport {
   }
 
   /** @throws {Outage} where it fails; not tried again, as a second sync may say yes to what the first one lost */
-  async sync(topic: string, partition: number): Promise<void> {
+  async sync(topic: string, partition: number, upTo = Infinity): Promise<void> {
     const name = `${topic}/${partition}`;
     this.#writers.get(name)?.assertSound();
-    await syncPartition(this.#folder(topic, partition)).catch((error) => {
+    await syncPartition(this.#folder(topic, partition), upTo).catch((error) => {
       throw ofDisk(`sync "${name}"`, error).error;
     });
   }
@@ -389,14 +389,16 @@ class Log implements Transport {
     this.#noting = undefined;
     const noted = [...this.#noted];
     this.#noted.clear();
-    for (const [name, { group, key, next }] of noted) {
+    for (const [group, marks] of Map.groupBy(noted, ([, { group }]) => group)) {
       try {
         const kv = await this.#kv(group);
-        await unlocked(() => kv.set(key, next));
+        const all = kv.atomic();
+        for (const [, { key, next }] of marks) all.set(key, next);
+        await unlocked(() => all.commit());
         this.#unnoted = false;
       } catch (error) {
         // Without it the group reads some of its records again; the stores know what they have applied.
-        if (!this.#noted.has(name)) this.#noted.set(name, { group, key, next });
+        for (const [name, mark] of marks) if (!this.#noted.has(name)) this.#noted.set(name, mark);
         if (this.#unnoted) continue;
         this.#unnoted = true;
         this.#world.report(`group ${group} cannot note how far it has come: ${reasonOf(error)}`);

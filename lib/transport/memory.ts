@@ -255,9 +255,9 @@ class MemoryLog implements Transport {
   }
 
   // deno-lint-ignore require-await -- a misuse rejects, it does not throw
-  async sync(topic: string, partition: number): Promise<void> {
+  async sync(topic: string, partition: number, upTo = Infinity): Promise<void> {
     const synced = this.#partition(topic, partition);
-    synced.durable = synced.high;
+    synced.durable = Math.max(synced.durable, Math.min(upTo, synced.high));
   }
 
   // deno-lint-ignore require-await

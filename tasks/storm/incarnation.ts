@@ -163,7 +163,7 @@ export class Incarnation {
           `append ${topic}/${partition} ${originOf(messages)}`,
           () => this.#append(log, topic, partition, messages),
         ),
-      sync: (topic, partition) => this.#do(`sync ${topic}/${partition}`, () => log.sync(topic, partition)),
+      sync: (topic, partition, upTo) => this.#do(`sync ${topic}/${partition}`, () => log.sync(topic, partition, upTo)),
       claim: (stage, partition) => this.#do(`claim ${stage}/${partition}`, () => log.claim(stage, partition)),
       save: async (stage, partition, checkpoint) => {
         await this.#do(`save ${stage}/${partition}`, () => log.save(stage, partition, checkpoint));

@@ -55,7 +55,7 @@ const MUTANTS: readonly Mutant[] = [
   line(
     "synced before the unit",
     "cmd/sink-cold.ts",
-    "      await log.sync(seat.held.topic, seat.held.partition);",
+    "      await log.sync(seat.held.topic, seat.held.partition, next);",
     STORM,
   ),
   line(
@@ -96,6 +96,19 @@ const MUTANTS: readonly Mutant[] = [
   line("sync of the checkpoints' folder", "lib/transport/log.ts", "    syncFolder(`${this.#path}/checkpoint`);", [
     "lib/durability_test.ts",
   ]),
+  line("what is noted as durable is durable", "lib/writer.ts", "      noteDurable(this.#lock, next);", [
+    "lib/durability_test.ts",
+  ], { put: "      noteDurable(this.#lock, next + 1);" }),
+  line("what a copied log notes as durable", "lib/partition.ts", "  lock.truncateSync(BASE_DIGITS);", [
+    "lib/durability_test.ts",
+  ]),
+  line(
+    "checksum of the note of what is durable",
+    "lib/partition.ts",
+    "const isWhole = read === noted.length && decoder.decode(noted.subarray(BASE_DIGITS)) === checksum(digits);",
+    ["lib/durability_test.ts"],
+    { put: "const isWhole = read === noted.length;" },
+  ),
   line("note that was lost", "lib/partition.ts", "  note(lock, last);", [
     "lib/transport_log_test.ts",
   ]),

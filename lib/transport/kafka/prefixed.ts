@@ -64,8 +64,8 @@ export class Prefixed implements Transport {
     return this.#log.read(this.#prefix + topic, partition, from, to, signal);
   }
 
-  sync(topic: string, partition: number): Promise<void> {
-    return this.#log.sync(this.#prefix + topic, partition);
+  sync(topic: string, partition: number, upTo?: number): Promise<void> {
+    return this.#log.sync(this.#prefix + topic, partition, upTo);
   }
 
   claim(stage: string, partition: number): Promise<{ epoch: number; checkpoint: Checkpoint | null }> {
