@@ -38,8 +38,13 @@ const stage = defineStage({
   writes: [TOPICS.raw],
   needs: [],
   flags: {
-    from: { kind: "text", value: "FILE", does: "capture: plain or gzip, `local_ns frame` or plain JSON lines" },
+    from: {
+      kind: "text",
+      value: "FILE",
+      does: "capture, plain or gzip: a frame a line, in a recorder's envelope or alone",
+    },
     venue: { kind: "choice", of: VENUES, default: VENUES[0]!, does: "whose frames they are" },
+    symbol: { kind: "text", value: "SYMBOL", does: "whose answers they are that name no instrument" },
     again: { kind: "switch", does: "reads a capture that was read already" },
     to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
   },
@@ -58,7 +63,7 @@ const stage = defineStage({
     let kept: Kept = before ?? { position: 0, done: false, again: 0, numbers: places.map(() => 0) };
     if (kept.done && !values.again) {
       world.report(`${from} was read before, nothing to add (--again reads it again)`);
-      return { lines: 0, ticks: 0, kinds: {} };
+      return { lines: 0, notes: 0, ticks: 0, kinds: {} };
     }
     if (kept.done) kept = { position: 0, done: false, again: kept.again + 1, numbers: places.map(() => 0) };
     const resumed = await Resumed.open({
@@ -81,11 +86,12 @@ const stage = defineStage({
     // Others may append so much before this goes on that what an interrupted run had appended is not found behind it.
     if (kept !== before && !resumed.repeats) await save(0, false);
     const kinds: Record<string, number> = {};
-    let [lines, ticks, saved, position] = [0, 0, 0, kept.position];
+    let [lines, notes, ticks, saved, position] = [0, 0, 0, 0, kept.position];
     for await (const batch of readCapture(from, kept.position, signal)) {
       const lots: Pick<Message, "key" | "value">[][] = places.map(() => []);
-      for (const { frame, receivedTime } of batch.lines) {
-        const mapped = venue.map(frame, receivedTime);
+      notes += batch.notes;
+      for (const { frame, receivedTime, request } of batch.lines) {
+        const mapped = venue.map(frame, receivedTime, request ? venue.symbolOf?.(request) : values.symbol);
         const messages = mapped.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
         // What no message can hold is no tick of this venue; it must not stop those behind it.
         const isWhole = messages.every(({ value }) => fits(value));
@@ -105,7 +111,7 @@ const stage = defineStage({
       saved = ticks;
     }
     await save(position, !signal.aborted);
-    return { lines, ticks, kinds, text: framesText(lines, ticks, kinds) };
+    return { lines, notes, ticks, kinds, text: framesText(lines, ticks, kinds) };
   },
 });
 

@@ -1,14 +1,14 @@
 /**
  * Recorded captures: a venue's own words, a line each, in a file, plain or gzip.
  *
- * **In** a path and the line to read on from, **Out** frames with the time at which they were received. A line is
- * `local_ns frame`, or the frame alone, which then carries no received time. Memory is bounded, whatever the file says.
- * **Knows** `tick`, `failure`.
+ * **In** a path and the line to read on from, **Out** frames with the time at which they were received. Each
+ * line holds one, in one of the envelopes of `envelope`. Memory is bounded, whatever the file says.
+ * **Knows** `envelope`, `failure`.
  */
 import { createHash } from "node:crypto";
 import { createGunzip } from "node:zlib";
+import { type Enveloped, unwrap } from "./envelope.ts";
 import { Misuse, Outage, reasonOf } from "./failure.ts";
-import { isMicros } from "./tick.ts";
 
 /** Characters that a line may have; a file with a longer one is not a capture. */
 export const LINE_LENGTH_MAX = 16 << 20;
@@ -16,22 +16,18 @@ export const LINE_LENGTH_MAX = 16 << 20;
 export const BATCH_LINES_MAX = 1_000;
 // What one step reads. Deflate makes at most 1,032 times as much of it: 17 MB in memory, then the line's bound counts.
 const STEP_BYTES = 16 << 10;
-// A number of this form that is no time is no envelope: its unit is not known, and a time is never made up.
-const ENVELOPE = /^(\d{16})\d{3} /;
-const ENVELOPE_LENGTH = 20;
 
 /** One line of a capture. */
-export interface CaptureLine {
-  /** Number of the line in the file, from 0. Empty lines are counted but not handed over. */
+export interface CaptureLine extends Enveloped {
+  /** Number of the line in the file, from 0. Empty lines and the recorder's notes are counted but not handed over. */
   readonly number: number;
-  /** µs since the epoch, the capture's ns cut off; null where the line tells none. */
-  readonly receivedTime: number | null;
-  readonly frame: string;
 }
 
 /** Lines in order, and the position to resume at once they are dealt with. */
 export interface CaptureBatch {
   readonly lines: readonly CaptureLine[];
+  /** Lines among them that were the recorder's own notes. */
+  readonly notes: number;
   readonly position: number;
 }
 
@@ -56,16 +52,22 @@ export async function* readCapture(path: string, from: number, signal: AbortSign
     if (bytes === null && rest !== "") whole.push(rest);
     else checkLength(path, number + whole.length, rest);
     let lines: CaptureLine[] = [];
+    let notes = 0;
     for (const line of whole) {
       checkLength(path, number, line);
-      if (number >= from && line !== "" && line !== "\r") lines.push(captured(number, line));
+      if (number >= from && line !== "" && line !== "\r") {
+        const enveloped = unwrap(line);
+        if (enveloped === null) notes++;
+        else lines.push({ number, ...enveloped });
+      }
       number++;
       if (lines.length < BATCH_LINES_MAX) continue;
-      yield { lines, position: number };
+      yield { lines, notes, position: number };
       if (signal.aborted) return;
       lines = [];
+      notes = 0;
     }
-    if (lines.length > 0) yield { lines, position: number };
+    if (lines.length > 0 || notes > 0) yield { lines, notes, position: number };
   }
 }
 
@@ -75,13 +77,6 @@ export async function contentHash(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const bytes of chunksOf(file, path)) hash.update(bytes);
   return hash.digest("hex");
-}
-
-function captured(number: number, line: string): CaptureLine {
-  const envelope = ENVELOPE.exec(line);
-  const receivedTime = Number(envelope?.[1]);
-  if (!isMicros(receivedTime)) return { number, receivedTime: null, frame: line };
-  return { number, receivedTime, frame: line.slice(ENVELOPE_LENGTH) };
 }
 
 function checkLength(path: string, number: number, line: string): void {

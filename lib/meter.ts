@@ -11,7 +11,7 @@ import process from "node:process";
 const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"] as const;
 const TOPICS = ["ticks.raw", "ticks.valid", "ticks.rejected"] as const;
 const TABLES = ["trades", "quotes", "books", "deltas", "status", "rejected"] as const;
-const VENUES = ["binance", "sim"] as const;
+const VENUES = ["binance", "binance-usdm", "sim"] as const;
 const REASONS = [
   "malformed",
   "shape",
@@ -28,6 +28,7 @@ const DOORS = ["log", "kafka", "sqlite", "postgres", "lake"] as const;
 const FLAGS = ["locked", "gap", "late", "reordered"] as const;
 const KINDS = [
   "trade",
+  "otherTrade",
   "bookTicker",
   "depthUpdate",
   "partialDepth",
@@ -35,6 +36,8 @@ const KINDS = [
   "aggTrade",
   "kline",
   "ticker",
+  "markPrice",
+  "liquidation",
   "ack",
   "error",
   "serverShutdown",

@@ -16,6 +16,7 @@ export type Disciplines = Readonly<Record<string, Readonly<Partial<Record<TickTy
 export const DISCIPLINES: Disciplines = {
   sim: { trade: "contiguous", quote: "contiguous" },
   binance: { trade: "contiguous", quote: "rising", delta: "rising" },
+  "binance-usdm": { trade: "contiguous", quote: "rising", delta: "rising" },
 };
 
 /**

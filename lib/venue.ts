@@ -1,6 +1,7 @@
 /**
  * The door to a venue: what its frames mean. A venue is a pure mapper; it holds no state, knows no clock, and nothing
- * that it is given can make it throw. Residents: `venue/binance`; the venue's name is the file's name.
+ * that it is given can make it throw. Residents: one file a company in `venue/`, named as its venues begin: `binance` and
+ * `binance-usdm` are in `venue/binance.ts`.
  *
  * **In** a frame as text, **Out** its kind and its ticks, whose fields stand in the order in which they are sent.
  * **Knows** `tick`, `decimal` (and `failure`, for a venue that is not there).
@@ -20,6 +21,78 @@ export interface Mapped {
   /** One of the venue's `kinds`. */
   readonly kind: string;
   readonly ticks: readonly Tick[];
+  /** What the venue says of its book after each of the ticks, CRC-32, in their order; absent where it says nothing. */
+  readonly checksums?: readonly number[];
+  /** The frame's number on its connection, where the venue counts all that it sends there, from 0. */
+  readonly number?: number;
+}
+
+/**
+ * How a book of the venue is begun and kept, and what shows that something is missing: `splice` a snapshot by REST, then
+ * changes whose ids leave no hole; `link` the same, but each change names the one before; `chain` a snapshot and changes
+ * on the socket, their sequence rising by one, 1 being a snapshot again; `checksum` the same without numbers, but with a
+ * checksum after each; `connection` the same, all frames of the connection numbered; `trust` the same, and nothing that
+ * could show a loss; `whole` every book is sent whole; `none` where there are no books.
+ */
+export type BookDiscipline = "splice" | "link" | "chain" | "checksum" | "connection" | "trust" | "whole" | "none";
+
+/** What may be asked of a venue, in our words. */
+export const CHANNELS = ["trade", "quote", "book"] as const;
+export type Channel = typeof CHANNELS[number];
+
+/** What one connection is asked for. Symbols as the venue writes them. */
+export interface Subscription {
+  readonly symbols: readonly string[];
+  readonly channels: readonly Channel[];
+}
+
+/** How a venue is spoken to. All of it is pure: `feed` alone holds sockets, clocks and secrets. */
+export interface Live {
+  /** Those that it has. */
+  readonly channels: readonly Channel[];
+  /** Scheme, host and port, `wss://…`; another one may stand in its place. */
+  readonly base: string;
+  /** The variable that holds the token without which it does not serve; absent where it serves everybody. */
+  readonly secret?: string;
+  /** What follows the base: path and query, with the token where that is where it goes. */
+  path(subscription: Subscription, token: string | undefined): string;
+  /** What is sent once connected, in order, each within the venue's limits; `id` is the first request's number. */
+  subscribe(subscription: Subscription, id: number): readonly string[];
+  /** What ends that again. */
+  unsubscribe(subscription: Subscription, id: number): readonly string[];
+  /** What a frame answers to a request: `refused` in the venue's own words, of those symbols where it says which. */
+  answer(frame: string): Answer | null;
+  /** What the client must say, and how often, so that the venue keeps the connection; absent where frames of the socket do. */
+  readonly heartbeat?: { readonly message: string; readonly everyMs: number };
+  /** A connection on which nothing at all came for so long is dead, ms. */
+  readonly silentMs: number;
+  /** After so long the venue closes every connection, ms; absent where it does not. */
+  readonly lifetimeMs?: number;
+  /** Instruments times channels that one connection may carry. */
+  readonly topicsMax: number;
+  /** Messages that the client may send in a second. */
+  readonly messagesPerSecond: number;
+  readonly rest?: Rest;
+}
+
+/** What a venue answered to a request. */
+export interface Answer {
+  readonly refused: string | null;
+  readonly symbols?: readonly string[];
+}
+
+/** What a venue answers by REST; each gives path and query. Answers are frames as well: `map` knows them. */
+export interface Rest {
+  /** Scheme, host and port, `https://…`; another one may stand in its place. */
+  readonly base: string;
+  /** A snapshot of the book, for a discipline that begins with one. */
+  snapshot?(symbol: string): string;
+  /** Trades from the one with this id on, as many as one answer may have. */
+  trades?(symbol: string, fromId: string): string;
+  /** All instruments, with their tick sizes. */
+  instruments?(): string;
+  /** Requests in a minute. */
+  readonly requestsPerMinute: number;
 }
 
 export interface Venue {
@@ -28,21 +101,28 @@ export interface Venue {
   /** Every kind that `map` may answer: a closed set, fit for a metric's label. */
   readonly kinds: readonly string[];
   readonly disciplines: Disciplines;
+  readonly books: BookDiscipline;
+  /** Absent where it is known by its files alone. */
+  readonly live?: Live;
   /**
-   * What the frame says. `receivedTime` is µs since the epoch at its first byte, or null where nobody noted it: then the
-   * frame's own time stands in, else its first event's; what has neither gives no tick.
+   * What the frame says; of a venue that speaks bytes, their base64. `receivedTime` is µs since the epoch at its first
+   * byte, or null where nobody noted it: then the frame's own time stands in, else its first event's; what has neither
+   * gives no tick. `symbol` is the instrument that a REST answer is about, for those that do not say it themselves.
    */
-  map(frame: string, receivedTime: number | null): Mapped;
+  map(frame: string, receivedTime: number | null, symbol?: string): Mapped;
+  /** The instrument that the answer to this request is about; undefined where the request names none. */
+  symbolOf?(request: string): string | undefined;
 }
 
-/** Every venue that has a file. */
-export const VENUES: readonly string[] = ["binance"];
+/** Every venue that there is. */
+export const VENUES: readonly string[] = ["binance", "binance-usdm"];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */
 export async function openVenue(name: string): Promise<Venue> {
   if (!VENUES.includes(name)) {
     throw new Misuse(`Cannot open venue "${name}": it is unknown, must be one of ${VENUES.join(", ")}`);
   }
-  const resident: { readonly venue: Venue } = await import(`./venue/${name}.ts`);
-  return resident.venue;
+  const company = name.split("-", 1)[0]!;
+  const resident: { readonly venues: readonly Venue[] } = await import(`./venue/${company}.ts`);
+  return resident.venues.find((venue) => venue.name === name)!;
 }

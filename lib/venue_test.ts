@@ -1,5 +1,5 @@
 /**
- * What every venue promises, and what each says of the frames in `testdata/frames/<venue>/`: `x.jsonl` is a capture
+ * What every venue promises, and what each says of the frames in `testdata/venue/<venue>/`: `x.jsonl` is a capture
  * written for the test, `x.ticks.jsonl` what becomes of it, a line a frame. `deno task bless` rewrites the latter.
  */
 import assert from "@std/assert";
@@ -11,11 +11,11 @@ import { DISCIPLINES } from "./sequence.ts";
 import { isTick, type Tick, TYPES } from "./tick.ts";
 import { openVenue, type Venue, VENUES } from "./venue.ts";
 
-const FRAMES = new URL("../testdata/frames", import.meta.url).pathname;
+const FRAMES = new URL("../testdata/venue", import.meta.url).pathname;
 const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 
-/** The golden files that `testdata/frames/` should hold: path and text. */
+/** The golden files that `testdata/venue/` should hold: path and text. */
 export async function goldenTicks(): Promise<{ readonly path: string; readonly text: string }[]> {
   const files = [];
   for (const name of VENUES) {
@@ -25,8 +25,8 @@ export async function goldenTicks(): Promise<{ readonly path: string; readonly t
       if (!entry.name.endsWith(".jsonl") || entry.name.endsWith(".ticks.jsonl")) continue;
       const path = join(folder, entry.name);
       let text = "";
-      for await (const { line, kind, ticks } of mappedLines(venue, path)) {
-        text += JSON.stringify({ line, kind, ticks }) + "\n";
+      for await (const { line, kind, ticks, checksums, number } of mappedLines(venue, path)) {
+        text += JSON.stringify({ line, kind, ticks, checksums, number }) + "\n";
       }
       files.push({ path: path.replace(/\.jsonl$/, ".ticks.jsonl"), text });
     }
@@ -36,8 +36,9 @@ export async function goldenTicks(): Promise<{ readonly path: string; readonly t
 
 async function* mappedLines(venue: Venue, path: string) {
   for await (const { lines } of readCapture(path, 0, new AbortController().signal)) {
-    for (const { number, receivedTime, frame } of lines) {
-      yield { line: number + 1, frame, receivedTime, ...venue.map(frame, receivedTime) };
+    for (const { number, receivedTime, frame, request } of lines) {
+      const symbol = request === undefined ? undefined : venue.symbolOf?.(request);
+      yield { line: number + 1, frame, receivedTime, ...venue.map(frame, receivedTime, symbol) };
     }
   }
 }
@@ -67,9 +68,9 @@ Deno.test("every golden file has its frames", options, async () => {
   }
 });
 
-Deno.test("every file of lib/venue is a venue of the list, and the other way round", options, async () => {
+Deno.test("every file of lib/venue is a company of the list, and the other way round", options, async () => {
   const files = [...Deno.readDirSync(new URL("./venue", import.meta.url))].map(({ name }) => name.replace(/\.ts$/, ""));
-  assert.deepEqual(files.sort(), [...VENUES].sort());
+  assert.deepEqual(files.sort(), [...new Set(VENUES.map((name) => name.split("-", 1)[0]!))].sort());
   for (const name of VENUES) {
     const venue = await openVenue(name);
     assert.equal(venue.name, name);

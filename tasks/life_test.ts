@@ -215,7 +215,7 @@ life("whoever was stopped while its topic was made again refuses to go on", asyn
   await assert.rejects(run(simulate, data, "--ticks", "10", ...market), another(TOPICS.raw));
   await assert.rejects(run(ingest, data, "--from", `${data}/capture`), another(TOPICS.raw));
 });
-const CAPTURE = await Deno.readTextFile(new URL("../testdata/frames/binance/trades.jsonl", import.meta.url));
+const CAPTURE = await Deno.readTextFile(new URL("../testdata/venue/binance/trades.jsonl", import.meta.url));
 
 /** What an audit finds and shows as given up, by stage and place. */
 async function audited(

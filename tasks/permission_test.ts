@@ -13,7 +13,7 @@ import { withData } from "../testdata/flow.ts";
 import { STAGES } from "./flow.ts";
 
 const PROJECT = new URL("../", import.meta.url);
-const FRAMES = fileURLToPath(new URL("testdata/frames/binance/trades.jsonl", PROJECT));
+const FRAMES = fileURLToPath(new URL("testdata/venue/binance/trades.jsonl", PROJECT));
 const decoder = new TextDecoder();
 
 /** Where the doors are, when they are not embedded. */

@@ -100,7 +100,7 @@ Deno.test("what simulate had appended is found behind any number of others' mess
 });
 
 Deno.test("what ingest had appended is found behind any number of others' messages", strict, async () => {
-  const capture = new URL("../testdata/frames/binance/trades.jsonl", import.meta.url).pathname;
+  const capture = new URL("../testdata/venue/binance/trades.jsonl", import.meta.url).pathname;
   const { data, log } = await tape();
   await fall(ingest, data, log, 1, "--from", capture);
   const begun = await made(log, /^ingest-/);

@@ -77,7 +77,7 @@ Deno.test("sink-hot acknowledges no batch before its rows are stored", strict, a
   }
 });
 
-const CAPTURE = fileURLToPath(new URL("../testdata/frames/binance/trades.jsonl", import.meta.url));
+const CAPTURE = fileURLToPath(new URL("../testdata/venue/binance/trades.jsonl", import.meta.url));
 for (const [stage, args] of [[simulate, ["--ticks", "100"]], [ingest, ["--from", CAPTURE]]] as const) {
   const { name } = stage;
   Deno.test(`${name} keeps how far it has come once all of that is in the log and durable`, strict, async () => {

@@ -20,8 +20,10 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // What travels, and where from.
   tick: ["decimal"],
   table: ["tick", "decimal"],
-  venue: ["tick", "decimal", "failure"],
-  capture: ["tick", "failure"],
+  frame: ["tick", "decimal"],
+  venue: ["frame", "tick", "decimal", "failure"],
+  envelope: ["tick"],
+  capture: ["envelope", "failure"],
   listing: ["decimal", "failure"],
   plant: ["chance"],
   standing: ["chance", "listing", "plant", "failure"],

@@ -1,35 +1,50 @@
 /**
- * Binance spot, as it speaks on its public websocket: combined (`{"stream","data"}`) and raw frames alike.
+ * Binance, as it speaks on its public websockets and in its REST answers: combined (`{"stream","data"}`) and raw frames
+ * alike. Spot is venue `binance`, USD-M futures `binance-usdm`.
  *
- * **In** frames, **Out** trades, quotes, books and deltas of venue `binance`. **Knows** `venue`, `tick`, `decimal`.
+ * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `frame`, `tick`.
  *
  * | channel               | recognised by            | kind             | becomes                                    | seen in  |
  * |-----------------------|--------------------------|------------------|--------------------------------------------|----------|
- * | `@trade`              | `e` = trade              | `trade`          | trade; T is its time, `m` true is a sell   | S, golden|
- * | `@bookTicker`         | keys u, s, b, B, a, A    | `bookTicker`     | quote without a venue time                 | S, C     |
- * | `@depth`              | `e` = depthUpdate        | `depthUpdate`    | delta; E is its time                       | S, C     |
- * | `@depth5`, 10, 20     | stream and lastUpdateId  | `partialDepth`   | book; symbol from the stream, no time      | golden   |
- * | REST depth            | lastUpdateId alone       | `snapshot`       | nothing: it names no symbol                | S        |
+ * | `@trade`              | `e` = trade              | `trade`          | trade; T is its time, `m` true is a sell   | S, U     |
+ * |                       | X other than MARKET      | `otherTrade`     | nothing: no match of the book (futures)    | golden   |
+ * | `@bookTicker`         | keys u, s, b, B, a, A    | `bookTicker`     | quote; futures: T is its time, spot: none  | S, C, U  |
+ * | `@depth`              | `e` = depthUpdate        | `depthUpdate`    | delta; its time is T (futures), else E     | S, C, U  |
+ * | `@depth5`, 10, 20     | stream's name            | `partialDepth`   | book; symbol from the stream               | golden   |
+ * | REST depth            | lastUpdateId, no stream  | `snapshot`       | book, where the request names the symbol   | S, C, U  |
  * | `@aggTrade`           | `e`                      | `aggTrade`       | nothing: the same fills come as trades     | C        |
  * | `@kline_*`, tickers   | `e`                      | `kline`, `ticker`| nothing: derived from trades               | C, golden|
+ * | `@markPrice`, `@forceOrder` | `e`                | `markPrice`, `liquidation` | nothing: no trade of the book    | golden   |
  * | answers               | result; code or error    | `ack`, `error`   | nothing                                    | golden   |
  * | maintenance           | `e` = serverShutdown     | `serverShutdown` | nothing: it names no symbol                | golden   |
- * | futures               | X, pu, or T on bookTicker| `foreign`        | nothing: another market is another venue   | U        |
+ * | the other market      | X, pu, T on bookTicker   | `foreign`        | nothing: another market is another venue   | S, U     |
  * | known, fields missing | type or size of a field  | `malformed`      | nothing                                    | golden   |
  * | ids that fall         | U above u                | `malformed`      | nothing                                    | golden   |
  * | was not UTF-8         | U+FFFD                   | `malformed`      | nothing                                    | hostile  |
- * | no time of any clock  | plain line of bookTicker | `untimed`        | nothing: a time is never made up           | golden   |
+ * | no time of any clock  | spot, no received time   | `untimed`        | nothing: a time is never made up           | golden   |
  * | anything else         |                          | `unknown`        | nothing                                    | golden   |
  *
- * S: hftbacktest_spot_btcusdt_20240808.jsonl.gz, lines 1 (depth), 3 (bookTicker). C: cryptofeed_BINANCE.ws.1.0.txt.
- * U: hftbacktest_usdm_btcusdt_20240808.jsonl.gz. golden: testdata/frames/binance.
+ * S: hftbacktest_spot_btcusdt_20240808.jsonl.gz, lines 1 (depth), 3 (bookTicker). C: cryptofeed_BINANCE.ws.1.0.txt and
+ * .http.0.0.txt. U: hftbacktest_usdm_btcusdt_20240808.jsonl.gz. golden: testdata/venue/binance*.
  */
-import { isDecimal, sign } from "../decimal.ts";
-import { isMicros, type Tick } from "../tick.ts";
-import type { Mapped, Venue } from "../venue.ts";
+import {
+  countOf,
+  type Fields,
+  fieldsOf,
+  identityOf,
+  isFields,
+  isLevels,
+  isNone,
+  isUnsafe,
+  microsOf,
+  wideFieldsOf,
+} from "../frame.ts";
+import type { Tick } from "../tick.ts";
+import type { Live, Mapped, Subscription, Venue } from "../venue.ts";
 
 const KINDS = [
   "trade",
+  "otherTrade",
   "bookTicker",
   "depthUpdate",
   "partialDepth",
@@ -37,6 +52,8 @@ const KINDS = [
   "aggTrade",
   "kline",
   "ticker",
+  "markPrice",
+  "liquidation",
   "ack",
   "error",
   "serverShutdown",
@@ -46,31 +63,104 @@ const KINDS = [
   "unknown",
 ] as const;
 type Kind = typeof KINDS[number];
-type Fields = Readonly<Record<string, unknown>>;
-type Levels = [string, string][];
 
-const VENUE = "binance";
-const TICKERS = new Set(["24hrTicker", "24hrMiniTicker", "1hTicker", "4hTicker", "1dTicker", "avgPrice"]);
-
-export const venue: Venue = {
-  name: VENUE,
-  kinds: KINDS,
-  // Trade ids rise by one a symbol. `u` counts every change of the book, of which a bookTicker shows only some; a
-  // depth event's chain lies in firstId and lastId, its sequence only rises. An unchanged book is sent again as it is.
-  disciplines: { trade: "contiguous", quote: "rising", book: "none", delta: "rising", status: "none" },
-  map(frame, receivedTime) {
-    // Stands for bytes that were not UTF-8: what they said is not known, and two of them would look the same.
-    if (frame.includes("\ufffd")) return nothing("malformed");
-    const opened = open(frame, false);
-    if (opened === undefined) return nothing("malformed");
-    const { data } = opened;
-    if (!unsafe(data.t) && !unsafe(data.u) && !unsafe(data.U) && !unsafe(data.lastUpdateId)) {
-      return mapped(opened, receivedTime);
-    }
-    const exact = open(frame, true);
-    return exact === undefined ? nothing("malformed") : mapped(exact, receivedTime);
-  },
+/** Frames that give no tick, by their event. */
+const SILENT: Readonly<Record<string, Kind>> = {
+  aggTrade: "aggTrade",
+  kline: "kline",
+  serverShutdown: "serverShutdown",
+  markPriceUpdate: "markPrice",
+  forceOrder: "liquidation",
+  "24hrTicker": "ticker",
+  "24hrMiniTicker": "ticker",
+  "1hTicker": "ticker",
+  "4hTicker": "ticker",
+  "1dTicker": "ticker",
+  avgPrice: "ticker",
 };
+
+export const venues: readonly Venue[] = [marketOf("binance", false), marketOf("binance-usdm", true)];
+
+function marketOf(name: string, isFutures: boolean): Venue {
+  return {
+    name,
+    kinds: KINDS.filter((kind) =>
+      isFutures || (kind !== "otherTrade" && kind !== "markPrice" && kind !== "liquidation")
+    ),
+    // Trade ids rise by one a symbol. `u` counts every change of the book, of which a bookTicker shows only some; a
+    // depth event's chain lies in its ids, its sequence only rises. An unchanged book is sent again as it is.
+    disciplines: { trade: "contiguous", quote: "rising", book: "none", delta: "rising", status: "none" },
+    books: isFutures ? "link" : "splice",
+    live: liveOf(isFutures),
+    map(frame, receivedTime, symbol) {
+      // Stands for bytes that were not UTF-8: what they said is not known, and two of them would look the same.
+      if (frame.includes("\ufffd")) return nothing("malformed");
+      const plain = opened(fieldsOf(frame));
+      if (plain === undefined) return nothing("malformed");
+      const { t, u, U, pu, lastUpdateId } = plain.data;
+      const isWide = isUnsafe(t) || isUnsafe(u) || isUnsafe(U) || isUnsafe(pu) || isUnsafe(lastUpdateId);
+      const exact = isWide ? opened(wideFieldsOf(frame)) : plain;
+      if (exact === undefined) return nothing("malformed");
+      return mapped(exact, { venue: name, isFutures, received: receivedTime, symbol });
+    },
+    symbolOf(request) {
+      return URL.parse(request)?.searchParams.get("symbol") ?? undefined;
+    },
+  };
+}
+
+const STREAMS = { trade: "trade", quote: "bookTicker", book: "depth@100ms" } as const;
+/** Streams named in one request: the venue bounds none, but a line of them all would be long. */
+const STREAMS_AT_ONCE = 100;
+
+function liveOf(isFutures: boolean): Live {
+  const streamsOf = ({ symbols, channels }: Subscription): string[] =>
+    symbols.flatMap((symbol) => channels.map((channel) => `${symbol.toLowerCase()}@${STREAMS[channel]}`));
+  const requests = (method: string, subscription: Subscription, id: number): string[] => {
+    const streams = streamsOf(subscription);
+    const made: string[] = [];
+    for (let at = 0; at < streams.length; at += STREAMS_AT_ONCE) {
+      made.push(JSON.stringify({ method, params: streams.slice(at, at + STREAMS_AT_ONCE), id: id + made.length }));
+    }
+    return made;
+  };
+  const depth = isFutures ? "/fapi/v1/depth?limit=1000&symbol=" : "/api/v3/depth?limit=5000&symbol=";
+  const api = isFutures ? "/fapi/v1" : "/api/v3";
+  return {
+    channels: ["trade", "quote", "book"],
+    base: isFutures ? "wss://fstream.binance.com" : "wss://stream.binance.com:9443",
+    path: () => "/stream",
+    subscribe: (subscription, id) => requests("SUBSCRIBE", subscription, id),
+    unsubscribe: (subscription, id) => requests("UNSUBSCRIBE", subscription, id),
+    answer(frame) {
+      const { result, error, code, msg } = fieldsOf(frame) ?? {};
+      if (result === null) return { refused: null };
+      const said = isFields(error) ? error.msg : code !== undefined ? msg : undefined;
+      return said === undefined ? null : { refused: String(said) };
+    },
+    // The venue pings every 20 s (spot) or 3 min (futures), which the socket answers by itself.
+    silentMs: isFutures ? 240_000 : 60_000,
+    lifetimeMs: 24 * 3_600_000,
+    topicsMax: isFutures ? 200 : 1_024,
+    messagesPerSecond: isFutures ? 10 : 5,
+    rest: {
+      base: isFutures ? "https://fapi.binance.com" : "https://api.binance.com",
+      snapshot: (symbol) => depth + encodeURIComponent(symbol),
+      trades: (symbol, fromId) =>
+        `${api}/historicalTrades?limit=1000&symbol=${encodeURIComponent(symbol)}&fromId=${encodeURIComponent(fromId)}`,
+      instruments: () => `${api}/exchangeInfo`,
+      requestsPerMinute: isFutures ? 100 : 24,
+    },
+  };
+}
+
+/** What is known of a frame besides its text. */
+interface Context {
+  readonly venue: string;
+  readonly isFutures: boolean;
+  readonly received: number | null;
+  readonly symbol: string | undefined;
+}
 
 interface Opened {
   /** Name of the stream in a combined frame. */
@@ -78,49 +168,39 @@ interface Opened {
   readonly data: Fields;
 }
 
-/** The frame's object, out of its envelope. `exact` keeps integers beyond 2^53 as their text, at five times the cost. */
-function open(frame: string, exact: boolean): Opened | undefined {
-  let value: unknown;
-  try {
-    value = exact ? JSON.parse(frame, exactly) : JSON.parse(frame);
-  } catch {
-    // A reviver also fails, with RangeError, on nesting deeper than the stack.
-    return undefined;
-  }
-  if (!isFields(value)) return { stream: undefined, data: {} };
+/** The frame's object, out of its envelope. */
+function opened(value: Fields | undefined): Opened | undefined {
+  if (value === undefined) return undefined;
   if (typeof value.stream !== "string" || !isFields(value.data)) return { stream: undefined, data: value };
   return { stream: value.stream, data: value.data };
 }
 
-function exactly(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  return unsafe(value) && context?.source !== undefined && /^\d{1,128}$/.test(context.source) ? context.source : value;
-}
-
-function mapped({ stream, data }: Opened, received: number | null): Mapped {
+function mapped({ stream, data }: Opened, context: Context): Mapped {
   switch (data.e) {
     case "trade":
-      return trade(data, received);
+      return trade(data, context);
     case "depthUpdate":
-      return depth(data, received);
+      return depth(data, stream, context);
     case "bookTicker":
-      return nothing("foreign");
-    case "aggTrade":
-    case "kline":
-    case "serverShutdown":
-      return nothing(data.e);
+      return context.isFutures ? quote(data, context) : nothing("foreign");
     case undefined:
       break;
     default:
-      return nothing(typeof data.e === "string" && TICKERS.has(data.e) ? "ticker" : "unknown");
+      return nothing(typeof data.e === "string" && Object.hasOwn(SILENT, data.e) ? SILENT[data.e]! : "unknown");
   }
-  if (data.lastUpdateId !== undefined) return stream === undefined ? nothing("snapshot") : book(data, stream, received);
-  if (data.u !== undefined && (data.b !== undefined || data.a !== undefined)) return quote(data, received);
+  if (data.lastUpdateId !== undefined) {
+    const symbol = stream === undefined ? context.symbol : symbolOfStream(stream);
+    return book(data, stream === undefined ? "snapshot" : "partialDepth", symbol, context);
+  }
+  if (data.u !== undefined && (data.b !== undefined || data.a !== undefined)) return quote(data, context);
   if (data.error !== undefined || (data.code !== undefined && data.msg !== undefined)) return nothing("error");
   return nothing(data.result !== undefined ? "ack" : "unknown");
 }
 
-function trade(data: Fields, received: number | null): Mapped {
-  if (data.X !== undefined) return nothing("foreign");
+const symbolOfStream = (stream: string): string => stream.split("@", 1)[0]!.toUpperCase();
+
+function trade(data: Fields, { venue, isFutures, received }: Context): Mapped {
+  if ((data.X !== undefined) !== isFutures) return nothing("foreign");
   const { s: symbol, p: price, q: size, m: sold } = data;
   const eventTime = microsOf(data.T);
   const count = countOf(data.t);
@@ -128,36 +208,44 @@ function trade(data: Fields, received: number | null): Mapped {
     typeof symbol !== "string" || typeof price !== "string" || typeof size !== "string" || typeof sold !== "boolean" ||
     eventTime === undefined || count === undefined
   ) return nothing("malformed");
+  // Insurance fund and the like: the book was not touched.
+  if (isFutures && data.X !== "MARKET") return nothing("otherTrade");
   const receivedTime = received ?? microsOf(data.E) ?? eventTime;
-  const { sequence } = count;
-  const id = count.text;
+  const { sequence, text: id } = count;
   const side = sold ? "sell" : "buy";
   return {
     kind: "trade" satisfies Kind,
-    ticks: [{ type: "trade", venue: VENUE, symbol, eventTime, receivedTime, sequence, id, price, size, side }],
+    ticks: [{ type: "trade", venue, symbol, eventTime, receivedTime, sequence, id, price, size, side }],
   };
 }
 
-function quote(data: Fields, received: number | null): Mapped {
-  if (data.T !== undefined) return nothing("foreign");
+/** Times of what may have none of its own: then ours stands in. Undefined where there is neither. */
+function timesOf(eventTime: number | undefined, received: number | null) {
+  if (eventTime !== undefined) return { eventTime, receivedTime: received ?? eventTime };
+  if (received === null) return undefined;
+  return { eventTime: received, receivedTime: received, timeSource: "received" as const };
+}
+
+function quote(data: Fields, { venue, isFutures, received }: Context): Mapped {
+  if ((data.T !== undefined) !== isFutures) return nothing("foreign");
   const { s: symbol, b: bid, B: bids, a: ask, A: asks } = data;
   const count = countOf(data.u);
+  const eventTime = microsOf(data.T);
   if (
     typeof symbol !== "string" || typeof bid !== "string" || typeof bids !== "string" || typeof ask !== "string" ||
-    typeof asks !== "string" || count === undefined
+    typeof asks !== "string" || count === undefined || (isFutures && eventTime === undefined)
   ) return nothing("malformed");
-  if (received === null) return nothing("untimed");
+  const times = timesOf(eventTime, received);
+  if (times === undefined) return nothing("untimed");
   const noBid = isNone(bids), noAsk = isNone(asks);
   return {
     kind: "bookTicker" satisfies Kind,
     ticks: [{
       type: "quote",
-      venue: VENUE,
+      venue,
       symbol,
-      eventTime: received,
-      receivedTime: received,
-      timeSource: "received",
-      ...identity(count),
+      ...times,
+      ...identityOf(count),
       bidPrice: noBid ? null : bid,
       bidSize: noBid ? null : bids,
       askPrice: noAsk ? null : ask,
@@ -166,52 +254,47 @@ function quote(data: Fields, received: number | null): Mapped {
   };
 }
 
-function depth(data: Fields, received: number | null): Mapped {
-  if (data.pu !== undefined) return nothing("foreign");
+function depth(data: Fields, stream: string | undefined, { venue, isFutures, received }: Context): Mapped {
+  if ((data.pu !== undefined) !== isFutures) return nothing("foreign");
   const { s: symbol, b: bids, a: asks } = data;
-  const eventTime = microsOf(data.E);
+  const eventTime = microsOf(isFutures ? data.T : data.E);
   const first = countOf(data.U), last = countOf(data.u);
+  const previous = isFutures ? countOf(data.pu) : null;
   if (
     typeof symbol !== "string" || !isLevels(bids) || !isLevels(asks) || eventTime === undefined ||
-    first === undefined || last === undefined || BigInt(first.text) > BigInt(last.text)
+    first === undefined || last === undefined || previous === undefined || BigInt(first.text) > BigInt(last.text)
   ) return nothing("malformed");
+  const common = { venue, symbol, eventTime, receivedTime: received ?? microsOf(data.E) ?? eventTime };
+  // Futures send the best levels in the shape of a change; the stream's name alone tells.
+  if (stream !== undefined && /@depth\d/.test(stream.replace(/@\d+ms$/, "")) && isFutures) {
+    return {
+      kind: "partialDepth" satisfies Kind,
+      ticks: [{ type: "book", ...common, ...identityOf(last), bids, asks }],
+    };
+  }
   return {
     kind: "depthUpdate" satisfies Kind,
     ticks: [{
       type: "delta",
-      venue: VENUE,
-      symbol,
-      eventTime,
-      receivedTime: received ?? eventTime,
-      ...identity(last),
+      ...common,
+      ...identityOf(last),
       bids,
       asks,
       firstId: first.sequence,
       lastId: last.sequence,
-      previousId: null,
+      previousId: previous === null ? null : previous.sequence,
     }],
   };
 }
 
-function book(data: Fields, stream: string, received: number | null): Mapped {
+function book(data: Fields, kind: Kind, symbol: string | undefined, { venue, received }: Context): Mapped {
   const { bids, asks } = data;
   const count = countOf(data.lastUpdateId);
   if (!isLevels(bids) || !isLevels(asks) || count === undefined) return nothing("malformed");
-  if (received === null) return nothing("untimed");
-  return {
-    kind: "partialDepth" satisfies Kind,
-    ticks: [{
-      type: "book",
-      venue: VENUE,
-      symbol: stream.split("@", 1)[0]!.toUpperCase(),
-      eventTime: received,
-      receivedTime: received,
-      timeSource: "received",
-      ...identity(count),
-      bids,
-      asks,
-    }],
-  };
+  if (symbol === undefined) return nothing(kind);
+  const times = timesOf(microsOf(data.T), received);
+  if (times === undefined) return nothing("untimed");
+  return { kind, ticks: [{ type: "book", venue, symbol, ...times, ...identityOf(count), bids, asks }] };
 }
 
 const NOTHING: readonly Tick[] = [];
@@ -219,39 +302,3 @@ const NOTHING: readonly Tick[] = [];
 function nothing(kind: Kind): Mapped {
   return { kind, ticks: NOTHING };
 }
-
-/** A counter: a safe integer and its text; beyond 2^53 the text alone. */
-interface Count {
-  readonly sequence: number | null;
-  readonly text: string;
-}
-
-function countOf(value: unknown): Count | undefined {
-  if (typeof value === "string") return /^\d{16,128}$/.test(value) ? { sequence: null, text: value } : undefined;
-  if (!Number.isSafeInteger(value) || (value as number) < 0) return undefined;
-  return { sequence: value as number, text: String(value) };
-}
-
-/** Sequence and id of what has no trade id: the id speaks only where the sequence cannot. */
-function identity({ sequence, text }: Count): { readonly sequence: number | null; readonly id: string | null } {
-  return { sequence, id: sequence === null ? text : null };
-}
-
-/**
- * µs of a time in ms or in µs (`timeUnit=MICROSECOND`, archives since 2025). The two magnitudes are 10^12 … 10^13 and
- * 10^15 … 10^16 between 2001 and 2286, so neither passes for the other; what is neither, or no time of a tick, is no time.
- */
-function microsOf(value: unknown): number | undefined {
-  if (!Number.isSafeInteger(value)) return undefined;
-  const time = value as number;
-  const micros = time < 1e13 ? time * 1000 : time;
-  return isMicros(micros) ? micros : undefined;
-}
-
-const isFields = (v: unknown): v is Fields => typeof v === "object" && v !== null && !Array.isArray(v);
-const unsafe = (v: unknown): boolean => typeof v === "number" && !Number.isSafeInteger(v);
-/** A size of zero says that the side is absent; an empty text says nothing and is left to be judged. */
-const isNone = (size: string): boolean => size.charCodeAt(0) === 48 && isDecimal(size) && sign(size) === 0;
-const isLevels = (v: unknown): v is Levels =>
-  Array.isArray(v) &&
-  v.every((l) => Array.isArray(l) && l.length === 2 && typeof l[0] === "string" && typeof l[1] === "string");

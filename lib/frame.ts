@@ -1,0 +1,125 @@
+/**
+ * How a venue's frame is read: fields of JSON that a stranger wrote, numbers without loss, times whose unit is known.
+ * Nothing here throws, whatever it is given.
+ *
+ * **In** text, **Out** fields, counters, levels and µs. **Knows** `tick`, `decimal`.
+ */
+import { isDecimal, sign } from "./decimal.ts";
+import { isMicros } from "./tick.ts";
+
+/** A JSON object of which nothing is known yet. */
+export type Fields = Readonly<Record<string, unknown>>;
+/** `[price, size]` pairs of one side. */
+export type Levels = [string, string][];
+
+/** Whether `v` is a JSON object. */
+export const isFields = (v: unknown): v is Fields => typeof v === "object" && v !== null && !Array.isArray(v);
+
+/** The object that the frame is; undefined where it is none. Integers beyond 2^53 and decimals are what JSON makes of them. */
+export function fieldsOf(frame: string): Fields | undefined {
+  return objectOf(frame);
+}
+
+/**
+ * The object that the frame is, every number in it as its own text: for venues that send amounts as JSON numbers, whose
+ * trailing zeros and last digits count. Costs several times as much as {@linkcode fieldsOf}.
+ */
+export function exactFieldsOf(frame: string): Fields | undefined {
+  return objectOf(frame, (_key, value, context) => typeof value === "number" ? context?.source ?? value : value);
+}
+
+/** The object that the frame is, integers beyond 2^53 as their text and all else as JSON has it. */
+export function wideFieldsOf(frame: string): Fields | undefined {
+  return objectOf(frame, (_key, value, context) => {
+    const { source } = context ?? {};
+    return isUnsafe(value) && source !== undefined && /^\d{1,128}$/.test(source) ? source : value;
+  });
+}
+
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+
+function objectOf(frame: string, reviver?: Reviver): Fields | undefined {
+  let value: unknown;
+  try {
+    value = reviver === undefined ? JSON.parse(frame) : JSON.parse(frame, reviver);
+  } catch {
+    // A reviver also fails, with RangeError, on nesting deeper than the stack.
+    return undefined;
+  }
+  return isFields(value) ? value : undefined;
+}
+
+/** Whether JSON made of a number what it was not, or may have. */
+export const isUnsafe = (v: unknown): boolean => typeof v === "number" && !Number.isSafeInteger(v);
+
+/** A counter: a safe integer and its text; beyond 2^53 the text alone. */
+export interface Count {
+  readonly sequence: number | null;
+  readonly text: string;
+}
+
+/** The counter that a number is, or a text of digits that is no safe integer. */
+export function countOf(value: unknown): Count | undefined {
+  if (typeof value === "string") return /^\d{16,128}$/.test(value) ? { sequence: null, text: value } : undefined;
+  if (!Number.isSafeInteger(value) || (value as number) < 0) return undefined;
+  return { sequence: value as number, text: String(value) };
+}
+
+/** Sequence and id of what has no id of its own: the id speaks only where the sequence cannot. */
+export function identityOf(
+  { sequence, text }: Count,
+): { readonly sequence: number | null; readonly id: string | null } {
+  return { sequence, id: sequence === null ? text : null };
+}
+
+/**
+ * µs of a time in ms or in µs. The two magnitudes are 10^12 … 10^13 and 10^15 … 10^16 between 2001 and 2286, so neither
+ * passes for the other; what is neither, or no time of a tick, is no time.
+ */
+export function microsOf(value: unknown): number | undefined {
+  if (!Number.isSafeInteger(value)) return undefined;
+  const time = value as number;
+  const micros = time < 1e13 ? time * 1000 : time;
+  return isMicros(micros) ? micros : undefined;
+}
+
+const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/;
+
+/** µs of a time as RFC 3339 in UTC, with up to nine digits of a second, of which those after the sixth are cut off. */
+export function microsOfText(value: unknown): number | undefined {
+  const time = typeof value === "string" ? ISO.exec(value) : null;
+  if (time === null) return undefined;
+  const micros = Date.parse(`${time[1]}Z`) * 1000 + Number((time[2] ?? "").slice(0, 6).padEnd(6, "0"));
+  return isMicros(micros) ? micros : undefined;
+}
+
+const EXPONENT = /^(-?)(\d{1,40})(?:\.(\d{1,40}))?[eE]([+-]?\d{1,3})$/;
+const DIGITS_MAX = 64;
+
+/**
+ * A JSON number's text as a plain decimal, digit for digit: `1e-08` is `0.00000001`, what has no exponent stays as it is.
+ * Undefined for what is no number, or has more digits than any amount.
+ */
+export function plainDecimal(token: unknown): string | undefined {
+  if (typeof token !== "string") return undefined;
+  if (isDecimal(token)) return token;
+  const parts = EXPONENT.exec(token);
+  if (parts === null) return undefined;
+  const [, minus, whole, fraction = "", exponent] = parts;
+  const point = whole!.length + Number(exponent);
+  if (Math.abs(point) > DIGITS_MAX) return undefined;
+  const digits = (whole! + fraction).padStart(whole!.length + fraction.length + Math.max(0, 1 - point), "0");
+  const at = Math.max(point, 1);
+  const padded = digits.padEnd(at, "0");
+  const integer = padded.slice(0, at).replace(/^0+(?=\d)/, "");
+  const rest = padded.slice(at);
+  return `${minus}${integer}${rest === "" ? "" : `.${rest}`}`;
+}
+
+/** A size of zero says that the side is absent; an empty text says nothing and is left to be judged. */
+export const isNone = (size: string): boolean => size.charCodeAt(0) === 48 && isDecimal(size) && sign(size) === 0;
+
+/** Whether `v` is a list of `[price, size]` pairs of text. */
+export const isLevels = (v: unknown): v is Levels =>
+  Array.isArray(v) &&
+  v.every((l) => Array.isArray(l) && l.length === 2 && typeof l[0] === "string" && typeof l[1] === "string");
