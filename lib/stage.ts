@@ -29,6 +29,8 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   readonly does: string;
   readonly reads: readonly Reads[];
   readonly writes: readonly Writes[];
+  /** Those among them that it leaves alone under these flags. */
+  leaves?(values: Values<F>): readonly Writes[];
   readonly needs: readonly Needs[];
   readonly flags: F;
   readonly examples: readonly string[];
@@ -239,9 +241,11 @@ export async function perform(
   if ("inspect" in stage) {
     return await stage.inspect({ values: setting.values as Values<Flags>, doors: doorsOf(setting), world, until });
   }
+  const left = stage.leaves?.(setting.values as Values<Flags>) ?? [];
+  const writes = stage.writes.filter((topic) => !left.includes(topic));
   const count = {
     received: 0,
-    sent: Object.fromEntries(stage.writes.map((topic) => [topic, 0])),
+    sent: Object.fromEntries(writes.map((topic) => [topic, 0])),
     applied: 0,
     began: 0,
     moved: 0,
@@ -271,11 +275,11 @@ export async function perform(
   let looking: Promise<void> | null = null;
   let looks: ReturnType<typeof setInterval> | undefined;
   try {
-    await ensureTopics(stage, input, output, setting);
+    await ensureTopics(stage.reads, writes, input, output, setting);
     const sideOf = (topic: string): Transport => stage.reads.includes(topic) ? input : output;
     const watch = await Watch.begin(
       stage.name,
-      [...stage.reads, ...stage.writes],
+      [...stage.reads, ...writes],
       (topic, signal) => sideOf(topic).topic(topic, signal),
     );
     const look = (): void => {
@@ -371,7 +375,13 @@ const ifRefused = (hand: (refusal: Refusal) => void) => (error: unknown): void =
  * Creates the declared topics where that is the embedded default or asked for; elsewhere a missing one is a misuse. All
  * topics of the flow get as many partitions as the first one that exists, since `validate` keeps the partition.
  */
-async function ensureTopics(stage: Stage, input: Transport, output: Transport, setting: Setting): Promise<void> {
+async function ensureTopics(
+  reads: readonly string[],
+  writes: readonly string[],
+  input: Transport,
+  output: Transport,
+  setting: Setting,
+): Promise<void> {
   const count = async (transport: Transport, topic: string): Promise<number | Misuse> => {
     try {
       return (await transport.ranges(topic)).length;
@@ -381,8 +391,8 @@ async function ensureTopics(stage: Stage, input: Transport, output: Transport, s
     }
   };
   const pairs = [
-    ...stage.reads.map((topic) => [input, setting.transport, topic] as const),
-    ...stage.writes.map((topic) => [output, setting.to ?? setting.transport, topic] as const),
+    ...reads.map((topic) => [input, setting.transport, topic] as const),
+    ...writes.map((topic) => [output, setting.to ?? setting.transport, topic] as const),
   ];
   for (const [transport, url, topic] of pairs) {
     const found = await count(transport, topic);

@@ -1,0 +1,90 @@
+/**
+ * Where recorded frames come from: a capture, or the tape of frames of a log, `log:FOLDER/frames`. Read again from a
+ * position, either gives the same frames in the same order.
+ *
+ * **In** what the user named, **Out** frames. **Knows** `capture`, `frames`, `transport`, `venue`, `failure`, `world`.
+ */
+import { createHash } from "node:crypto";
+import { contentHash, readCapture } from "./capture.ts";
+import { Misuse } from "./failure.ts";
+import { type Frame, FRAMES, readFrames } from "./frames.ts";
+import { openTransport } from "./transport.ts";
+import type { Venue } from "./venue.ts";
+import type { World } from "./world.ts";
+
+/** Frames in order, and the position to resume at once they are dealt with. */
+export interface SourceBatch {
+  readonly frames: readonly Frame[];
+  /** Lines among them that were the recorder's own notes. */
+  readonly notes: number;
+  readonly position: number;
+}
+
+export interface Source {
+  /** Hex, the same for the same content, wherever it lies. */
+  readonly id: string;
+  /** Whether more may come later. */
+  readonly grows: boolean;
+  read(from: number, signal: AbortSignal): AsyncGenerator<SourceBatch>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const TAPE = /^log:(.*)\/([^/]+)$/s;
+
+/** The file or folder that a source lies in. */
+export function pathOfSource(from: string): string {
+  return TAPE.exec(from)?.[1] ?? from;
+}
+
+/** Opens the source that `from` names; `symbol` is the instrument of answers that name none. @throws {Misuse} when it is none */
+export async function openSource(
+  from: string,
+  venue: Venue,
+  symbol: string | undefined,
+  world: World,
+): Promise<Source> {
+  return from.startsWith("log:") ? await openTape(from, venue, world) : await openCapture(from, venue, symbol);
+}
+
+async function openCapture(path: string, venue: Venue, symbol: string | undefined): Promise<Source> {
+  const id = await contentHash(path);
+  const connection = id.slice(0, 16);
+  return {
+    id,
+    grows: false,
+    async *read(from, signal) {
+      for await (const { lines, notes, position } of readCapture(path, from, signal)) {
+        const frames = lines.map(({ number, receivedTime, frame, request }): Frame => {
+          const about = request === undefined ? symbol : venue.symbolOf?.(request);
+          return {
+            ...{ venue: venue.name, connection, number, receivedTime },
+            ...(request !== undefined && { request }),
+            ...(about !== undefined && { symbol: about }),
+            frame,
+          };
+        });
+        yield { frames, notes, position };
+      }
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function openTape(url: string, venue: Venue, world: World): Promise<Source> {
+  const [, folder, topic] = TAPE.exec(url) ?? [];
+  if (topic !== FRAMES) {
+    throw new Misuse(`Cannot read frames "${url}": names topic "${topic ?? ""}", must be log:FOLDER/${FRAMES}`);
+  }
+  const log = await openTransport(`log:${folder}`, { ...world, isLooking: true });
+  const { identity } = await log.topic(FRAMES);
+  return {
+    id: createHash("sha256").update(`${identity}/${venue.name}`).digest("hex"),
+    grows: true,
+    async *read(from, signal) {
+      for await (const { frames, next } of readFrames(log, venue.name, from, signal)) {
+        yield { frames, notes: 0, position: next };
+      }
+    },
+    [Symbol.asyncDispose]: () => log.close(),
+  };
+}

@@ -1,0 +1,166 @@
+/** Frames that were kept are the venue's own words, and fed back they give the same ticks, byte for byte. */
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import ingest from "../cmd/ingest.ts";
+import { readCapture } from "../lib/capture.ts";
+import { FRAMES, readFrames } from "../lib/frames.ts";
+import { TOPICS, type Transport } from "../lib/transport.ts";
+import { VENUES } from "../lib/venue.ts";
+import { run, withData } from "../testdata/flow.ts";
+import { openTransport } from "../lib/transport.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true } as const;
+const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
+const WRITTEN = fileURLToPath(new URL("../testdata/venue", import.meta.url));
+const never = new AbortController().signal;
+const looking = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0, isLooking: true } as const;
+
+async function withLog<T>(data: string, use: (log: Transport) => Promise<T>): Promise<T> {
+  const log = await openTransport(`log:${data}/log`, looking);
+  try {
+    return await use(log);
+  } finally {
+    await log.close();
+  }
+}
+
+/** Every message of `ticks.raw`, partition by partition. */
+function ticksIn(data: string): Promise<unknown[]> {
+  return withLog(data, async (log) => {
+    const all: unknown[] = [];
+    for (const [partition, { low, high }] of (await log.ranges(TOPICS.raw)).entries()) {
+      for await (const records of log.read(TOPICS.raw, partition, low, high)) {
+        all.push(...records.map(({ key, value }) => [partition, key, value]));
+      }
+    }
+    return all;
+  });
+}
+
+interface Capture {
+  readonly venue: string;
+  readonly path: string;
+  /** Its folder and file. */
+  readonly name: string;
+}
+
+/** Captures of a folder, by the venue whose words they are. */
+function capturesIn(root: string, venueOf: (name: string) => string | undefined): Capture[] {
+  const found = [];
+  for (const { name: folder } of Deno.readDirSync(root)) {
+    if (folder.includes(".")) continue;
+    for (const { name } of Deno.readDirSync(`${root}/${folder}`)) {
+      const venue = venueOf(`${folder}/${name}`);
+      if (venue !== undefined) found.push({ venue, path: `${root}/${folder}/${name}`, name: `${folder}/${name}` });
+    }
+  }
+  return found.sort((a, b) => a.path < b.path ? -1 : 1);
+}
+
+/** Whose words a recording holds; nothing for what is no capture. */
+function recordedBy(path: string): string | undefined {
+  if (/README|orderbook_?\d*\.csv/.test(path) || /level\d+.*_orderbook/.test(path)) return undefined;
+  if (path.startsWith("binance/")) return path.includes("usdm") ? "binance-usdm" : "binance";
+  if (path.startsWith("bybit/")) return /linear|ws\.1\.0/.test(path) ? "bybit-linear" : "bybit";
+  if (path.startsWith("coinbase/")) return path.includes("advanced") ? "coinbase-advanced" : "coinbase";
+  return path.split("/", 1)[0];
+}
+
+async function assertFedBack({ venue, path }: Capture): Promise<void> {
+  await withData(async (data) => {
+    const first = await run(ingest, data, "--from", path, "--venue", venue, "--symbol", "BTCUSDT", "--frames");
+    const again = `${data}/again`;
+    const second = await run(ingest, again, "--from", `log:${data}/log/${FRAMES}`, "--venue", venue);
+    assert.deepEqual([second.lines, second.ticks, second.kinds], [first.lines, first.ticks, first.kinds], path);
+    assert.deepEqual(await ticksIn(again), await ticksIn(data), path);
+  });
+}
+
+Deno.test("frames that were written for the tests give the same ticks when they are fed back", strict, async () => {
+  const captures = capturesIn(
+    WRITTEN,
+    (path) => path.endsWith(".jsonl") && !path.endsWith(".ticks.jsonl") ? path.split("/", 1)[0] : undefined,
+  );
+  assert.ok(captures.length > VENUES.length);
+  for (const capture of captures) await assertFedBack(capture);
+});
+
+if (RECORDINGS === undefined) console.log("frames: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
+for (const capture of RECORDINGS === undefined ? [] : capturesIn(RECORDINGS, recordedBy)) {
+  if (!VENUES.includes(capture.venue)) continue;
+  Deno.test(
+    `${capture.name} gives the same ticks of ${capture.venue} when its frames are fed back`,
+    strict,
+    () => assertFedBack(capture),
+  );
+}
+
+Deno.test("what is kept is what came, in order, with its time and its number", strict, () =>
+  withData(async (data) => {
+    const path = `${WRITTEN}/binance/trades.jsonl`;
+    await run(ingest, data, "--from", path, "--frames");
+    const kept = await withLog(data, async (log) => {
+      const all = [];
+      for await (const { frames } of readFrames(log, "binance", 0, never)) all.push(...frames);
+      return all;
+    });
+    const came = [];
+    for await (const { lines } of readCapture(path, 0, never)) came.push(...lines);
+    assert.deepEqual(
+      kept.map(({ number, receivedTime, frame }) => ({ number, receivedTime, frame })),
+      came.map(({ number, receivedTime, frame }) => ({ number, receivedTime, frame })),
+    );
+    const ticks = (await ticksIn(data)) as [number, string, string][];
+    for (const [, , value] of ticks) {
+      const [connection, number] = JSON.parse(value).frame.split("/");
+      assert.ok(kept.some((frame) => frame.connection === connection && frame.number === Number(number)), value);
+    }
+  }));
+
+Deno.test("a tape of frames that has grown is read on, not again", strict, () =>
+  withData(async (data) => {
+    const again = `${data}/again`;
+    const feed = () => run(ingest, again, "--from", `log:${data}/log/${FRAMES}`);
+    await run(ingest, data, "--from", `${WRITTEN}/binance/trades.jsonl`, "--frames");
+    const first = await feed();
+    await run(ingest, data, "--from", `${WRITTEN}/binance/quotes.jsonl`, "--frames");
+    const second = await feed();
+    assert.ok(first.lines as number > 0 && second.lines as number > 0);
+    assert.deepEqual((await feed()).lines, 0);
+    assert.deepEqual(await ticksIn(again), await ticksIn(data));
+  }));
+
+Deno.test(
+  "a frame that is too long for a message is kept in parts, and given whole",
+  strict,
+  () =>
+    withData(async (data) => {
+      // Control characters take six times their room in JSON, and half a pair is no character of its own.
+      const long = JSON.stringify({ e: "kline", pad: "😀\u0001".repeat(200_000) });
+      await Deno.writeTextFile(`${data}/long.jsonl`, `${long}\n{"e":"kline"}\n`);
+      await run(ingest, data, "--from", `${data}/long.jsonl`, "--frames");
+      const kept = await withLog(data, async (log) => {
+        const all = [];
+        for await (const { frames } of readFrames(log, "binance", 0, never)) all.push(...frames);
+        return all;
+      });
+      assert.deepEqual(kept.map(({ frame }) => frame), [long, '{"e":"kline"}']);
+    }),
+);
+
+Deno.test("what is no tape of frames is refused by name", strict, () =>
+  withData(async (data) => {
+    await assert.rejects(
+      () => run(ingest, data, "--from", `log:${data}/log/ticks.raw`),
+      /Cannot read frames ".*": names topic "ticks\.raw", must be log:FOLDER\/frames/,
+    );
+    await run(ingest, data, "--from", `${WRITTEN}/binance/trades.jsonl`, "--frames");
+    const log = await openTransport(`log:${data}/log`, { ...looking, isLooking: undefined! });
+    await log.append(FRAMES, 0, [{ key: "binance", value: '{"no":"frame"}' }]);
+    await log.append(FRAMES, 1, [{ key: "binance", value: '{"no":"frame"}' }]);
+    await log.close();
+    await assert.rejects(
+      () => run(ingest, `${data}/again`, "--from", `log:${data}/log/${FRAMES}`),
+      /Cannot read frame "frames\/\d\/\d+": is no frame, must be as it was kept/,
+    );
+  }));
