@@ -1,17 +1,15 @@
 /** Frames that were kept are the venue's own words, and fed back they give the same ticks, byte for byte. */
 import assert from "@std/assert";
-import { fileURLToPath } from "node:url";
 import ingest from "../cmd/ingest.ts";
 import { readCapture } from "../lib/capture.ts";
 import { FRAMES, readFrames } from "../lib/frames.ts";
 import { TOPICS, type Transport } from "../lib/transport.ts";
 import { VENUES } from "../lib/venue.ts";
 import { run, withData } from "../testdata/flow.ts";
+import { type Capture, RECORDED, RECORDINGS, WRITTEN, written } from "../testdata/recordings.ts";
 import { openTransport } from "../lib/transport.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
-const WRITTEN = fileURLToPath(new URL("../testdata/venue", import.meta.url));
 const never = new AbortController().signal;
 const looking = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0, isLooking: true } as const;
 
@@ -37,35 +35,6 @@ function ticksIn(data: string): Promise<unknown[]> {
   });
 }
 
-interface Capture {
-  readonly venue: string;
-  readonly path: string;
-  /** Its folder and file. */
-  readonly name: string;
-}
-
-/** Captures of a folder, by the venue whose words they are. */
-function capturesIn(root: string, venueOf: (name: string) => string | undefined): Capture[] {
-  const found = [];
-  for (const { name: folder } of Deno.readDirSync(root)) {
-    if (folder.includes(".")) continue;
-    for (const { name } of Deno.readDirSync(`${root}/${folder}`)) {
-      const venue = venueOf(`${folder}/${name}`);
-      if (venue !== undefined) found.push({ venue, path: `${root}/${folder}/${name}`, name: `${folder}/${name}` });
-    }
-  }
-  return found.sort((a, b) => a.path < b.path ? -1 : 1);
-}
-
-/** Whose words a recording holds; nothing for what is no capture. */
-function recordedBy(path: string): string | undefined {
-  if (/README|orderbook_?\d*\.csv/.test(path) || /level\d+.*_orderbook/.test(path)) return undefined;
-  if (path.startsWith("binance/")) return path.includes("usdm") ? "binance-usdm" : "binance";
-  if (path.startsWith("bybit/")) return /linear|ws\.1\.0/.test(path) ? "bybit-linear" : "bybit";
-  if (path.startsWith("coinbase/")) return path.includes("advanced") ? "coinbase-advanced" : "coinbase";
-  return path.split("/", 1)[0];
-}
-
 async function assertFedBack({ venue, path }: Capture): Promise<void> {
   await withData(async (data) => {
     const first = await run(ingest, data, "--from", path, "--venue", venue, "--symbol", "BTCUSDT", "--frames");
@@ -77,17 +46,13 @@ async function assertFedBack({ venue, path }: Capture): Promise<void> {
 }
 
 Deno.test("frames that were written for the tests give the same ticks when they are fed back", strict, async () => {
-  const captures = capturesIn(
-    WRITTEN,
-    (path) => path.endsWith(".jsonl") && !path.endsWith(".ticks.jsonl") ? path.split("/", 1)[0] : undefined,
-  );
+  const captures = written();
   assert.ok(captures.length > VENUES.length);
   for (const capture of captures) await assertFedBack(capture);
 });
 
 if (RECORDINGS === undefined) console.log("frames: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-for (const capture of RECORDINGS === undefined ? [] : capturesIn(RECORDINGS, recordedBy)) {
-  if (!VENUES.includes(capture.venue)) continue;
+for (const capture of RECORDED) {
   Deno.test(
     `${capture.name} gives the same ticks of ${capture.venue} when its frames are fed back`,
     strict,
