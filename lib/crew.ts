@@ -26,6 +26,7 @@ import {
   type Order,
   type Outcome,
   type Progress,
+  type Reach,
   type Setting,
   type Stage,
   type Word,
@@ -57,6 +58,7 @@ export class Crew {
   readonly #board: Board | null;
   readonly #hands = new Map<string, { worker: Worker; progress: Progress; done: Promise<Report> }>();
   readonly #waiting = new Map<number, Mark[]>();
+  readonly #early = new Map<string, ("drain" | "abort")[]>();
   #server: Deno.HttpServer | null = null;
 
   constructor(common: Common, say: Line) {
@@ -74,7 +76,17 @@ export class Crew {
     values: Readonly<Record<string, unknown>>,
     to: string | null = null,
   ): Promise<Report> {
-    const setting = settingOf(stage, this.#common, values, to);
+    if (!("reach" in stage)) return this.#start(stage, module, settingOf(stage, this.#common, values, to));
+    // What it is told before it is there, it is told first.
+    this.#early.set(stage.name, []);
+    return stage.reach!(values as Values<Flags>).then((reach) => {
+      const done = this.#start(stage, module, settingOf(stage, this.#common, values, to, reach));
+      for (const order of this.#early.get(stage.name)!) this.order(order, stage.name);
+      return done;
+    });
+  }
+
+  #start(stage: Stage, module: string, setting: Setting): Promise<Report> {
     if (!("inspect" in stage)) foldersOf(stage, setting).forEach(prepare);
     const worker = new Worker(module, {
       type: "module",
@@ -114,6 +126,9 @@ export class Crew {
   }
 
   order(order: "drain" | "abort", stage?: string): void {
+    for (const [name, orders] of this.#early) {
+      if (!this.#hands.has(name) && (stage === undefined || stage === name)) orders.push(order);
+    }
     for (const [name, { worker }] of this.#hands) {
       if (stage === undefined || stage === name) worker.postMessage({ order } satisfies Order);
     }
@@ -185,6 +200,7 @@ export function settingOf(
   common: Common,
   values: Readonly<Record<string, unknown>>,
   to: string | null,
+  reach: Reach = { hosts: [], secrets: [] },
 ): Setting {
   const log = `log:${common.data}/log`;
   const setting = {
@@ -195,10 +211,11 @@ export function settingOf(
     partitions: common.partitions,
     create: common.create,
     retryForMs: common["retry-for"] * 1000,
+    hosts: reach.hosts,
     // A stage's own: among the common ones are every door's URL.
     values: Object.fromEntries(Object.keys(stage.flags).map((name) => [name, values[name]])),
   };
-  const env = variablesOf(stage, setting).flatMap((name) => {
+  const env = [...variablesOf(stage, setting), ...reach.secrets].flatMap((name) => {
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value]];
   });

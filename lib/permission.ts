@@ -22,6 +22,7 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
   for (const url of [setting.transport, setting.to]) if (url !== null) allow(url, grant);
   if (stage.needs.includes("hot")) allow(setting.hot, grant);
   if (stage.needs.includes("lake")) allow(setting.lake, grant);
+  grant.net.push(...setting.hosts ?? []);
   const files = stage.files?.(setting.values as never);
   grant.read.push(...files?.read ?? []);
   grant.write.push(...files?.write ?? []);

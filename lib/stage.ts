@@ -36,9 +36,17 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   readonly examples: readonly string[];
   /** Files that the user names by flag and the stage reads or writes. */
   files?(values: Values<F>): { readonly read?: readonly string[]; readonly write?: readonly string[] };
+  /** Whom it talks to, besides its doors, as its flags name them. */
+  reach?(values: Values<F>): Promise<Reach>;
   /** What it asks of the system, besides its doors, under the name of the permission. */
   readonly sys?: readonly ("statfs" | "uid")[];
   run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;
+}
+
+/** Hosts, each `host:port`, and the variables that hold the secrets they ask for. */
+export interface Reach {
+  readonly hosts: readonly string[];
+  readonly secrets: readonly string[];
 }
 
 /** A stage that is shown its doors shut and opens each by itself, since one that stays shut must not end it. */
@@ -127,6 +135,8 @@ export interface Setting {
   readonly partitions: number;
   readonly create: boolean;
   readonly retryForMs: number;
+  /** Hosts that it talks to besides its doors; none where this is absent. */
+  readonly hosts?: readonly string[];
   readonly values: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string>>;
 }
