@@ -11,7 +11,7 @@ import process from "node:process";
 const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"] as const;
 const TOPICS = ["ticks.raw", "ticks.valid", "ticks.rejected"] as const;
 const TABLES = ["trades", "quotes", "books", "deltas", "status", "rejected"] as const;
-const VENUES = ["binance", "binance-usdm", "sim"] as const;
+const VENUES = ["binance", "binance-usdm", "bybit", "bybit-linear", "sim"] as const;
 const REASONS = [
   "malformed",
   "shape",
@@ -41,6 +41,18 @@ const KINDS = [
   "ack",
   "error",
   "serverShutdown",
+  "publicTrade",
+  "orderbook1",
+  "orderbook",
+  "orderbookRpi",
+  "orderbookFull",
+  "tickers",
+  "allLiquidation",
+  "priceLimit",
+  "insurance",
+  "adlAlert",
+  "pong",
+  "response",
   "foreign",
   "malformed",
   "untimed",

@@ -17,6 +17,8 @@ export const DISCIPLINES: Disciplines = {
   sim: { trade: "contiguous", quote: "contiguous" },
   binance: { trade: "contiguous", quote: "rising", delta: "rising" },
   "binance-usdm": { trade: "contiguous", quote: "rising", delta: "rising" },
+  bybit: {},
+  "bybit-linear": {},
 };
 
 /**

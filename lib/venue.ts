@@ -115,7 +115,7 @@ export interface Venue {
 }
 
 /** Every venue that there is. */
-export const VENUES: readonly string[] = ["binance", "binance-usdm"];
+export const VENUES: readonly string[] = ["binance", "binance-usdm", "bybit", "bybit-linear"];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */
 export async function openVenue(name: string): Promise<Venue> {
