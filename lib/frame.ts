@@ -30,23 +30,34 @@ export function exactFieldsOf(frame: string): Fields | undefined {
 
 /** The object that the frame is, integers beyond 2^53 as their text and all else as JSON has it. */
 export function wideFieldsOf(frame: string): Fields | undefined {
-  return objectOf(frame, (_key, value, context) => {
-    const { source } = context ?? {};
-    return isUnsafe(value) && source !== undefined && /^\d{1,128}$/.test(source) ? source : value;
-  });
+  return objectOf(frame, widen);
+}
+
+/** The list that the frame is, for answers by REST; integers beyond 2^53 as their text and all else as JSON has it. */
+export function wideListOf(frame: string): readonly unknown[] | undefined {
+  const value = valueOf(frame, widen);
+  return Array.isArray(value) ? value : undefined;
 }
 
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
+const widen: Reviver = (_key, value, context) => {
+  const { source } = context ?? {};
+  return isUnsafe(value) && source !== undefined && /^\d{1,128}$/.test(source) ? source : value;
+};
+
 function objectOf(frame: string, reviver?: Reviver): Fields | undefined {
-  let value: unknown;
+  const value = valueOf(frame, reviver);
+  return isFields(value) ? value : undefined;
+}
+
+function valueOf(frame: string, reviver?: Reviver): unknown {
   try {
-    value = reviver === undefined ? JSON.parse(frame) : JSON.parse(frame, reviver);
+    return reviver === undefined ? JSON.parse(frame) : JSON.parse(frame, reviver);
   } catch {
     // A reviver also fails, with RangeError, on nesting deeper than the stack.
     return undefined;
   }
-  return isFields(value) ? value : undefined;
 }
 
 /** Whether JSON made of a number what it was not, or may have. */
