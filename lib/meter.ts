@@ -11,7 +11,7 @@ import process from "node:process";
 const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"] as const;
 const TOPICS = ["ticks.raw", "ticks.valid", "ticks.rejected"] as const;
 const TABLES = ["trades", "quotes", "books", "deltas", "status", "rejected"] as const;
-const VENUES = ["binance", "binance-usdm", "bybit", "bybit-linear", "sim"] as const;
+const VENUES = ["binance", "binance-usdm", "bybit", "bybit-linear", "coinbase", "coinbase-advanced", "sim"] as const;
 const REASONS = [
   "malformed",
   "shape",
@@ -53,8 +53,24 @@ const KINDS = [
   "adlAlert",
   "pong",
   "response",
+  "match",
+  "lastMatch",
+  "l2update",
+  "heartbeat",
+  "subscriptions",
+  "status",
+  "rfqMatch",
+  "history",
+  "productBook",
+  "instruments",
+  "l2Data",
+  "marketTrades",
+  "tickerBatch",
+  "candles",
+  "heartbeats",
   "foreign",
   "malformed",
+  "unsized",
   "untimed",
   "unknown",
 ] as const;

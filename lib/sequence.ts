@@ -19,6 +19,8 @@ export const DISCIPLINES: Disciplines = {
   "binance-usdm": { trade: "contiguous", quote: "rising", delta: "rising" },
   bybit: {},
   "bybit-linear": {},
+  coinbase: { trade: "contiguous", quote: "rising" },
+  "coinbase-advanced": { trade: "contiguous" },
 };
 
 /**

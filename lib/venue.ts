@@ -115,7 +115,14 @@ export interface Venue {
 }
 
 /** Every venue that there is. */
-export const VENUES: readonly string[] = ["binance", "binance-usdm", "bybit", "bybit-linear"];
+export const VENUES: readonly string[] = [
+  "binance",
+  "binance-usdm",
+  "bybit",
+  "bybit-linear",
+  "coinbase",
+  "coinbase-advanced",
+];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */
 export async function openVenue(name: string): Promise<Venue> {
