@@ -26,6 +26,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   capture: ["envelope", "failure"],
   frames: ["tick", "transport", "failure"],
   source: ["capture", "frames", "transport", "venue", "failure", "world"],
+  pairing: ["capture", "failure"],
   orders: [],
   listing: ["decimal", "failure"],
   plant: ["chance"],
