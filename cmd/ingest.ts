@@ -10,7 +10,7 @@ import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
 import { FRAMES, messagesOf, nameOf } from "../lib/frames.ts";
 import { Resumed } from "../lib/producer.ts";
-import { openSource, pathOfSource } from "../lib/source.ts";
+import { openSource, pathsOf } from "../lib/source.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
 import { keyOf } from "../lib/tick.ts";
@@ -53,7 +53,7 @@ const stage = defineStage({
     "deno task ingest --from capture.jsonl.gz --venue binance --frames",
     "deno task ingest --from log:data/log/frames --venue binance --data again",
   ],
-  files: ({ from }) => ({ read: from ? [pathOfSource(from)] : [] }),
+  files: ({ from }) => ({ read: from ? pathsOf(from) : [] }),
   async run({ values, send, ranges, log, tape, tally, world, signal }) {
     const { from } = values;
     if (from === undefined) throw new Misuse("Cannot ingest: --from is not given, must name a capture");

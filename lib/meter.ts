@@ -11,7 +11,16 @@ import process from "node:process";
 const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"] as const;
 const TOPICS = ["ticks.raw", "ticks.valid", "ticks.rejected"] as const;
 const TABLES = ["trades", "quotes", "books", "deltas", "status", "rejected"] as const;
-const VENUES = ["binance", "binance-usdm", "bybit", "bybit-linear", "coinbase", "coinbase-advanced", "sim"] as const;
+const VENUES = [
+  "binance",
+  "binance-usdm",
+  "bybit",
+  "bybit-linear",
+  "coinbase",
+  "coinbase-advanced",
+  "lobster",
+  "sim",
+] as const;
 const REASONS = [
   "malformed",
   "shape",
@@ -69,6 +78,13 @@ const KINDS = [
   "candles",
   "heartbeats",
   "foreign",
+  "newOrder",
+  "partialCancel",
+  "deletion",
+  "execution",
+  "hiddenExecution",
+  "crossTrade",
+  "halt",
   "malformed",
   "unsized",
   "untimed",

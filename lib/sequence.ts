@@ -21,6 +21,7 @@ export const DISCIPLINES: Disciplines = {
   "bybit-linear": {},
   coinbase: { trade: "contiguous", quote: "rising" },
   "coinbase-advanced": { trade: "contiguous" },
+  lobster: {},
 };
 
 /**

@@ -2,12 +2,12 @@
  * Where recorded frames come from: a capture, or the tape of frames of a log, `log:FOLDER/frames`. Read again from a
  * position, either gives the same frames in the same order.
  *
- * **In** what the user named, **Out** frames. **Knows** `capture`, `frames`, `transport`, `venue`, `failure`, `world`.
+ * **In** what the user named, **Out** frames. **Knows** `pairing`, `frames`, `transport`, `venue`, `failure`, `world`.
  */
 import { createHash } from "node:crypto";
-import { contentHash, readCapture } from "./capture.ts";
 import { Misuse } from "./failure.ts";
 import { type Frame, FRAMES, readFrames } from "./frames.ts";
+import { filesOf, pairHash, readPair } from "./pairing.ts";
 import { openTransport } from "./transport.ts";
 import type { Venue } from "./venue.ts";
 import type { World } from "./world.ts";
@@ -31,9 +31,10 @@ export interface Source {
 
 const TAPE = /^log:(.*)\/([^/]+)$/s;
 
-/** The file or folder that a source lies in. */
-export function pathOfSource(from: string): string {
-  return TAPE.exec(from)?.[1] ?? from;
+/** The files, or the folder, that a source lies in. */
+export function pathsOf(from: string): readonly string[] {
+  const folder = TAPE.exec(from)?.[1];
+  return folder === undefined ? filesOf(from) : [folder];
 }
 
 /** Opens the source that `from` names; `symbol` is the instrument of answers that name none. @throws {Misuse} when it is none */
@@ -47,13 +48,13 @@ export async function openSource(
 }
 
 async function openCapture(path: string, venue: Venue, symbol: string | undefined): Promise<Source> {
-  const id = await contentHash(path);
+  const id = await pairHash(path);
   const connection = id.slice(0, 16);
   return {
     id,
     grows: false,
     async *read(from, signal) {
-      for await (const { lines, notes, position } of readCapture(path, from, signal)) {
+      for await (const { lines, notes, position } of readPair(path, from, signal)) {
         const frames = lines.map(({ number, receivedTime, frame, request }): Frame => {
           const about = request === undefined ? symbol : venue.symbolOf?.(request);
           return {

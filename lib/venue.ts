@@ -122,6 +122,7 @@ export const VENUES: readonly string[] = [
   "bybit-linear",
   "coinbase",
   "coinbase-advanced",
+  "lobster",
 ];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */

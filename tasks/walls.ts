@@ -25,7 +25,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   envelope: ["tick"],
   capture: ["envelope", "failure"],
   frames: ["tick", "transport", "failure"],
-  source: ["capture", "frames", "transport", "venue", "failure", "world"],
+  source: ["pairing", "frames", "transport", "venue", "failure", "world"],
   pairing: ["capture", "failure"],
   orders: [],
   listing: ["decimal", "failure"],
