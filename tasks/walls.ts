@@ -21,7 +21,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   tick: ["decimal"],
   table: ["tick", "decimal"],
   frame: ["tick", "decimal"],
-  venue: ["frame", "tick", "failure"],
+  venue: ["frame", "tick", "decimal", "failure"],
   envelope: ["tick"],
   capture: ["envelope", "failure"],
   frames: ["tick", "transport", "failure"],
