@@ -22,6 +22,7 @@ export const DISCIPLINES: Disciplines = {
   coinbase: { trade: "contiguous", quote: "rising" },
   "coinbase-advanced": { trade: "contiguous" },
   lobster: {},
+  kraken: { trade: "contiguous" },
 };
 
 /**

@@ -123,6 +123,7 @@ export const VENUES: readonly string[] = [
   "coinbase",
   "coinbase-advanced",
   "lobster",
+  "kraken",
 ];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */

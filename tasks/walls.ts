@@ -21,6 +21,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   tick: ["decimal"],
   table: ["tick", "decimal"],
   frame: ["tick", "decimal"],
+  checksum: [],
   venue: ["frame", "tick", "decimal", "failure"],
   envelope: ["tick"],
   capture: ["envelope", "failure"],
