@@ -20,6 +20,7 @@ const VENUES = [
   "coinbase-advanced",
   "lobster",
   "kraken",
+  "finnhub",
   "sim",
 ] as const;
 const REASONS = [
@@ -86,6 +87,10 @@ const KINDS = [
   "tickerBatch",
   "candles",
   "heartbeats",
+  "priceUpdate",
+  "ping",
+  "news",
+  "pr",
   "foreign",
   "newOrder",
   "partialCancel",

@@ -23,6 +23,7 @@ export const DISCIPLINES: Disciplines = {
   "coinbase-advanced": { trade: "contiguous" },
   lobster: {},
   kraken: { trade: "contiguous" },
+  finnhub: {},
 };
 
 /**

@@ -124,6 +124,7 @@ export const VENUES: readonly string[] = [
   "coinbase-advanced",
   "lobster",
   "kraken",
+  "finnhub",
 ];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */
