@@ -21,6 +21,7 @@ const VENUES = [
   "lobster",
   "kraken",
   "finnhub",
+  "upstox",
   "sim",
 ] as const;
 const REASONS = [
@@ -91,6 +92,10 @@ const KINDS = [
   "ping",
   "news",
   "pr",
+  "initialFeed",
+  "liveFeed",
+  "ltpc",
+  "marketInfo",
   "foreign",
   "newOrder",
   "partialCancel",

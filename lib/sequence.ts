@@ -24,6 +24,7 @@ export const DISCIPLINES: Disciplines = {
   lobster: {},
   kraken: { trade: "contiguous" },
   finnhub: {},
+  upstox: {},
 };
 
 /**

@@ -16,6 +16,24 @@ import type { Tick, TickType } from "./tick.ts";
 export type Discipline = "contiguous" | "rising" | "none";
 export type Disciplines = Readonly<Record<TickType, Discipline>>;
 
+/**
+ * How much was traded in a session up to a moment, where a venue tells that instead of each trade; `conflation` makes
+ * trades of it.
+ */
+export interface Volume {
+  readonly symbol: string;
+  /** Of the last trade, exact decimal text. */
+  readonly price: string;
+  /** Everything that was traded in the session so far, exact decimal text. */
+  readonly total: string;
+  /** When the last trade was, µs since the epoch. */
+  readonly tradedAt: number;
+  /** µs since the epoch, as a tick's. */
+  readonly receivedTime: number;
+  /** Which session `total` counts: it rises from one to the next, where the total may begin anew. */
+  readonly session: number;
+}
+
 /** What a frame was. Frames are counted by kind, so that whatever gave no tick is still seen. */
 export interface Mapped {
   /** One of the venue's `kinds`. */
@@ -23,6 +41,8 @@ export interface Mapped {
   readonly ticks: readonly Tick[];
   /** What the venue says of its book after each of the ticks, CRC-32, in their order; absent where it says nothing. */
   readonly checksums?: readonly number[];
+  /** What it says of the volume of a session, where the venue tells that instead of trades. */
+  readonly volumes?: readonly Volume[];
   /** The frame's number on its connection, where the venue counts all that it sends there, from 0. */
   readonly number?: number;
 }
@@ -125,6 +145,7 @@ export const VENUES: readonly string[] = [
   "lobster",
   "kraken",
   "finnhub",
+  "upstox",
 ];
 
 /** Opens the resident of this name. @throws {Misuse} for an unknown venue */

@@ -23,6 +23,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   frame: ["tick", "decimal"],
   checksum: [],
   venue: ["frame", "tick", "decimal", "failure"],
+  conflation: ["venue", "tick", "decimal"],
   envelope: ["tick"],
   capture: ["envelope", "failure"],
   frames: ["tick", "transport", "failure"],
@@ -102,6 +103,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "apache-arrow": "lib/parquet",
   "hyparquet": "lib/parquet",
   "prom-client": "lib/meter.ts",
+  "@bufbuild/protobuf": "lib/venue/upstox.ts",
 };
 
 const ROOT = new URL("../", import.meta.url);
