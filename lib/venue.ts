@@ -4,7 +4,7 @@
  * `binance-usdm` are in `venue/binance.ts`.
  *
  * **In** a frame as text, **Out** its kind and its ticks, whose fields stand in the order in which they are sent.
- * **Knows** `frame`, `tick`, `decimal` (and `failure`, for a venue that is not there).
+ * **Knows** `fields`, `tick`, `decimal` (and `failure`, for a venue that is not there).
  */
 import { Misuse } from "./failure.ts";
 import type { Tick, TickType } from "./tick.ts";

@@ -4,7 +4,7 @@
  */
 import assert from "@std/assert";
 import { readCapture } from "./capture.ts";
-import { fieldsOf } from "./frame.ts";
+import { fieldsOf } from "./fields.ts";
 import { isTick, type Quote, type Tick } from "./tick.ts";
 import { type Live, openVenue, type Subscription, type Venue } from "./venue.ts";
 

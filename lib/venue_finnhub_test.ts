@@ -1,74 +1,11 @@
 import assert from "@std/assert";
-import fc from "fast-check";
 import { readCapture } from "./capture.ts";
 import { isTick, type Tick } from "./tick.ts";
 import { openVenue } from "./venue.ts";
-import { quoted } from "./venue/finnhub.ts";
 
 const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 const venue = await openVenue("finnhub");
-
-/** What JSON says, the numbers of p and v as their text; undefined where it is no JSON. */
-function slowly(frame: string): unknown {
-  const textOf = (key: string, value: unknown, context?: { readonly source?: string }) =>
-    typeof value === "number" && (key === "p" || key === "v") ? context!.source : value;
-  try {
-    return JSON.parse(frame, textOf as (key: string, value: unknown) => unknown);
-  } catch {
-    return undefined;
-  }
-}
-
-function quickly(frame: string): unknown {
-  try {
-    return JSON.parse(quoted(frame));
-  } catch {
-    return undefined;
-  }
-}
-
-const NUMBERS = ["0", "-0", "0.00", "12.3400", "-1.5", "1e-8", "1E+05", "9007199254740993", "0.10000000000000000555"];
-const text = fc.array(fc.constantFrom("p", "v", '"', "\\", ",", "{", "}", ":", "1", " ", "é"), { maxLength: 8 })
-  .map((parts) => JSON.stringify(parts.join("")));
-const space = fc.constantFrom("", "", "", " ", "\n\t");
-const key = fc.oneof(fc.constantFrom('"p"', '"v"', '"s"', '"t"', '"pv"'), text);
-const { json } = fc.letrec<{ json: string; list: string; object: string; pair: string }>((tie) => ({
-  json: fc.oneof(
-    { maxDepth: 3 },
-    fc.constantFrom(...NUMBERS, "null", "true"),
-    text,
-    tie("list"),
-    tie("object"),
-  ),
-  list: fc.array(fc.tuple(space, tie("json"), space).map((parts) => parts.join("")), { maxLength: 4 })
-    .map((items) => `[${items.join(",")}]`),
-  pair: fc.tuple(space, key, space, fc.constant(":"), space, tie("json"), space).map((parts) => parts.join("")),
-  object: fc.array(tie("pair"), { maxLength: 5 }).map((pairs) => `{${pairs.join(",")}}`),
-}));
-
-Deno.test("quotes around amounts change nothing of what a frame says, nor whether it says anything", options, () => {
-  let said = 0, quotes = 0;
-  const same = (frame: string) => {
-    const slow = slowly(frame);
-    assert.deepEqual(quickly(frame), slow, frame);
-    if (slow !== undefined) said++;
-    if (quoted(frame) !== frame) quotes++;
-  };
-  const broken = fc.tuple(
-    json,
-    fc.nat(),
-    fc.nat({ max: 2 }),
-    fc.constantFrom(...'{}[]",:pv01.e-\\ ', '"p":1', ',"v":0.50,'),
-  )
-    .map(([frame, at, cut, put]) => {
-      const place = at % (frame.length + 1);
-      return frame.slice(0, place) + put + frame.slice(place + cut);
-    });
-  fc.assert(fc.property(json, same), { numRuns: 3_000, seed: 1 });
-  fc.assert(fc.property(broken, same), { numRuns: 6_000, seed: 2 });
-  assert.ok(said > 3_000 && quotes > 1_000, `${said} frames said something, ${quotes} had amounts`);
-});
 
 Deno.test("finnhub is asked for one symbol a message, and is told the token in the path", options, () => {
   const live = venue.live!;

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { readCapture } from "./capture.ts";
 import { CHECKED_LEVELS, checksumOf } from "./checksum.ts";
 import { compare, sign } from "./decimal.ts";
-import { exactFieldsOf, exactReader, type Fields, fieldsOf, isFields } from "./frame.ts";
+import { exactReader, type Fields, fieldsOf, isFields } from "./fields.ts";
 import { isTick, type TickType } from "./tick.ts";
 import { type Mapped, openVenue } from "./venue.ts";
 
@@ -47,6 +47,18 @@ function counts(words: readonly string[]): Record<string, number> {
 
 const KEYS = ["price", "qty"];
 const read = exactReader(KEYS);
+
+/** The object that a frame is, every number in it as its own text. */
+function exactFieldsOf(frame: string): Fields | undefined {
+  const textOf = (_key: string, value: unknown, context?: { readonly source?: string }) =>
+    typeof value === "number" ? context?.source : value;
+  try {
+    const value = JSON.parse(frame, textOf as (key: string, value: unknown) => unknown);
+    return isFields(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Fails unless `fast` says what `exact` does of numbers under the keys, and what JSON itself does of all else. */
 function assertSame(exact: unknown, plain: unknown, fast: unknown, key: string): void {

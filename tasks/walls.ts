@@ -20,9 +20,9 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // What travels, and where from.
   tick: ["decimal"],
   table: ["tick", "decimal"],
-  frame: ["tick", "decimal"],
+  fields: ["tick", "decimal"],
   checksum: [],
-  venue: ["frame", "tick", "decimal", "failure"],
+  venue: ["fields", "tick", "decimal", "failure"],
   conflation: ["venue", "tick", "decimal"],
   envelope: ["tick"],
   capture: ["envelope", "failure"],

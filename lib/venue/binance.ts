@@ -2,7 +2,7 @@
  * Binance, as it speaks on its public websockets and in its REST answers: combined (`{"stream","data"}`) and raw frames
  * alike. Spot is venue `binance`, USD-M futures `binance-usdm`.
  *
- * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `frame`, `tick`.
+ * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `fields`, `tick`.
  *
  * | channel               | recognised by            | kind             | becomes                                    | seen in  |
  * |-----------------------|--------------------------|------------------|--------------------------------------------|----------|
@@ -38,7 +38,7 @@ import {
   isUnsafe,
   microsOf,
   wideFieldsOf,
-} from "../frame.ts";
+} from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Live, Mapped, Subscription, Venue } from "../venue.ts";
 

@@ -2,7 +2,7 @@
  * Bybit, as it speaks on the public websockets of its v5 interface. Spot is venue `bybit`, perpetuals and futures settled
  * in USDT or USDC `bybit-linear`: both say the same, under the same symbols, and the connection alone tells them apart.
  *
- * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `frame`, `tick`.
+ * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `fields`, `tick`.
  *
  * | channel               | recognised by            | kind             | becomes                                    | seen in  |
  * |-----------------------|--------------------------|------------------|--------------------------------------------|----------|
@@ -39,7 +39,7 @@ import {
   type Levels,
   microsOf,
   wideFieldsOf,
-} from "../frame.ts";
+} from "../fields.ts";
 import type { Tick, Trade } from "../tick.ts";
 import type { Channel, Live, Mapped, Subscription, Venue } from "../venue.ts";
 

@@ -2,7 +2,7 @@
  * Coinbase, as it speaks on its two public websockets and in the answers of Exchange by REST. The Exchange feed is venue
  * `coinbase`, the Advanced Trade feed `coinbase-advanced`: two protocols for the same books.
  *
- * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `frame`, `tick`, `decimal`.
+ * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `fields`, `tick`, `decimal`.
  *
  * | channel               | recognised by            | kind            | becomes                                     | seen in   |
  * |-----------------------|--------------------------|-----------------|---------------------------------------------|-----------|
@@ -51,7 +51,7 @@ import {
   microsOfText,
   wideFieldsOf,
   wideListOf,
-} from "../frame.ts";
+} from "../fields.ts";
 import { LEVELS_MAX, type Quote, type Tick, type Trade } from "../tick.ts";
 import type { Channel, Live, Mapped, Subscription, Venue } from "../venue.ts";
 

@@ -1,7 +1,7 @@
 /**
  * Finnhub, as it speaks on its public websocket: trades of shares, currencies and crypto that it heard elsewhere.
  *
- * **In** frames, **Out** trades. **Knows** `venue`, `frame`, `tick`.
+ * **In** frames, **Out** trades. **Knows** `venue`, `fields`, `tick`.
  *
  * | channel               | recognised by             | kind          | becomes                                          | seen in |
  * |-----------------------|---------------------------|---------------|--------------------------------------------------|---------|
@@ -18,7 +18,7 @@
  *
  * A: finnhub_trades_AAPL_2023-03-31_raw_frames.jsonl. M: finnhub_misc_messages.jsonl. golden: testdata/venue/finnhub.
  */
-import { type Fields, fieldsOf, isFields, isNone, microsOf, plainDecimal } from "../frame.ts";
+import { exactReader, type Fields, fieldsOf, isFields, isNone, microsOf, plainDecimal } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Live, Mapped, Subscription, Venue } from "../venue.ts";
 
@@ -50,6 +50,8 @@ const live: Live = {
 const requests = (type: string, { symbols }: Subscription): string[] =>
   symbols.map((symbol) => JSON.stringify({ type, symbol }));
 
+const read = exactReader(["p", "v"]);
+
 export const venues: readonly Venue[] = [{
   name: "finnhub",
   kinds: KINDS,
@@ -59,24 +61,13 @@ export const venues: readonly Venue[] = [{
   map(frame, receivedTime) {
     // Stands for bytes that were not UTF-8: what they said is not known.
     if (frame.includes("\ufffd")) return nothing("malformed");
-    const fields = fieldsOf(quoted(frame));
+    const fields = read(frame);
     if (fields === undefined) return nothing("malformed");
     const { type, data } = fields;
     if (type === "trade") return trades(data, receivedTime);
     return nothing(typeof type === "string" && Object.hasOwn(SILENT, type) ? SILENT[type]! : "unknown");
   },
 }];
-
-const AMOUNT = /([{,]\s*"[pv]"\s*:\s*)(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=\s*[,}])/g;
-
-/**
- * The frame with the numbers of its keys p and v in quotes, so that they come out of JSON as the text that they are; a
- * reviver would cost several times as much. Nothing else of its meaning changes. Within a string of JSON every quote has
- * a backslash before it, so a quote after a brace or a comma begins or ends one. Where it ends one the frame is no JSON,
- * with or without the quotes; where it begins one, `p` or `v` is all of it, a colon makes it a key, and what follows is a
- * whole number in a place where text may stand as well.
- */
-export const quoted = (frame: string): string => frame.replace(AMOUNT, '$1"$2"');
 
 function trades(rows: unknown, received: number | null): Mapped {
   if (!Array.isArray(rows)) return nothing("malformed");

@@ -1,7 +1,7 @@
 /**
  * Kraken, as it speaks on its public spot websocket v2 and in its REST answers.
  *
- * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `frame`, `tick`.
+ * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `fields`, `tick`.
  *
  * | channel               | recognised by             | kind            | becomes                                      | seen in   |
  * |-----------------------|---------------------------|-----------------|----------------------------------------------|-----------|
@@ -38,7 +38,7 @@ import {
   type Levels,
   microsOfText,
   plainDecimal,
-} from "../frame.ts";
+} from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Channel, Live, Mapped, Subscription, Venue } from "../venue.ts";
 

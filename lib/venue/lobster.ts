@@ -3,7 +3,7 @@
  * alone. A frame is a row of each, as `pairing` puts them together: `TICKER YYYY-MM-DD message | orderbook`.
  *
  * **In** frames, **Out** trades, states of trading, and after every message a quote (one level) or a book (more).
- * **Knows** `venue`, `frame`, `tick`.
+ * **Knows** `venue`, `fields`, `tick`.
  *
  * | message                  | recognised by       | kind              | becomes, before the quote or book            | seen in |
  * |--------------------------|---------------------|-------------------|----------------------------------------------|---------|
@@ -21,7 +21,7 @@
  * Z: AMZN_2012-06-21_level1. P: AAPL_2012-06-21_level10_first_rows. golden: testdata/venue/lobster. An order's id is no
  * trade's id, and rows have no number: ticks have neither. Prices are ten-thousandths of a dollar and keep all four digits.
  */
-import type { Levels } from "../frame.ts";
+import type { Levels } from "../fields.ts";
 import { isMicros, LEVELS_MAX, type Tick } from "../tick.ts";
 import type { Mapped, Venue } from "../venue.ts";
 

@@ -3,7 +3,7 @@
  * the same decoded to JSON. It can be read but not listened to: its address is asked for anew before each connection, and
  * it takes its requests as bytes.
  *
- * **In** frames, **Out** quotes, books and volumes, of which `conflation` makes trades. **Knows** `venue`, `frame`, `tick`.
+ * **In** frames, **Out** quotes, books and volumes, of which `conflation` makes trades. **Knows** `venue`, `fields`, `tick`.
  *
  * | what it says          | recognised by                | kind          | becomes                                      | seen in |
  * |-----------------------|------------------------------|---------------|----------------------------------------------|---------|
@@ -26,7 +26,7 @@
  * I: upstox_v3_full_ICICIBANK_2025-03-19_decoded.jsonl. D: upstox_v3_doc_samples_decoded.jsonl. golden: testdata/venue/upstox.
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { type Fields, fieldsOf, isFields, type Levels, microsOf, plainDecimal } from "../frame.ts";
+import { type Fields, fieldsOf, isFields, type Levels, microsOf, plainDecimal } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Mapped, Venue, Volume } from "../venue.ts";
 
