@@ -26,8 +26,8 @@ export const TIME_MIN = 1e15, TIME_END = Date.UTC(2100, 0) * 1000;
 
 /** Aggressor's side. */
 export const SIDES = ["buy", "sell", "unknown"] as const;
-/** Where a tick came from when it did not come live. */
-export const SOURCES = ["backfill", "redrive", "conflated"] as const;
+/** Where a tick came from when it did not come live from the venue; `built` from the order book that was kept of it. */
+export const SOURCES = ["backfill", "redrive", "conflated", "built"] as const;
 /** What a collector knows about its connection, and a venue about its trading. */
 export const STATES = [
   "connected",

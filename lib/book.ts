@@ -1,0 +1,328 @@
+/**
+ * The order books of one connection: each instrument's is begun and kept as its venue's discipline says, and nothing is
+ * built from one that is not in sync. An instrument that lost something is healed alone.
+ *
+ * **In** what a venue's `map` gave, frame by frame. **Out** the ticks to send on: those that came, a `status` where a book
+ * was lost or came back, and what is built from books; and whose snapshots to ask for.
+ * **Knows** `tick`, `venue`, `decimal`.
+ */
+import { compare } from "./decimal.ts";
+import { RULES } from "./book/discipline.ts";
+import {
+  type Break,
+  type Change,
+  type Checksum,
+  type Comparison,
+  type Counts,
+  FAULTS,
+  Instrument,
+  type Settings,
+  type State,
+} from "./book/instrument.ts";
+import type { Known, Levels } from "./book/ladder.ts";
+import { type Book, type Delta, LEVELS_MAX, type Quote, type Status, type Tick } from "./tick.ts";
+import type { BookDiscipline, Mapped } from "./venue.ts";
+
+export { type Checksum, type Comparison, type Counts, FAULTS, type State };
+
+/** How books are kept, and what is built from them. */
+export interface KeeperOptions {
+  readonly discipline: BookDiscipline;
+  /** Levels a side of the books to build, 1 … {@linkcode LEVELS_MAX}; none are built where it is absent. */
+  readonly depth?: number;
+  /** Event time between two built books of an instrument at least, ms; 0 builds one after every change. */
+  readonly everyMs?: number;
+  /** Whether quotes are built whenever the best changes: for venues that send none. */
+  readonly quotes?: boolean;
+  /** Levels a side that were subscribed to, where the venue does not say which fall out. */
+  readonly cut?: number;
+  /** How the venue sums up a book; without it checksums are not checked. */
+  readonly checksum?: Checksum;
+  /** A bid above the ask for longer than this is counted, ms of event time. */
+  readonly crossedForMs?: number;
+  /** Quotes that differ from the best for longer than this are counted, ms of event time; where nothing else is proof. */
+  readonly differingForMs?: number;
+  /** Levels that a side may have. */
+  readonly levelsMax?: number;
+  /** Events that may wait for a snapshot, an instrument. */
+  readonly bufferMax?: number;
+  readonly instrumentsMax?: number;
+}
+
+/** What became of a frame. */
+export interface Kept {
+  /** In the order in which they are to be sent on. */
+  readonly ticks: readonly Tick[];
+  /** Instruments whose snapshot is to be asked for: by REST, or by subscribing again where it comes on the socket. */
+  readonly wants: readonly string[];
+  /** Snapshots that were waiting for their book and have met it. */
+  readonly compared: readonly Comparison[];
+}
+
+/** A book as it stands. */
+export interface BookRead {
+  readonly symbol: string;
+  /** Number of the last change in it; null where the venue does not number them. */
+  readonly id: number | null;
+  /** Of the last event in it, µs. */
+  readonly eventTime: number;
+  /** Best first. */
+  readonly bids: Levels;
+  readonly asks: Levels;
+  /** Beyond these prices there may be levels that are not listed; null where the side is known to its end. */
+  readonly known: Known;
+}
+
+const LEVELS_HELD_MAX = 200_000;
+const NO_SYMBOLS: readonly string[] = [];
+const NO_COMPARISONS: readonly Comparison[] = [];
+
+interface Times {
+  readonly eventTime: number;
+  readonly receivedTime: number;
+  readonly timeSource?: "received";
+}
+
+/** What was built of an instrument last. */
+interface Built {
+  slot: number;
+  quote: Quote | null;
+}
+
+export class Keeper {
+  readonly counts: Readonly<Counts>;
+  readonly #counts: Counts;
+  readonly #options: KeeperOptions;
+  readonly #settings: Settings;
+  readonly #instruments = new Map<string, { readonly instrument: Instrument; readonly built: Built }>();
+  /** The number that the connection's next frame should have. */
+  #next: number | null = null;
+
+  /** @throws {RangeError} for a depth that a book cannot have */
+  constructor(options: KeeperOptions) {
+    const { discipline, depth, cut, checksum } = options;
+    for (const levels of [depth, cut]) {
+      if (levels === undefined || Number.isInteger(levels) && levels > 0 && levels <= LEVELS_MAX) continue;
+      throw new RangeError(`Cannot keep books of depth "${levels}": is out of range, must be 1 to ${LEVELS_MAX}`);
+    }
+    this.#options = options;
+    this.#settings = {
+      discipline,
+      crossedForMs: options.crossedForMs ?? 1_000,
+      differingForMs: options.differingForMs ?? 5_000,
+      levelsMax: options.levelsMax ?? LEVELS_HELD_MAX,
+      bufferMax: options.bufferMax ?? 10_000,
+      ...(cut === undefined ? {} : { cut }),
+      ...(checksum === undefined ? {} : { checksum }),
+    };
+    this.counts = this.#counts = {
+      repeats: 0,
+      syncs: 0,
+      broken: Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Counts["broken"],
+      stale: 0,
+      skipped: 0,
+      late: 0,
+      unknownDeletes: 0,
+      crossed: 0,
+      differing: 0,
+      outrun: 0,
+      unkept: 0,
+    };
+  }
+
+  /** Takes one frame's ticks. */
+  take({ ticks, checksums, number }: Mapped): Kept {
+    if (RULES[this.#settings.discipline] === null) return { ticks, wants: NO_SYMBOLS, compared: NO_COMPARISONS };
+    const out = new Output();
+    const isLate = this.#settings.discipline === "connection" && number !== undefined &&
+      this.#isLate(number, ticks[0], out);
+    for (let i = 0; i < ticks.length; i++) {
+      const tick = ticks[i]!;
+      if (isLate || !isKept(tick)) out.ticks.push(tick);
+      else this.#takeTick(tick, checksums?.[i], out);
+    }
+    return out;
+  }
+
+  /** The connection is gone: its books are too, until their snapshots come. `receivedTime` is when that was noticed, µs. */
+  disconnect(receivedTime: number): Kept {
+    const out = new Output();
+    this.#next = null;
+    const times: Times = { eventTime: receivedTime, receivedTime, timeSource: "received" };
+    for (const { instrument, built } of this.#instruments.values()) {
+      const { last } = instrument;
+      const broke = instrument.lose("connection", "the connection is gone");
+      if (broke !== null) this.#publishBreak(last!, broke, times, built, out);
+    }
+    return out;
+  }
+
+  /** How the book of this instrument is. */
+  stateOf(symbol: string): State {
+    return this.#instruments.get(symbol)?.instrument.state ?? "empty";
+  }
+
+  /** Instruments that need a snapshot which has not come yet, whether it was asked for or not. */
+  get wanting(): string[] {
+    return [...this.#instruments.values()].flatMap(({ instrument }) => instrument.isWanting ? [instrument.symbol] : []);
+  }
+
+  /** The book, as many levels of it as asked for; undefined where it is not in sync. */
+  read(symbol: string, depth: number = Infinity): BookRead | undefined {
+    const instrument = this.#instruments.get(symbol)?.instrument;
+    const last = instrument?.last;
+    if (instrument === undefined || last === null || last === undefined) return undefined;
+    const { id, known, sides } = instrument;
+    return { symbol, id, eventTime: last.eventTime, bids: sides.bids(depth), asks: sides.asks(depth), known };
+  }
+
+  /**
+   * Holds a fresh snapshot against the book, in the range that both know. One that is ahead is `held` until the book is as
+   * far, and then {@linkcode Kept} tells; where the book has `passed` it another is needed.
+   */
+  compare(snapshot: Book): Comparison | "held" | "passed" | "unsynced" {
+    return this.#instruments.get(snapshot.symbol)?.instrument.compare(snapshot) ?? "unsynced";
+  }
+
+  /** Whether a frame of this number comes after a later one. Tells of what was lost before it. */
+  #isLate(number: number, first: Tick | undefined, out: Output): boolean {
+    const next = this.#next;
+    // Every connection begins with 0.
+    if (next !== null && number !== 0 && number < next) {
+      this.#counts.late++;
+      return true;
+    }
+    this.#next = number + 1;
+    if (next === null || number === next) return false;
+    for (const { instrument, built } of this.#instruments.values()) {
+      const { last } = instrument;
+      const broke = instrument.miss("connection", `frame ${number} came after ${next - 1}`);
+      // A frame that carries no tick tells no time: the interval without a book begins with its last event.
+      if (broke !== null) this.#publishBreak(last!, broke, timesOf(first ?? last!), built, out);
+      if (instrument.takeAsk()) out.wants.push(instrument.symbol);
+    }
+    return false;
+  }
+
+  #takeTick(tick: Book | Delta | Quote | Status, checksum: number | undefined, out: Output): void {
+    const entry = this.#entryOf(tick.symbol);
+    if (entry === undefined) {
+      this.#counts.unkept++;
+      out.ticks.push(tick);
+      return;
+    }
+    const { instrument, built } = entry;
+    if (tick.type === "quote") {
+      if (instrument.quote(tick)) this.#counts.repeats++;
+      else out.ticks.push(tick);
+    } else {
+      out.ticks.push(tick);
+      if (tick.type !== "status") this.#changed(entry, tick, checksum, out);
+      else if (tick.state === "gap" || tick.state === "disconnected") {
+        const broke = instrument.lose("reported", `the collector says ${tick.state}`);
+        // Where the tick is the very news, it need not be told again.
+        if (tick.state === "gap") built.quote = null;
+        else if (broke !== null) this.#publishBreak(tick, broke, timesOf(tick), built, out);
+      }
+    }
+    if (instrument.takeAsk()) out.wants.push(tick.symbol);
+  }
+
+  #changed(
+    { instrument, built }: { readonly instrument: Instrument; readonly built: Built },
+    tick: Book | Delta,
+    checksum: number | undefined,
+    out: Output,
+  ): void {
+    const change: Change = tick.type === "book" ? instrument.book(tick) : instrument.delta(tick);
+    const broke = change.broke ?? (change.isChanged && checksum !== undefined ? instrument.check(checksum) : null);
+    if (change.compared !== undefined) out.compared.push(change.compared);
+    if (broke !== null) return this.#publishBreak(tick, broke, timesOf(tick), built, out);
+    const { last } = instrument;
+    if (!change.isChanged || last === null) return;
+    // What was buffered is known as late as its snapshot.
+    const times = last.timeSource === undefined ? { ...timesOf(last), receivedTime: tick.receivedTime } : timesOf(tick);
+    if (change.synced !== undefined && this.#settings.discipline !== "whole") {
+      const { firstId } = change.synced;
+      out.ticks.push(statusOf(tick, times, "subscribed", firstId, instrument.id, "book synced"));
+    }
+    this.#build(instrument, built, tick, times, out);
+  }
+
+  #publishBreak(tick: Tick, { firstId, lastId, detail }: Break, times: Times, built: Built, out: Output): void {
+    built.quote = null;
+    out.ticks.push(statusOf(tick, times, "gap", firstId, lastId, detail));
+  }
+
+  /** What is built of a book that has just changed. */
+  #build(instrument: Instrument, built: Built, { venue, symbol }: Tick, times: Times, out: Output): void {
+    const { depth, everyMs = 0, quotes = false } = this.#options;
+    if (depth === undefined && !quotes) return;
+    // Between the events of one change of the market the sides may overlap; beyond the snapshot the best is not known.
+    if (instrument.isCrossed || !instrument.isTopKnown) return;
+    const id = instrument.id === null ? null : String(instrument.id);
+    // The venue numbers its own quotes and books; these are none of them, so what they stand at is an id.
+    const common = { venue, symbol, ...times, sequence: null, id, source: "built" as const };
+    if (quotes) {
+      const [bid] = instrument.sides.bids(1), [ask] = instrument.sides.asks(1);
+      const quote: Quote = {
+        type: "quote",
+        ...common,
+        bidPrice: bid?.[0] ?? null,
+        bidSize: bid?.[1] ?? null,
+        askPrice: ask?.[0] ?? null,
+        askSize: ask?.[1] ?? null,
+      };
+      if (built.quote === null || !isSameTop(built.quote, quote)) out.ticks.push(built.quote = quote);
+    }
+    if (depth === undefined) return;
+    const slot = everyMs === 0 ? Infinity : Math.floor(times.eventTime / (everyMs * 1_000));
+    if (everyMs !== 0 && slot <= built.slot) return;
+    built.slot = slot;
+    const { sides, known } = instrument;
+    const bids = sides.bids(depth).filter(([price]) => known.bid === null || compare(price, known.bid) >= 0);
+    const asks = sides.asks(depth).filter(([price]) => known.ask === null || compare(price, known.ask) <= 0);
+    out.ticks.push({ type: "book", ...common, bids, asks });
+  }
+
+  #entryOf(symbol: string) {
+    const known = this.#instruments.get(symbol);
+    if (known !== undefined) return known;
+    if (this.#instruments.size >= (this.#options.instrumentsMax ?? 10_000)) return undefined;
+    const rule = RULES[this.#settings.discipline]!;
+    const instrument = new Instrument(symbol, this.#settings, rule, this.#counts);
+    const entry = { instrument, built: { slot: -1, quote: null } };
+    this.#instruments.set(symbol, entry);
+    return entry;
+  }
+}
+
+class Output implements Kept {
+  readonly ticks: Tick[] = [];
+  readonly wants: string[] = [];
+  readonly compared: Comparison[] = [];
+}
+
+/** Whether the tick says something of a book; those that were built from one say nothing new. */
+function isKept(tick: Tick): tick is Book | Delta | Quote | Status {
+  return tick.type !== "trade" && tick.source !== "built";
+}
+
+function timesOf({ eventTime, receivedTime, timeSource }: Tick): Times {
+  return timeSource === undefined ? { eventTime, receivedTime } : { eventTime, receivedTime, timeSource };
+}
+
+function isSameTop(a: Quote, b: Quote): boolean {
+  return a.bidPrice === b.bidPrice && a.bidSize === b.bidSize && a.askPrice === b.askPrice && a.askSize === b.askSize;
+}
+
+function statusOf(
+  { venue, symbol }: Tick,
+  times: Times,
+  state: Status["state"],
+  firstId: number | null,
+  lastId: number | null,
+  detail: string,
+): Status {
+  return { type: "status", venue, symbol, ...times, sequence: null, id: null, state, firstId, lastId, detail };
+}

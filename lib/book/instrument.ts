@@ -1,0 +1,469 @@
+/**
+ * The book of one instrument, as a state machine: `empty` until something comes; `buffering` the events that came before
+ * their snapshot; `synced`; `broken` once something is missing, until a snapshot heals it, buffering meanwhile where the
+ * discipline does.
+ *
+ * **In** books, deltas and quotes of one instrument, in order. **Out** what became of the book. **Knows** `tick`,
+ * `decimal`, `venue`.
+ */
+import { compare as compareDecimals } from "../decimal.ts";
+import type { Book, Delta, Quote } from "../tick.ts";
+import type { BookDiscipline } from "../venue.ts";
+import type { Rule } from "./discipline.ts";
+import { type Agreement, agreementOf, type Known, Ladder, type Levels, type Refusal } from "./ladder.ts";
+
+export type State = "empty" | "buffering" | "synced" | "broken";
+
+/**
+ * Why a book broke: `hole` in its numbers, `unnumbered` event where a number is the proof, `checksum` of another book,
+ * `connection` that lost a frame or was lost, `unreadable` level, `bounds` of levels or of buffered events, `reported` by
+ * the collector that wrote the ticks.
+ */
+export const FAULTS = ["hole", "unnumbered", "checksum", "connection", "unreadable", "bounds", "reported"] as const;
+export type Fault = typeof FAULTS[number];
+
+/** The best levels of a book, best first. */
+export interface Sides {
+  bids(count: number): Levels;
+  asks(count: number): Levels;
+}
+/** The checksum that a venue would send of this book, an unsigned integer of 32 bits. */
+export type Checksum = (book: Sides) => number;
+
+/** How often something happened, over all books of a keeper. */
+export interface Counts {
+  /** Quotes that said again what the one before them said. Not passed on. */
+  repeats: number;
+  /** Books that became synced, again or for the first time. */
+  syncs: number;
+  broken: Record<Fault, number>;
+  /** Snapshots of no use: older than what was buffered or is held already, or unreadable. */
+  stale: number;
+  /** Events that the book had already. */
+  skipped: number;
+  /** Frames whose number was passed already. */
+  late: number;
+  /** Levels deleted that were not there: normal, but where it is the only evidence of a loss. */
+  unknownDeletes: number;
+  /** Crosses that lasted. */
+  crossed: number;
+  /** Times that the book's best was another than the venue's quotes for long. */
+  differing: number;
+  /** Times that the best left the range of the snapshot, beyond which nothing is known. */
+  outrun: number;
+  /** Ticks of instruments beyond those that a keeper may have. Passed on, but no book is kept. */
+  unkept: number;
+}
+
+/** What a book is kept by. */
+export interface Settings {
+  readonly discipline: BookDiscipline;
+  /** Levels a side that the venue sends; those beyond fall out of the book unsaid. */
+  readonly cut?: number;
+  /** Absent where checksums are not to be checked: of what comes from a store, whose decimals are not the wire's text. */
+  readonly checksum?: Checksum;
+  readonly crossedForMs: number;
+  readonly differingForMs: number;
+  readonly levelsMax: number;
+  readonly bufferMax: number;
+}
+
+/** Whether, and how far, a book agreed with a snapshot of the same update id. */
+export interface Comparison extends Agreement {
+  readonly symbol: string;
+  readonly id: number;
+}
+
+/** Why the book is gone, for people. */
+export interface Break {
+  readonly fault: Fault;
+  /** Last number before, and the first after; null where there are none. */
+  readonly firstId: number | null;
+  readonly lastId: number | null;
+  readonly detail: string;
+}
+
+/** What a tick did. */
+export interface Change {
+  /** The book became another one, or is a book again. */
+  readonly isChanged: boolean;
+  readonly broke?: Break;
+  /** It is synced now and was not before: the last number known before, null if it is the first time. */
+  readonly synced?: { readonly firstId: number | null };
+  readonly compared?: Comparison;
+}
+
+const UNCHANGED: Change = { isChanged: false };
+const EVERYTHING: Known = { bid: null, ask: null };
+
+/** A snapshot that waits until the book has reached its id. */
+interface Held {
+  readonly ladder: Ladder;
+  readonly id: number;
+  readonly known: Known;
+  /** Whether it was asked for, to stand in the book's place. */
+  readonly isAdopted: boolean;
+}
+
+export class Instrument {
+  readonly symbol: string;
+  readonly #settings: Settings;
+  readonly #rule: Rule;
+  readonly #counts: Counts;
+  #ladder: Ladder;
+  #state: State = "empty";
+  #id: number | null = null;
+  #isLinked = false;
+  /** Of a spliced book, as far as its snapshot went. */
+  #known: Known = EVERYTHING;
+  #buffer: Delta[] = [];
+  #held: Held | null = null;
+  /** Last number before the book broke. */
+  #before: number | null = null;
+  #isWanting = false;
+  #isAsked = false;
+  #isToAsk = false;
+  #isOutrun = false;
+  /** What is in the book last. */
+  #last: Book | Delta | null = null;
+  #quote: Quote | null = null;
+  /** Event time at which the best bid was above the best ask, µs; the same for quotes. Infinite once counted. */
+  #crossedSince: number | null = null;
+  #differingSince: number | null = null;
+
+  constructor(symbol: string, settings: Settings, rule: Rule, counts: Counts) {
+    this.symbol = symbol;
+    this.#settings = settings;
+    this.#rule = rule;
+    this.#counts = counts;
+    this.#ladder = new Ladder(settings.levelsMax);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+  /** Number of the last change in the book; null where the venue does not number them. */
+  get id(): number | null {
+    return this.#id;
+  }
+  /** A snapshot is needed and none has come yet. */
+  get isWanting(): boolean {
+    return this.#isWanting;
+  }
+  /** The event that the book is as of; null where there is no book. */
+  get last(): Book | Delta | null {
+    return this.#state === "synced" ? this.#last : null;
+  }
+  get isCrossed(): boolean {
+    return this.#ladder.isCrossed;
+  }
+  get sides(): Sides {
+    return this.#ladder;
+  }
+
+  /** The range in which every level is known. */
+  get known(): Known {
+    if (this.#rule.isSpliced) return this.#known;
+    const { discipline } = this.#settings;
+    return discipline === "connection" || discipline === "trust" ? EVERYTHING : this.#ladder.worst;
+  }
+
+  /** Whether a snapshot is to be asked for now: true once for each that is needed, and again if it was of no use. */
+  takeAsk(): boolean {
+    const isToAsk = this.#isToAsk;
+    this.#isToAsk = false;
+    return isToAsk;
+  }
+
+  /** A snapshot has come: of a discipline that asks for them by REST, the answer; else the venue's own. */
+  book(book: Book): Change {
+    if (!this.#rule.isSpliced) return this.#replace(book, book.sequence);
+    if (this.#state !== "synced") return this.#splice(book);
+    if (!this.#isWanting) return UNCHANGED;
+    this.#served();
+    if (this.#hold(book, true)) return { isChanged: false, compared: this.#settle(null) };
+    this.#refuse();
+    return UNCHANGED;
+  }
+
+  delta(delta: Delta): Change {
+    if (this.#state !== "synced") {
+      if (this.#rule.isSpliced) return this.#keep(delta);
+      if (this.#rule.step({ id: null, isLinked: false }, delta) === "replace") return this.#replace(delta, 1);
+      this.#want();
+      return UNCHANGED;
+    }
+    const unknown = this.#counts.unknownDeletes;
+    const step = this.#step(delta);
+    if (step === "skip") return UNCHANGED;
+    if (step === "replace") return this.#replace(delta, 1);
+    if (step !== "applied") {
+      if (this.#rule.isSpliced && step.fault === "hole") this.#buffer = [delta];
+      return { isChanged: false, broke: step };
+    }
+    this.#suspect(delta, this.#counts.unknownDeletes > unknown);
+    return { isChanged: true, compared: this.#settle(delta) };
+  }
+
+  /** Whether the quote says nothing new. */
+  quote(quote: Quote): boolean {
+    const { discipline, differingForMs } = this.#settings;
+    const before = this.#quote;
+    this.#quote = quote;
+    if (discipline === "chain") return before !== null && isSame(before, quote);
+    if (discipline !== "trust" || this.#state !== "synced") return false;
+    if (this.#isAsQuoted) this.#differingSince = null;
+    else if (this.#differingSince === null) this.#differingSince = quote.eventTime;
+    else if (quote.eventTime - this.#differingSince > differingForMs * 1_000) {
+      this.#differingSince = Infinity;
+      this.#counts.differing++;
+      this.#want();
+    }
+    return false;
+  }
+
+  /** The checksum that the venue says the book has by now. */
+  check(expected: number): Break | null {
+    const { checksum } = this.#settings;
+    if (checksum === undefined || this.#state !== "synced") return null;
+    const actual = checksum(this.#ladder);
+    return actual === expected ? null : this.#break("checksum", null, `${actual}, must be ${expected}`);
+  }
+
+  /** Something went by unseen, and the connection stands. Null where there was no book. */
+  miss(fault: Fault, state: string): Break | null {
+    if (this.#state === "synced") return this.#break(fault, null, state);
+    // What was asked for may have been in it.
+    if (this.#isWanting) {
+      this.#served();
+      this.#want();
+    }
+    return null;
+  }
+
+  /**
+   * The connection is gone, and with it whatever was asked for; what is buffered stays, its numbers tell what it is worth.
+   * Null where there was no book.
+   */
+  lose(fault: Fault, state: string): Break | null {
+    const broke = this.#state === "synced" ? this.#break(fault, null, state) : null;
+    this.#served();
+    return broke;
+  }
+
+  /** Holds a copy of the snapshot until the book is as far, if it is not further already. */
+  compare(book: Book): Comparison | "held" | "passed" | "unsynced" {
+    if (this.#state !== "synced") return "unsynced";
+    return this.#hold(book, false) ? this.#settle(null) ?? "held" : "passed";
+  }
+
+  /** Whether it is known what the best of each side is. */
+  get isTopKnown(): boolean {
+    if (!this.#rule.isSpliced) return true;
+    const { bid, ask } = this.#known;
+    const { bestBid, bestAsk } = this.#ladder;
+    return (bid === null || bestBid !== undefined && compareDecimals(bestBid[0], bid) >= 0) &&
+      (ask === null || bestAsk !== undefined && compareDecimals(bestAsk[0], ask) <= 0);
+  }
+
+  get #isAsQuoted(): boolean {
+    if (this.#quote === null) return true;
+    const { bestBid, bestAsk } = this.#ladder;
+    return isSamePrice(bestBid?.[0] ?? null, this.#quote.bidPrice) &&
+      isSamePrice(bestAsk?.[0] ?? null, this.#quote.askPrice);
+  }
+
+  #want(): void {
+    this.#isWanting = true;
+    if (this.#isAsked) return;
+    this.#isAsked = this.#isToAsk = true;
+  }
+  #served(): void {
+    this.#isWanting = this.#isAsked = this.#isToAsk = false;
+  }
+  /** A snapshot came and is of no use: another one. */
+  #refuse(): void {
+    this.#counts.stale++;
+    this.#served();
+    this.#want();
+  }
+
+  #break(fault: Fault, lastId: number | null, state: string): Break {
+    if (this.#state === "synced") this.#before = this.#id;
+    this.#ladder.clear();
+    this.#state = "broken";
+    this.#id = null;
+    this.#buffer = [];
+    this.#held = this.#last = null;
+    this.#counts.broken[fault]++;
+    this.#want();
+    return { fault, firstId: this.#before, lastId, detail: `book ${fault}: ${state}` };
+  }
+
+  /** Takes an event into the book, if it is the next one. */
+  #step(delta: Delta): "applied" | "skip" | "replace" | Break {
+    const step = this.#rule.step({ id: this.#id, isLinked: this.#isLinked }, delta);
+    const { firstId, lastId, previousId, sequence } = delta;
+    switch (step) {
+      case "skip":
+        this.#counts.skipped++;
+        return step;
+      case "replace":
+        return step;
+      case "gap": {
+        const linked = previousId === null ? "" : `, which follows ${previousId}`;
+        return this.#break("hole", firstId ?? sequence, `${firstId ?? sequence}${linked} came after ${this.#id}`);
+      }
+      case "unnumbered":
+        return this.#break("unnumbered", null, `an event without numbers came after ${this.#id}`);
+    }
+    const before = this.#ladder.unknownDeletes;
+    const refusal = this.#ladder.apply(delta.bids, delta.asks);
+    this.#counts.unknownDeletes += this.#ladder.unknownDeletes - before;
+    if (refusal !== null) return this.#break(refusal, lastId ?? sequence, this.#refusalOf(refusal));
+    if (this.#settings.cut !== undefined) this.#ladder.cut(this.#settings.cut);
+    this.#id = this.#rule.isSpliced ? lastId : sequence;
+    this.#isLinked = true;
+    this.#last = delta;
+    return "applied";
+  }
+
+  #refusalOf(refusal: Refusal): string {
+    return refusal === "bounds"
+      ? `over ${this.#settings.levelsMax} levels of a side`
+      : "a level whose price or size is no amount";
+  }
+
+  /** An event that comes before its snapshot. */
+  #keep(delta: Delta): Change {
+    const { bufferMax } = this.#settings;
+    if (this.#state === "empty") this.#state = "buffering";
+    if (this.#buffer.length < bufferMax) {
+      this.#buffer.push(delta);
+      this.#want();
+      return UNCHANGED;
+    }
+    const broke = this.#break("bounds", delta.firstId, `${bufferMax} events came before a snapshot`);
+    this.#buffer = [delta];
+    return { isChanged: false, broke };
+  }
+
+  /** Begins with the snapshot and goes on with what was buffered. */
+  #splice(book: Book): Change {
+    const first = this.#buffer[0]?.firstId ?? null;
+    const id = book.sequence;
+    if (id === null || first !== null && id < first || this.#load(book) !== null) {
+      this.#ladder.clear();
+      this.#refuse();
+      return UNCHANGED;
+    }
+    this.#served();
+    this.#begin(book, id);
+    this.#known = this.#ladder.worst;
+    const buffer = this.#buffer;
+    this.#buffer = [];
+    for (let i = 0; i < buffer.length; i++) {
+      const step = this.#step(buffer[i]!);
+      if (typeof step === "string") continue;
+      // The one that shows a hole is where the next snapshot must reach.
+      this.#buffer = buffer.slice(step.fault === "hole" ? i : i + 1);
+      return { isChanged: false, broke: step };
+    }
+    return this.#sync();
+  }
+
+  /** The venue's own snapshot, on the socket. */
+  #replace(book: Book | Delta, id: number | null): Change {
+    this.#served();
+    const refusal = this.#load(book);
+    if (refusal !== null) return { isChanged: false, broke: this.#break(refusal, id, this.#refusalOf(refusal)) };
+    this.#begin(book, id);
+    return this.#state === "synced" ? { isChanged: true, compared: this.#settle(null) } : this.#sync();
+  }
+
+  #load({ bids, asks }: Book | Delta): Refusal | null {
+    const refusal = this.#ladder.load(bids, asks);
+    if (refusal === null && this.#settings.cut !== undefined) this.#ladder.cut(this.#settings.cut);
+    return refusal;
+  }
+
+  #begin(book: Book | Delta, id: number | null): void {
+    this.#id = id;
+    this.#isLinked = false;
+    this.#last = book;
+    this.#crossedSince = this.#differingSince = null;
+    this.#isOutrun = false;
+  }
+
+  #sync(): Change {
+    this.#state = "synced";
+    this.#counts.syncs++;
+    return { isChanged: true, synced: { firstId: this.#before } };
+  }
+
+  #hold(book: Book, isAdopted: boolean): boolean {
+    const id = book.sequence;
+    if (id === null || this.#id === null || id < this.#id) return false;
+    const ladder = new Ladder(this.#settings.levelsMax);
+    if (ladder.load(book.bids, book.asks) !== null) return false;
+    this.#held = { ladder, id, known: ladder.worst, isAdopted };
+    return true;
+  }
+
+  /** Holds the snapshot that waits against the book, once this stands at its id; `delta` is what brought it there. */
+  #settle(delta: Delta | null): Comparison | undefined {
+    const held = this.#held;
+    if (held === null || this.#id === null || this.#id < held.id) return undefined;
+    this.#held = null;
+    // An event that began before the snapshot and ended after it belongs to both, and then they stand at the same id.
+    if (this.#id > held.id) {
+      const isCovered = delta !== null && this.#rule.step({ id: held.id, isLinked: false }, delta) === "apply" &&
+        held.ladder.apply(delta.bids, delta.asks) === null;
+      if (!isCovered) {
+        if (held.isAdopted) this.#refuse();
+        return undefined;
+      }
+    }
+    const compared = {
+      symbol: this.symbol,
+      id: this.#id,
+      ...agreementOf(this.#ladder, this.known, held.ladder, held.known),
+    };
+    if (held.isAdopted) {
+      this.#ladder = held.ladder;
+      this.#known = held.known;
+      this.#isOutrun = false;
+    }
+    return compared;
+  }
+
+  /** What proves nothing, but should not be. */
+  #suspect({ eventTime }: Delta, isDeletedUnknown: boolean): void {
+    const isTrusted = this.#settings.discipline === "trust";
+    if (isTrusted && isDeletedUnknown) this.#want();
+    if (this.#differingSince !== null && this.#isAsQuoted) this.#differingSince = null;
+    if (!this.#ladder.isCrossed) this.#crossedSince = null;
+    else if (this.#crossedSince === null) this.#crossedSince = eventTime;
+    else if (eventTime - this.#crossedSince > this.#settings.crossedForMs * 1_000) {
+      this.#crossedSince = Infinity;
+      this.#counts.crossed++;
+      if (isTrusted) this.#want();
+    }
+    if (this.isTopKnown) this.#isOutrun = false;
+    else if (!this.#isOutrun) {
+      this.#isOutrun = true;
+      this.#counts.outrun++;
+      this.#want();
+    }
+  }
+}
+
+/** Without a number of its own, a quote that looks the same is another one. */
+function isSame(a: Quote, b: Quote): boolean {
+  return a.sequence !== null && a.sequence === b.sequence && a.bidPrice === b.bidPrice && a.bidSize === b.bidSize &&
+    a.askPrice === b.askPrice && a.askSize === b.askSize;
+}
+
+function isSamePrice(a: string | null, b: string | null): boolean {
+  return a === null || b === null ? a === b : compareDecimals(a, b) === 0;
+}

@@ -1,0 +1,37 @@
+/**
+ * The book of one instrument as it stood at a time, from what was stored of it, by the machine that kept it live.
+ *
+ * **In** stored ticks in the order in which they came, **Out** a book. **Knows** `tick`, `venue`.
+ */
+import { type BookRead, Keeper } from "../book.ts";
+import type { Tick } from "../tick.ts";
+import type { BookDiscipline } from "../venue.ts";
+
+export interface Replay {
+  readonly venue: string;
+  readonly symbol: string;
+  readonly discipline: BookDiscipline;
+  /** Levels a side that were subscribed to, where the venue does not say which fall out. */
+  readonly cut?: number;
+  /** The last event that counts is at this time of the venue's clock, µs. */
+  readonly time: number;
+}
+
+/**
+ * Undefined where no book was in sync then: begin with a snapshot before the time, or with the events buffered for one.
+ * Checksums and numbers of frames are not stored; where they are the proof, it is the stored `gap` that ends a book.
+ */
+export async function bookAt(ticks: AsyncIterable<Tick>, replay: Replay): Promise<BookRead | undefined> {
+  const { venue, symbol, discipline, cut, time } = replay;
+  const keeper = new Keeper({ discipline, ...(cut === undefined ? {} : { cut }) });
+  for await (const tick of ticks) {
+    if (tick.venue !== venue || tick.symbol !== symbol || tick.type === "trade" || tick.type === "quote") continue;
+    if (tick.eventTime > time) {
+      // Our clock may be ahead of the venue's: what it dates later is left out, but events in time may follow.
+      if (tick.timeSource === "received") continue;
+      break;
+    }
+    keeper.take({ kind: tick.type, ticks: [tick] });
+  }
+  return keeper.read(symbol);
+}
