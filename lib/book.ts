@@ -74,8 +74,6 @@ export interface BookRead {
 }
 
 const LEVELS_HELD_MAX = 200_000;
-const NO_SYMBOLS: readonly string[] = [];
-const NO_COMPARISONS: readonly Comparison[] = [];
 
 interface Times {
   readonly eventTime: number;
@@ -132,8 +130,8 @@ export class Keeper {
 
   /** Takes one frame's ticks. */
   take({ ticks, checksums, number }: Mapped): Kept {
-    if (RULES[this.#settings.discipline] === null) return { ticks, wants: NO_SYMBOLS, compared: NO_COMPARISONS };
-    const out = new Output();
+    if (RULES[this.#settings.discipline] === null) return { ticks, wants: [], compared: [] };
+    const out = newOutput();
     const isLate = this.#settings.discipline === "connection" && number !== undefined &&
       this.#isLate(number, ticks[0], out);
     for (let i = 0; i < ticks.length; i++) {
@@ -146,7 +144,7 @@ export class Keeper {
 
   /** The connection is gone: its books are too, until their snapshots come. `receivedTime` is when that was noticed, µs. */
   disconnect(receivedTime: number): Kept {
-    const out = new Output();
+    const out = newOutput();
     this.#next = null;
     const times: Times = { eventTime: receivedTime, receivedTime, timeSource: "received" };
     for (const { instrument, built } of this.#instruments.values()) {
@@ -297,11 +295,12 @@ export class Keeper {
   }
 }
 
-class Output implements Kept {
-  readonly ticks: Tick[] = [];
-  readonly wants: string[] = [];
-  readonly compared: Comparison[] = [];
+interface Output extends Kept {
+  readonly ticks: Tick[];
+  readonly wants: string[];
+  readonly compared: Comparison[];
 }
+const newOutput = (): Output => ({ ticks: [], wants: [], compared: [] });
 
 /** Whether the tick says something of a book; those that were built from one say nothing new. */
 function isKept(tick: Tick): tick is Book | Delta | Quote | Status {

@@ -311,11 +311,11 @@ export class Instrument {
       case "replace":
         return step;
       case "gap": {
-        const linked = previousId === null ? "" : `, which follows ${previousId}`;
+        const linked = previousId === null ? "" : `, which follows ${previousId},`;
         return this.#break("hole", firstId ?? sequence, `${firstId ?? sequence}${linked} came after ${this.#id}`);
       }
       case "unnumbered":
-        return this.#break("unnumbered", null, `an event without numbers came after ${this.#id}`);
+        return this.#break("unnumbered", firstId ?? sequence, `an event without numbers came after ${this.#id}`);
     }
     const before = this.#ladder.unknownDeletes;
     const refusal = this.#ladder.apply(delta.bids, delta.asks);

@@ -83,10 +83,19 @@ export class Ladder {
   load(bids: Levels, asks: Levels): Refusal | null {
     this.clear();
     const before = this.unknownDeletes;
-    // Backwards: a snapshot begins with the best, and what comes last is best appended.
-    const refusal = this.#changeAll(this.#bids, bids.toReversed()) ?? this.#changeAll(this.#asks, asks.toReversed());
+    const refusal = this.#loadSide(this.#bids, bids) ?? this.#loadSide(this.#asks, asks);
     this.unknownDeletes = before;
     return refusal;
+  }
+
+  #loadSide(side: Side, levels: Levels): Refusal | null {
+    // Backwards: a snapshot begins with the best, and what comes last is best appended.
+    const refusal = this.#changeAll(side, levels.toReversed());
+    if (refusal !== null || side.levels.length === levels.length) return refusal;
+    // A price that comes twice is what it was last.
+    side.keys = [];
+    side.levels = [];
+    return this.#changeAll(side, levels);
   }
 
   /** Sets each level to its size, in the order given; a size of zero deletes. */
