@@ -9,7 +9,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { bytesOf } from "./codec.ts";
-import { isTick, type Quote, type Tick, TIME_END, type Trade, type ValidTick } from "./tick.ts";
+import { isTick, type Quote, SOURCES, type Tick, TIME_END, type Trade, type ValidTick } from "./tick.ts";
 import { MESSAGE_BYTES_MAX, type Value } from "./transport.ts";
 
 /** How deep arrays and objects may be nested. */
@@ -114,7 +114,7 @@ const SIDE = (side: string) =>
   `(?:"${side}Price":"${DECIMAL}","${side}Size":"${DECIMAL}"|"${side}Price":null,"${side}Size":null)`;
 const COMMON = '"venue":"([a-z][a-z0-9-]{0,31})","symbol":"([A-Za-z0-9][A-Za-z0-9 :|/_-]{0,63})",' +
   `"eventTime":${TIME},"receivedTime":${TIME}(,"timeSource":"received")?,"sequence":(?:null|${INTEGER}),` +
-  '"id":(?:null|"([A-Za-z0-9._:-]{1,128})")(?:,"source":"(backfill|redrive|conflated|built)")?' +
+  '"id":(?:null|"([A-Za-z0-9._:-]{1,128})")(?:,"source":"(' + SOURCES.join("|") + ')")?' +
   '(?:,"frame":"([A-Za-z0-9_.-]{1,64}/[0-9]{1,15})")?';
 const PRICED = `,"price":"${DECIMAL}","size":"${DECIMAL}","side":"(buy|sell|unknown)"`;
 const QUOTED = `,${SIDE("bid")},${SIDE("ask")}`;
