@@ -186,8 +186,10 @@ Deno.test(
     const [made] = built(kept) as Book[];
     assert.deepEqual([made?.bids, made?.asks], [[["10.0", "1"], ["9.0", "2"]], ASKS], "built without it");
 
-    const outrun = take(keeper, delta([102, 104], [["10.0", "0"], ["9.0", "0"]]));
+    const outrun = take(keeper, delta([102, 103], [["10.0", "0"], ["9.0", "0"]]));
+    take(keeper, delta([104, 104]));
     assert.deepEqual([built(outrun), outrun.wants, keeper.counts.outrun], [[], ["A"], 1]);
+    take(keeper, delta([104, 104]));
     assert.equal(keeper.stateOf("A"), "synced");
     assert.deepEqual(take(keeper, book(102)).wants, ["A"], "one that the book has passed is of no use");
     // It is ahead and ends inside the next event: the book takes it over there.
@@ -199,6 +201,16 @@ Deno.test(
     assert.deepEqual(built(take(keeper, delta([108, 108], [["5.0", "2"]]))).map(({ type }) => type), ["quote", "book"]);
   },
 );
+
+Deno.test("link: a fresh snapshot that no event straddles is asked for again, and the book stays", options, () => {
+  const keeper = synced("link");
+  assert.deepEqual(take(keeper, delta([99, 101, 95], [["10.0", "0"], ["9.0", "0"], ["8.0", "0"]])).wants, ["A"]);
+  assert.deepEqual(take(keeper, book(103)).wants, []);
+  assert.deepEqual(take(keeper, delta([105, 110, 101])), {
+    ...{ ticks: [delta([105, 110, 101])], wants: ["A"], compared: [] },
+  });
+  assert.deepEqual([keeper.stateOf("A"), keeper.read("A")?.bids], ["synced", []]);
+});
 
 Deno.test("a side that the snapshot shows empty is known to its end", options, () => {
   const keeper = keep("splice", { quotes: true });
@@ -234,6 +246,9 @@ Deno.test("link: a snapshot that no event straddles is not enough", options, () 
   assert.deepEqual(statuses(take(synced("link"), delta([99, 110, 95]))), []);
   assert.deepEqual(statuses(take(synced("link"), delta([104, 110, 100]))), [], "it names the snapshot itself");
   assert.match(String(statuses(take(synced("link"), delta([99, 110, null])))), /book unnumbered/);
+  const linked = synced("link");
+  take(linked, delta([99, 110, 95]));
+  assert.match(String(statuses(take(linked, delta([105, 120, 104])))), /^gap,110,105/, "once linked, it must be named");
 });
 
 // chain
@@ -359,6 +374,11 @@ Deno.test("connection: a frame that comes late is passed on and changes no book;
   assert.deepEqual([late.ticks.length, keeper.counts.late, keeper.read("A")?.bids.length], [1, 1, 3]);
   keeper.take({ kind: "l2", ticks: [], number: 0 });
   assert.equal(keeper.stateOf("A"), "broken");
+  keeper.disconnect(NOW);
+  keeper.take({ kind: "l2", ticks: [], number: 40 });
+  keeper.disconnect(NOW);
+  keeper.take({ kind: "l2", ticks: [book(null)], number: 3 });
+  assert.equal(keeper.stateOf("A"), "synced", "numbers of another connection say nothing");
 });
 
 Deno.test("a connection that is gone takes its books with it, and nothing is asked for on it", options, () => {
@@ -454,15 +474,16 @@ Deno.test(
     ]);
     assert.ok(kept.ticks.every(isTick));
     assert.deepEqual(built(take(keeper, delta([104, 104], [["9.5", "2"]]))).map(({ type }) => type), ["book"]);
-    // They are no news to a keeper that is given them again.
-    assert.deepEqual(take(keeper, ...kept.ticks.slice(1)).ticks, kept.ticks.slice(1));
-    assert.equal(keeper.read("A")?.id, 104);
+    // They are no news to a keeper that is given them.
+    const chain = synced("chain");
+    assert.deepEqual(take(chain, ...built(kept)).ticks, built(kept));
+    assert.equal(chain.read("A")?.id, 100);
   },
 );
 
 Deno.test("a built book comes with the first change of each interval of event time", options, () => {
   const keeper = synced("splice", { depth: 2, everyMs: 1_000 });
-  const counts = [1, 999, 1_000, 1_001, 1_999, 5_300, 5_000, 6_000].map((ms, i) =>
+  const counts = [1, 999, 1_000, 1_001, 1_999, 5_300, 4_900, 6_000].map((ms, i) =>
     built(take(keeper, delta([101 + i, 101 + i], [["9.0", "1"]], [], "A", ms))).length
   );
   assert.deepEqual(counts, [0, 0, 1, 0, 0, 1, 0, 1], "the snapshot had the first");
@@ -517,6 +538,10 @@ Deno.test("a snapshot is held until the book has reached it, and tells how far t
   assert.deepEqual(take(keeper, delta([102, 102])).compared, [{ symbol: "A", id: 102, levels: 4, agreeing: 4 }]);
   assert.deepEqual(take(keeper, delta([103, 103])).compared, []);
   assert.deepEqual(keeper.read("A")?.known, { bid: "8.0", ask: "12.0" }, "it was looked at, not taken over");
+  assert.equal(keeper.compare(book(110)), "held");
+  take(keeper, delta([106, 106]));
+  take(keeper, book(107));
+  assert.deepEqual(take(keeper, delta([108, 110])).compared, [], "of a book that broke nothing is told");
 });
 
 // replay
@@ -559,6 +584,22 @@ Deno.test("the book of a time is that of the last event until then, and there is
   );
 });
 
+Deno.test(
+  "a snapshot that a clock ahead of the venue's dates later hides no event before that date",
+  options,
+  async () => {
+    const later = {
+      ...book(100),
+      eventTime: NOW + 900 * MS,
+      receivedTime: NOW + 900 * MS,
+      timeSource: "received",
+    } as const;
+    const rows = [book(100), later, delta([101, 101], [], [], "A", 10)];
+    const read = await bookAt(stored(rows), { venue: "sim", symbol: "A", discipline: "splice", time: NOW + 20 * MS });
+    assert.equal(read?.id, 101);
+  },
+);
+
 Deno.test("where the proof is not stored, the gap that is stored ends the book", options, async () => {
   const gap: Status = { type: "status", ...common(5, null), state: "gap", firstId: null, lastId: null, detail: null };
   const rows = [book(null), delta([null, null], [["9.0", "0"]], [], "A", 5), gap, delta([null, null], [], [], "A", 6)];
@@ -598,6 +639,13 @@ Deno.test("a collector's word that it was disconnected ends the book, and is tol
   };
   assert.deepEqual(statuses(take(keeper, lost)).map(([state]) => state), ["disconnected", "gap"]);
   assert.equal(keeper.stateOf("A"), "broken");
+});
+
+Deno.test("after a gap that the collector tells of, the quote comes again", options, () => {
+  const keeper = synced("trust", { quotes: true });
+  const gap: Status = { type: "status", ...common(5, null), state: "gap", firstId: null, lastId: null, detail: null };
+  assert.deepEqual(take(keeper, gap).ticks, [gap], "and is not told twice");
+  assert.deepEqual(built(take(keeper, book(null))).map(({ type }) => type), ["quote"]);
 });
 
 // testdata

@@ -294,7 +294,7 @@ export class Instrument {
     this.#state = "broken";
     this.#id = null;
     this.#buffer = [];
-    this.#held = this.#last = null;
+    this.#last = null;
     this.#counts.broken[fault]++;
     this.#want();
     return { fault, firstId: this.#before, lastId, detail: `book ${fault}: ${state}` };
@@ -378,7 +378,7 @@ export class Instrument {
     const refusal = this.#load(book);
     if (refusal !== null) return { isChanged: false, broke: this.#break(refusal, id, this.#refusalOf(refusal)) };
     this.#begin(book, id);
-    return this.#state === "synced" ? { isChanged: true, compared: this.#settle(null) } : this.#sync();
+    return this.#state === "synced" ? { isChanged: true } : this.#sync();
   }
 
   #load({ bids, asks }: Book | Delta): Refusal | null {
@@ -391,6 +391,8 @@ export class Instrument {
     this.#id = id;
     this.#isLinked = false;
     this.#last = book;
+    // Numbers may have begun anew.
+    this.#held = null;
     this.#crossedSince = this.#differingSince = null;
     this.#isOutrun = false;
   }
