@@ -34,8 +34,8 @@ export interface KeeperOptions {
   readonly everyMs?: number;
   /** Whether quotes are built whenever the best changes: for venues that send none. */
   readonly quotes?: boolean;
-  /** Levels a side that were subscribed to, where the venue does not say which fall out. */
-  readonly cut?: number;
+  /** Depths that can be subscribed to, where the venue does not say which levels fall out, rising. */
+  readonly depths?: readonly number[];
   /** How the venue sums up a book; without it checksums are not checked. */
   readonly checksum?: Checksum;
   /** A bid above the ask for longer than this is counted, ms of event time. */
@@ -98,8 +98,8 @@ export class Keeper {
 
   /** @throws {RangeError} for a depth that a book cannot have */
   constructor(options: KeeperOptions) {
-    const { discipline, depth, cut, checksum } = options;
-    for (const levels of [depth, cut]) {
+    const { discipline, depth, depths, checksum } = options;
+    for (const levels of [depth, ...depths ?? []]) {
       if (levels === undefined || Number.isInteger(levels) && levels > 0 && levels <= LEVELS_MAX) continue;
       throw new RangeError(`Cannot keep books of depth "${levels}": is out of range, must be 1 to ${LEVELS_MAX}`);
     }
@@ -110,7 +110,7 @@ export class Keeper {
       differingForMs: options.differingForMs ?? 5_000,
       levelsMax: options.levelsMax ?? LEVELS_HELD_MAX,
       bufferMax: options.bufferMax ?? 10_000,
-      ...(cut === undefined ? {} : { cut }),
+      ...(depths === undefined ? {} : { depths }),
       ...(checksum === undefined ? {} : { checksum }),
     };
     this.counts = this.#counts = {

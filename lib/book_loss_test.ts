@@ -115,7 +115,7 @@ for (const discipline of ["splice", "link", "chain", "checksum"] as const) {
     `${discipline}: one event that is lost breaks one book, at its next event, until a snapshot`,
     options,
     () => {
-      const keeping = { discipline, ...(discipline === "checksum" ? { checksum: sum, cut: 10 } : {}) };
+      const keeping = { discipline, ...(discipline === "checksum" ? { checksum: sum, depths: [10] } : {}) };
       for (let seed = 1; seed <= 20; seed++) {
         const below = chance(seed * 7_919);
         lose(made(discipline, seed), 2 + below(150), below(5), keeping);

@@ -312,7 +312,7 @@ const levelsOf = (text: string) => text.split(" ").map((level) => level.split("/
 
 Deno.test("checksum: the venue's own example is in order, and one digit less breaks the book", options, () => {
   const snapshot = book(null, levelsOf(TOP_BIDS), levelsOf(TOP_ASKS));
-  const keeper = keep("checksum", { checksum: sum, cut: 10 });
+  const keeper = keep("checksum", { checksum: sum, depths: [10] });
   const kept = keeper.take({ kind: "book", ticks: [snapshot], checksums: [3310070434] });
   assert.deepEqual(statuses(kept), [["subscribed", null, null, "book synced"]]);
   const broke = keeper.take({
@@ -327,7 +327,7 @@ Deno.test("checksum: the venue's own example is in order, and one digit less bre
 });
 
 Deno.test("checksum: the whole event is applied, then the book is cut, then it is summed up", options, () => {
-  const keeper = keep("checksum", { checksum: sum, cut: 3 });
+  const keeper = keep("checksum", { checksum: sum, depths: [3] });
   const of = (asks: Levels, bids: Levels) => sum({ asks: () => asks, bids: () => bids });
   keeper.take({ kind: "book", ticks: [book(null)], checksums: [of(ASKS, BIDS)] });
   // The first change alone would push a level out that the second one brings back in.
@@ -621,7 +621,7 @@ Deno.test("where the proof is not stored, the gap that is stored ends the book",
     venue: "sim",
     symbol: "A",
     discipline: "checksum",
-    cut: 1,
+    depths: [1],
     time: NOW,
   });
   assert.deepEqual(cut?.bids, [["10.0", "1"]]);

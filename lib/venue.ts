@@ -95,6 +95,9 @@ export interface Live {
   readonly rest?: Rest;
 }
 
+/** Price and size, as the wire has them. */
+export type Level = readonly [price: string, size: string];
+
 /** What a venue answered to a request. */
 export interface Answer {
   readonly refused: string | null;
@@ -122,6 +125,10 @@ export interface Venue {
   readonly kinds: readonly string[];
   readonly disciplines: Disciplines;
   readonly books: BookDiscipline;
+  /** Depths of book that can be subscribed to, rising, where levels that fall out of one are not said. */
+  readonly depths?: readonly number[];
+  /** What the venue's checksum of a book is, of its levels as they came, best first; absent where it sends none. */
+  checksum?(bids: readonly Level[], asks: readonly Level[]): number;
   /** Absent where it is known by its files alone. */
   readonly live?: Live;
   /**

@@ -58,8 +58,11 @@ export interface Counts {
 /** What a book is kept by. */
 export interface Settings {
   readonly discipline: BookDiscipline;
-  /** Levels a side that the venue sends; those beyond fall out of the book unsaid. */
-  readonly cut?: number;
+  /**
+   * Depths that can be subscribed to where levels beyond fall out of the book unsaid, rising. The least that holds a
+   * snapshot was subscribed to.
+   */
+  readonly depths?: readonly number[];
   /** Absent where checksums are not to be checked: of what comes from a store, whose decimals are not the wire's text. */
   readonly checksum?: Checksum;
   readonly crossedForMs: number;
@@ -113,6 +116,8 @@ export class Instrument {
   #ladder: Ladder;
   #state: State = "empty";
   #id: number | null = null;
+  /** Levels a side that were subscribed to; undefined where all are said. */
+  #depth: number | undefined;
   #isLinked = false;
   /** Of a spliced book, as far as its snapshot went. */
   #known: Known = EVERYTHING;
@@ -321,7 +326,7 @@ export class Instrument {
     const refusal = this.#ladder.apply(delta.bids, delta.asks);
     this.#counts.unknownDeletes += this.#ladder.unknownDeletes - before;
     if (refusal !== null) return this.#break(refusal, lastId ?? sequence, this.#refusalOf(refusal));
-    if (this.#settings.cut !== undefined) this.#ladder.cut(this.#settings.cut);
+    if (this.#depth !== undefined) this.#ladder.cut(this.#depth);
     this.#id = this.#rule.isSpliced ? lastId : sequence;
     this.#isLinked = true;
     this.#last = delta;
@@ -382,8 +387,11 @@ export class Instrument {
   }
 
   #load({ bids, asks }: Book | Delta): Refusal | null {
+    const { depths } = this.#settings;
+    const levels = Math.max(bids.length, asks.length);
+    this.#depth = depths?.find((depth) => depth >= levels) ?? depths?.at(-1);
     const refusal = this.#ladder.load(bids, asks);
-    if (refusal === null && this.#settings.cut !== undefined) this.#ladder.cut(this.#settings.cut);
+    if (refusal === null && this.#depth !== undefined) this.#ladder.cut(this.#depth);
     return refusal;
   }
 

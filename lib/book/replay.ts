@@ -11,8 +11,8 @@ export interface Replay {
   readonly venue: string;
   readonly symbol: string;
   readonly discipline: BookDiscipline;
-  /** Levels a side that were subscribed to, where the venue does not say which fall out. */
-  readonly cut?: number;
+  /** Depths that can be subscribed to, where the venue does not say which levels fall out, rising. */
+  readonly depths?: readonly number[];
   /** The last event that counts is at this time of the venue's clock, µs. */
   readonly time: number;
 }
@@ -22,8 +22,8 @@ export interface Replay {
  * Checksums and numbers of frames are not stored; where they are the proof, it is the stored `gap` that ends a book.
  */
 export async function bookAt(ticks: AsyncIterable<Tick>, replay: Replay): Promise<BookRead | undefined> {
-  const { venue, symbol, discipline, cut, time } = replay;
-  const keeper = new Keeper({ discipline, ...(cut === undefined ? {} : { cut }) });
+  const { venue, symbol, discipline, depths, time } = replay;
+  const keeper = new Keeper({ discipline, ...(depths === undefined ? {} : { depths }) });
   for await (const tick of ticks) {
     if (tick.venue !== venue || tick.symbol !== symbol || tick.type === "trade" || tick.type === "quote") continue;
     if (tick.eventTime > time) {

@@ -27,6 +27,7 @@
  * S: kraken_v2_single_frames_2025-2026.jsonl. D: kraken_v2_btcusd_depth25_2026-08-26_raw_frames_first50.jsonl.
  * golden: testdata/venue/kraken.
  */
+import { checksumOf } from "../checksum.ts";
 import {
   type Count,
   countOf,
@@ -133,6 +134,8 @@ export const venues: readonly Venue[] = [{
   // Trade ids rise by one a symbol. Nothing else is numbered.
   disciplines: { trade: "contiguous", quote: "none", book: "none", delta: "none", status: "none" },
   books: "checksum",
+  depths: [10, 25, 100, 500, 1_000],
+  checksum: checksumOf,
   live,
   map(frame, receivedTime) {
     // Stands for bytes that were not UTF-8: what they said is not known, and two of them would look the same.
