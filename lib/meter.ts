@@ -36,7 +36,7 @@ const REASONS = [
   "duplicate",
   "backwards",
 ] as const;
-const DOORS = ["log", "kafka", "sqlite", "postgres", "lake"] as const;
+const DOORS = ["log", "kafka", "sqlite", "postgres", "lake", "venue"] as const;
 const FLAGS = ["locked", "gap", "late", "reordered"] as const;
 const KINDS = [
   "trade",

@@ -8,13 +8,19 @@
 import { Misuse, Outage, reasonOf } from "./failure.ts";
 import type { Door, Trying, Wait, World } from "./world.ts";
 
-const PAUSE_MS_MIN = 50;
-const PAUSE_MS_MAX = 5_000;
+/** How long the first pause is at most, and any. */
+export interface Bounds {
+  readonly msMin: number;
+  readonly msMax: number;
+}
+const BOUNDS: Bounds = { msMin: 50, msMax: 5_000 };
 
 /** What a failure means: the error that says so to the user, and whether it may pass by itself. */
 export interface Finding {
   readonly error: unknown;
   readonly passes: boolean;
+  /** It asks to be left alone for so long, ms: no pause is shorter, and those after this one are as long as they get. */
+  readonly leaveMs?: number;
 }
 
 /** Patience with one thing that is tried again and again. */
@@ -22,19 +28,24 @@ export class Patience {
   readonly #door: Door;
   readonly #judge: (error: unknown) => Finding;
   readonly #world: World;
+  readonly #bounds: Bounds;
   #since: number | null = null;
   #tries = 0;
 
-  constructor(door: Door, world: World, judge: (error: unknown) => Finding) {
+  constructor(door: Door, world: World, judge: (error: unknown) => Finding, bounds: Bounds = BOUNDS) {
     this.#door = door;
     this.#world = world;
     this.#judge = judge;
+    this.#bounds = bounds;
   }
 
-  /** It worked. */
-  calm(): void {
-    if (this.#since === null) return;
-    this.#end(`${this.#door} serves again after ${Math.round((this.#world.now() - this.#since) / 1000)} s`);
+  /** It worked; what may not last counts as served, but the next pauses go on growing as if it had not. */
+  calm(lasts = true): void {
+    const tries = lasts ? 0 : this.#tries;
+    if (this.#since !== null) {
+      this.#end(`${this.#door} serves again after ${Math.round((this.#world.now() - this.#since) / 1000)} s`);
+    }
+    this.#tries = tries;
   }
 
   /**
@@ -43,11 +54,11 @@ export class Patience {
    */
   async after(error: unknown, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return this.#end("");
-    const { error: said, passes } = this.#judge(error);
+    const { error: said, passes, leaveMs = 0 } = this.#judge(error);
     const { retryForMs, trying } = this.#world;
     const now = this.#world.now();
     const left = (this.#since ?? now) + retryForMs - now;
-    if (!passes || left <= 0 || trying === undefined || trying.signal.aborted) {
+    if (!passes || left <= 0 || left < leaveMs || trying === undefined || trying.signal.aborted) {
       this.#end("");
       throw said;
     }
@@ -55,7 +66,10 @@ export class Patience {
     trying.hear({ door: this.#door, step: this.#since === null ? "begins" : "goes on", line });
     this.#since ??= now;
     // Full jitter: what many clients lost at once must not be met by all of them at once.
-    const ms = 1 + Math.floor(trying.random() * Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** this.#tries++));
+    const { msMin, msMax } = this.#bounds;
+    if (leaveMs > 0) this.#tries = Math.ceil(Math.log2(msMax / msMin));
+    const ceiling = Math.min(msMax, msMin * 2 ** this.#tries++);
+    const ms = leaveMs + 1 + Math.floor(trying.random() * Math.max(0, ceiling - leaveMs));
     const either = signal === undefined ? trying.signal : AbortSignal.any([signal, trying.signal]);
     await trying.pause(Math.min(left, ms), either);
     if (signal?.aborted) this.#end("");

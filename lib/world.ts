@@ -34,7 +34,7 @@ export interface Trying {
 }
 
 /** Doors that may be waited for, by the resident behind them. */
-export type Door = "log" | "kafka" | "sqlite" | "postgres" | "lake";
+export type Door = "log" | "kafka" | "sqlite" | "postgres" | "lake" | "venue";
 
 /** A wait for a door: `line` says why it begins, or that it is over; nothing where it was given up. */
 export interface Wait {
