@@ -101,7 +101,10 @@ export type Level = readonly [price: string, size: string];
 /** What a venue answered to a request. */
 export interface Answer {
   readonly refused: string | null;
+  /** Whom it is about, where it says so; empty where it cannot be told, as of a venue that answers to refuse alone. */
   readonly symbols?: readonly string[];
+  /** The number of the request, where it says so; without it answers are taken for those to the oldest requests. */
+  readonly id?: number;
 }
 
 /** What a venue answers by REST; each gives path and query. Answers are frames as well: `map` knows them. */

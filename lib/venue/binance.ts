@@ -133,10 +133,11 @@ function liveOf(isFutures: boolean): Live {
     subscribe: (subscription, id) => requests("SUBSCRIBE", subscription, id),
     unsubscribe: (subscription, id) => requests("UNSUBSCRIBE", subscription, id),
     answer(frame) {
-      const { result, error, code, msg } = fieldsOf(frame) ?? {};
-      if (result === null) return { refused: null };
+      const { result, error, code, msg, id } = fieldsOf(frame) ?? {};
+      const request = typeof id === "number" ? { id } : {};
+      if (result === null) return { refused: null, ...request };
       const said = isFields(error) ? error.msg : code !== undefined ? msg : undefined;
-      return said === undefined ? null : { refused: String(said) };
+      return said === undefined ? null : { refused: String(said), ...request };
     },
     // The venue pings every 20 s (spot) or 3 min (futures), which the socket answers by itself.
     silentMs: isFutures ? 240_000 : 60_000,
