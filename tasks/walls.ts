@@ -32,6 +32,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   pairing: ["capture", "failure"],
   orders: [],
   listing: ["decimal", "failure"],
+  feed: ["venue", "tick", "patience", "failure", "world"],
   plant: ["chance"],
   standing: ["chance", "listing", "plant", "failure"],
   market: ["chance", "listing", "plant", "standing", "failure"],

@@ -1,0 +1,574 @@
+/** The websocket client against real sockets: what it does when a venue is not as it should be. */
+import assert from "@std/assert";
+import { HandClock, host, madeVenue, worldOf } from "../testdata/peer.ts";
+import { Misuse, Outage } from "./failure.ts";
+import { type FeedEvent, follow, type Following, type Frame, type Received } from "./feed.ts";
+import { ANSWER_MS, CLOSE_MS } from "./feed/connection.ts";
+import { Continuity } from "./feed/continuity.ts";
+import { HANDSHAKE_MS } from "./feed/handshake.ts";
+import { OVERLAP_MS, PAUSES } from "./feed/line.ts";
+import { Overlap } from "./feed/overlap.ts";
+import { isTick } from "./tick.ts";
+import type { Live, Subscription, Venue } from "./venue.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true } as const;
+const A: Subscription = { symbols: ["A"], channels: ["trade"] };
+type Disconnected = FeedEvent & { readonly event: "disconnected" };
+
+/** A follower whose every step the test takes. */
+function followed(
+  { base, venue = madeVenue(), subscription = A, retryForMs, random, ...more }:
+    & { base: string; venue?: Venue; subscription?: Subscription; retryForMs?: number; random?: number }
+    & Partial<Omit<Following, "base" | "signal" | "now" | "world" | "run">>,
+) {
+  const clock = new HandClock();
+  const stop = new AbortController();
+  const { world, lines } = worldOf(clock, {
+    ...retryForMs === undefined ? {} : { retryForMs },
+    ...random === undefined ? {} : { random },
+  });
+  const stream = follow(venue, subscription, { base, run: "r", signal: stop.signal, now: clock.now, world, ...more });
+  const seen: Received[] = [];
+  return {
+    clock,
+    stop,
+    lines,
+    seen,
+    stream,
+    /** Reads on to the next event of this name. */
+    async until<E extends FeedEvent["event"]>(name: E): Promise<FeedEvent & { readonly event: E }> {
+      for (;;) {
+        const { value, done } = await stream.next();
+        if (done) throw new Error(`no ${name} before the end`);
+        seen.push(value);
+        if (value.kind === "event" && value.event === name) return value as FeedEvent & { readonly event: E };
+      }
+    },
+    /** Reads on to the next frame. */
+    async frame(): Promise<Frame> {
+      for (;;) {
+        const { value, done } = await stream.next();
+        if (done) throw new Error("no frame before the end");
+        seen.push(value);
+        if (value.kind === "frame") return value;
+      }
+    },
+    /** Reads on to the end. */
+    async rest(): Promise<Received[]> {
+      const more = await Array.fromAsync(stream);
+      seen.push(...more);
+      return more;
+    },
+  };
+}
+
+/** Waits for attempts and their pauses end at once; all others are the test's. */
+const isRetry = (ms: number): boolean => ![HANDSHAKE_MS, ANSWER_MS, CLOSE_MS, OVERLAP_MS].includes(ms) && ms < 100_000;
+Deno.test(
+  "frames are handed over as they came, numbered, with the time of each, between the events",
+  strict,
+  async () => {
+    await using venue = host();
+    const feed = followed({ base: venue.base });
+    const connected = feed.until("connected");
+    const peer = await venue.peer();
+    await connected;
+    assert.equal(await peer.message(), '{"id":1,"subscribe":["A"]}');
+    peer.send('{"s":"A","t":1}', '{"id":1,"ok":true}', new Uint8Array([0, 255]));
+    await feed.until("subscribed");
+    await feed.frame();
+    feed.stop.abort();
+    await feed.rest();
+    assert.equal(await peer.closed, 1000);
+    const time = { receivedTime: feed.clock.time, connection: "r.0" };
+    assert.deepEqual(feed.seen, [
+      { kind: "event", ...time, symbols: ["A"], event: "connected", replaces: null },
+      { kind: "frame", ...time, number: 0, text: '{"s":"A","t":1}' },
+      { kind: "frame", ...time, number: 1, text: '{"id":1,"ok":true}' },
+      { kind: "event", ...time, symbols: ["A"], event: "subscribed" },
+      { kind: "frame", ...time, number: 2, text: "AP8=" },
+      {
+        kind: "event",
+        ...time,
+        symbols: ["A"],
+        event: "disconnected",
+        why: "stopped",
+        code: 1000,
+        detail: null,
+        successor: null,
+      },
+    ]);
+  },
+);
+
+for (const code of [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4001]) {
+  Deno.test(`a socket that the venue closes with ${code} is opened and subscribed again`, strict, async () => {
+    await using venue = host();
+    const feed = followed({ base: venue.base });
+    feed.clock.passes = isRetry;
+    const first = feed.until("subscribed");
+    const peer = await venue.peer();
+    await peer.agree();
+    await first;
+    const over = feed.until("disconnected");
+    await peer.close(code, "bye");
+    const { why, code: heard, detail } = await over;
+    assert.deepEqual([why, heard, detail], ["closed", code, "bye"]);
+    const second = feed.until("subscribed");
+    await (await venue.peer()).agree();
+    assert.equal((await second).connection, "r.1");
+    feed.stop.abort();
+    await feed.rest();
+    assert.match(feed.lines.join(), /connection r\.0 was closed, must stay open; trying again.*,venue serves again/);
+  });
+}
+
+Deno.test("pauses are of full jitter, grow to a minute, and end with one line", strict, async () => {
+  for (const random of [0.25, 0.5, 0.99]) {
+    await using venue = host(() => new Response("", { status: 503 }));
+    const feed = followed({ base: venue.base, random });
+    feed.clock.passes = (ms) => ms !== HANDSHAKE_MS;
+    await assert.rejects(feed.rest(), (error: unknown) => {
+      assert.ok(error instanceof Outage);
+      return /^Outage: Cannot follow "made": ws:\/\/127\.0\.0\.1:\d+ answers 503, must open a websocket$/.test(
+        String(error),
+      );
+    });
+    const pauses = feed.clock.waits.filter((ms) => ms !== HANDSHAKE_MS);
+    const bounds = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000].map((ms) =>
+      1 + Math.floor(random * ms)
+    );
+    // Between them, the turn to connect is waited for where the pause was shorter than a second.
+    const drawn = pauses.filter((ms) => bounds.includes(ms));
+    assert.deepEqual(drawn.slice(0, 9), bounds);
+    assert.ok(Math.max(...pauses) <= PAUSES.msMax);
+    assert.equal(feed.lines.length, 1);
+  }
+});
+
+for (const status of [403, 418, 429]) {
+  Deno.test(`a venue that answers ${status} is left alone for as long as it takes`, strict, async () => {
+    await using venue = host((attempt) => attempt < 2 ? new Response("<html>", { status }) : null);
+    const feed = followed({ base: venue.base, random: 0.999 });
+    feed.clock.passes = isRetry;
+    const connected = feed.until("connected");
+    await venue.peer();
+    await connected;
+    const pauses = feed.clock.waits.filter((ms) => isRetry(ms));
+    assert.deepEqual(pauses, [59_971, 59_971]);
+    feed.stop.abort();
+    await feed.rest();
+    assert.match(feed.lines[0]!, new RegExp(`answers ${status}, must open a websocket; trying again`));
+  });
+}
+
+Deno.test(
+  "an answer of HTML where a websocket should be is an outage, and what speaks no HTTP as well",
+  strict,
+  async () => {
+    await using venue = host(() => new Response("<html>maintenance</html>"));
+    await assert.rejects(followed({ base: venue.base, retryForMs: 0 }).rest(), /answers 200, must open a websocket/);
+    using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const feed = followed({ base: `ws://127.0.0.1:${listener.addr.port}`, retryForMs: 0 }).rest();
+    using connection = await listener.accept();
+    await connection.write(new TextEncoder().encode("220 mail\r\n\r\n"));
+    await assert.rejects(feed, /cannot be reached \(.+\), must be reachable/);
+  },
+);
+
+Deno.test("a token that is refused is misuse, told once, never shown and never tried again", strict, async () => {
+  await using venue = host(() => new Response("", { status: 401 }));
+  const made = madeVenue({ secret: "MADE_TOKEN" });
+  const feed = followed({ base: venue.base, venue: made, token: "se/cret" });
+  await assert.rejects(feed.rest(), (error: unknown) => {
+    assert.ok(error instanceof Misuse);
+    assert.equal(
+      String(error),
+      `Misuse: Cannot follow "made": ${venue.base} refuses the token (401), must be given in MADE_TOKEN one that it knows`,
+    );
+    return !/se.{1,3}cret/.test(Deno.inspect(error));
+  });
+  assert.equal(venue.attempts(), 1);
+  assert.deepEqual(feed.lines, []);
+  await assert.rejects(followed({ base: venue.base, venue: made }).rest(), /^Misuse: .*MADE_TOKEN is not set/);
+});
+
+Deno.test("a venue that repeats the token does not make it shown", strict, async () => {
+  await using venue = host();
+  const feed = followed({
+    base: venue.base,
+    venue: madeVenue({ secret: "MADE_TOKEN" }),
+    token: "se/cret",
+    retryForMs: 0,
+  });
+  const over = feed.until("disconnected");
+  const peer = await venue.peer();
+  assert.equal(new URL(peer.url).searchParams.get("token"), "se/cret");
+  await peer.close(4001, "not se/cret nor se%2Fcret");
+  assert.equal((await over).detail, "not *** nor ***");
+  await assert.rejects(feed.rest(), Outage);
+});
+
+Deno.test("what cannot be asked for is misuse before anything is opened", strict, async () => {
+  const { live: _live, ...deaf } = madeVenue();
+  const of = (more: Partial<Parameters<typeof followed>[0]>) => followed({ base: "ws://127.0.0.1:1", ...more }).rest();
+  await assert.rejects(of({ venue: deaf }), /^Misuse: .*known by its files alone/);
+  await assert.rejects(of({ subscription: { symbols: ["A"], channels: ["book"] } }), /^Misuse: .*no channel "book"/);
+  await assert.rejects(of({ subscription: { symbols: [], channels: ["trade"] } }), /^Misuse: .*nothing is asked for/);
+  await assert.rejects(of({ base: "http://me:secret@x/?y" }), /^Misuse: .*its base is "http:\/\/\*\*\*@x\/\?…"/);
+});
+
+Deno.test(
+  "a host that is not there is tried for as long as the world allows, and then told in one line",
+  strict,
+  async () => {
+    // A port that was just given back.
+    const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const { port } = listener.addr;
+    listener.close();
+    const feed = followed({ base: `ws://127.0.0.1:${port}`, retryForMs: 30_000 });
+    feed.clock.passes = (ms) => ms !== HANDSHAKE_MS;
+    const began = feed.clock.time;
+    await assert.rejects(
+      feed.rest(),
+      /^Outage: Cannot follow "made": ws:.* cannot be reached \(tcp connect error\), must be reachable$/,
+    );
+    assert.ok(feed.clock.time - began >= 30_000_000);
+    assert.equal(feed.lines.length, 1);
+  },
+);
+
+Deno.test("a peer that takes the connection and never answers is given up after a while", strict, async () => {
+  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const feed = followed({ base: `ws://127.0.0.1:${listener.addr.port}`, retryForMs: 0 });
+  const end = feed.rest();
+  using _connection = await listener.accept();
+  await feed.clock.pass(HANDSHAKE_MS);
+  await assert.rejects(end, /cannot be reached \(no answer within 15 s\)/);
+});
+
+Deno.test("a socket that is open but silent is replaced at once", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base, silentMs: 7_000 });
+  const subscribed = feed.until("subscribed");
+  const peer = await venue.peer();
+  await peer.agree();
+  await subscribed;
+  const silent = feed.until("silent");
+  await feed.clock.pass(7_000);
+  await silent;
+  const { why } = await feed.until("disconnected");
+  assert.equal(why, "silent");
+  feed.stop.abort();
+  await feed.rest();
+  await peer.closed;
+});
+
+Deno.test("a frame in time, a heartbeat's answer or a pause of the session keeps a silent socket", strict, async () => {
+  await using venue = host();
+  const made = madeVenue({ heartbeat: { message: "ping", everyMs: 3_000 } });
+  let isQuiet = false;
+  const feed = followed({ base: venue.base, venue: made, silentMs: 7_000, isQuiet: () => isQuiet });
+  const subscribed = feed.until("subscribed");
+  const peer = await venue.peer();
+  await peer.agree();
+  await subscribed;
+  await feed.clock.pass(3_000);
+  assert.equal(await peer.message(), "ping");
+  const pong = feed.frame();
+  peer.send("pong");
+  await pong;
+  // 3 s of the 7 had passed when the pong came: it is dead 7 s after that.
+  isQuiet = true;
+  await feed.clock.pass(3_000);
+  assert.equal(await peer.message(), "ping");
+  feed.clock.time += 1_000_000;
+  await feed.clock.pass(3_000);
+  assert.equal(await peer.message(), "ping");
+  await feed.clock.waiting(7_000);
+  isQuiet = false;
+  const silent = feed.until("silent");
+  await feed.clock.pass(7_000);
+  await silent;
+  feed.stop.abort();
+  await feed.rest();
+  await peer.closed;
+});
+
+Deno.test("many symbols go over several sockets, in messages that the venue bounds, at its pace", strict, async () => {
+  await using venue = host();
+  const live: Partial<Live> = {
+    topicsMax: 8,
+    messagesPerSecond: 3,
+    // Three symbols a message at most.
+    subscribe: ({ symbols }, id) =>
+      Array.from(
+        { length: Math.ceil(symbols.length / 3) },
+        (_, at) => JSON.stringify({ id: id + at, subscribe: symbols.slice(at * 3, at * 3 + 3) }),
+      ),
+  };
+  const symbols = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "A"];
+  const feed = followed({ base: venue.base, venue: madeVenue(live), subscription: { symbols, channels: ["trade"] } });
+  const first = feed.until("connected");
+  const one = await venue.peer();
+  assert.deepEqual((await first).symbols, ["A", "B", "C", "D", "E", "F", "G", "H"]);
+  assert.deepEqual(JSON.parse(await one.message()), { id: 1, subscribe: ["A", "B", "C"] });
+  assert.deepEqual(JSON.parse(await one.message()), { id: 2, subscribe: ["D", "E", "F"] });
+  // Two in a second, the third being left for pongs; and the second socket takes its turn.
+  const second = feed.until("connected");
+  await feed.clock.pass(1_000);
+  assert.deepEqual(JSON.parse(await one.message()), { id: 3, subscribe: ["G", "H"] });
+  const two = await venue.peer();
+  assert.deepEqual((await second).symbols, ["I", "J"]);
+  assert.deepEqual(JSON.parse(await two.message()), { id: 1, subscribe: ["I", "J"] });
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test("a symbol that is refused is told in the venue's words, and the others go on", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base, subscription: { symbols: ["A", "NO", "B"], channels: ["trade"] } });
+  const refused = feed.until("refused");
+  const peer = await venue.peer();
+  assert.deepEqual(JSON.parse(await peer.message()), { id: 1, subscribe: ["A", "NO", "B"] });
+  peer.send('{"id":1,"no":"bad symbol in list"}');
+  for (const [id, symbol] of [[2, "A"], [3, "NO"], [4, "B"]] as const) {
+    assert.deepEqual(JSON.parse(await peer.message()), { id, subscribe: [symbol] });
+    peer.send(symbol === "NO" ? `{"id":${id},"no":"no such symbol"}` : `{"id":${id},"ok":true}`);
+  }
+  const { symbols, detail } = await refused;
+  assert.deepEqual([symbols, detail], [["NO"], "no such symbol"]);
+  assert.deepEqual((await feed.until("subscribed")).symbols, ["A", "B"]);
+  assert.deepEqual(feed.lines, ['made refuses "NO": no such symbol']);
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test(
+  "a venue that names whom it refuses is believed, and one that refuses everybody is misuse",
+  strict,
+  async () => {
+    await using venue = host();
+    const feed = followed({ base: venue.base, subscription: { symbols: ["A", "B"], channels: ["trade"] } });
+    const end = feed.rest();
+    const peer = await venue.peer();
+    await peer.message();
+    peer.send('{"of":["A"],"no":"unknown"}', '{"of":["B"],"no":"unknown as well"}');
+    assert.equal(await peer.closed, 1000);
+    await assert.rejects(
+      end,
+      /^Misuse: Cannot follow "made": it refuses every symbol \(unknown as well\), must be asked/,
+    );
+    assert.equal(venue.attempts(), 1);
+  },
+);
+
+Deno.test("a venue that answers nothing has agreed once it speaks", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base });
+  const subscribed = feed.until("subscribed");
+  const peer = await venue.peer();
+  await peer.message();
+  await feed.clock.pass(ANSWER_MS);
+  peer.send('{"s":"A","t":1}');
+  await subscribed;
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test(
+  "before a venue ends a connection another one stands beside it, and no trade is lost or doubled",
+  strict,
+  async () => {
+    await using venue = host();
+    const made = madeVenue({ lifetimeMs: 1_000_000, silentMs: 5_000_000 });
+    const feed = followed({ base: venue.base, venue: made });
+    const first = feed.until("subscribed");
+    const old = await venue.peer();
+    await old.agree();
+    await first;
+    const trades = (from: number, to: number): string[] =>
+      Array.from({ length: to - from + 1 }, (_, at) => `{"s":"A","t":${from + at}}`);
+    old.send(...trades(1, 50));
+    // A tenth of its life before its end, and by chance half as much again.
+    const second = feed.until("subscribed");
+    await feed.clock.pass(850_000);
+    const young = await venue.peer();
+    // It tells some of what was before, and is ahead of the old one.
+    await young.agree();
+    young.send(...trades(41, 80));
+    assert.equal((await second).connection, "r.1");
+    for (let at = 0; at < 40; at++) await feed.frame();
+    old.send(...trades(51, 83));
+    const over = feed.until("disconnected");
+    await feed.clock.pass(OVERLAP_MS);
+    assert.equal(await old.closed, 1000);
+    const { why, successor } = await over;
+    assert.deepEqual([why, successor], ["rollover", "r.1"]);
+    young.send(...trades(81, 100));
+    for (let at = 0; at < 20; at++) await feed.frame();
+    feed.stop.abort();
+    await feed.rest();
+
+    const overlap = new Overlap(made);
+    const continuity = new Continuity(made);
+    const counted: (number | null)[] = [];
+    const states: string[] = [];
+    let frames = 0;
+    for (const received of feed.seen) {
+      const ticks = received.kind === "event"
+        ? overlap.event(received)
+        : overlap.ticks(received.connection, made.map(received.text, received.receivedTime).ticks);
+      if (received.kind === "frame") frames++;
+      const statuses = received.kind === "event"
+        ? [...continuity.ticks(ticks, received.receivedTime), ...continuity.event(received)]
+        : continuity.ticks(ticks, received.receivedTime);
+      assert.ok(statuses.every(isTick));
+      states.push(...statuses.map(({ state }) => state));
+      counted.push(...ticks.map(({ sequence }) => sequence));
+    }
+    assert.equal(frames, 83 + 60 + 2);
+    assert.deepEqual(counted, Array.from({ length: 100 }, (_, at) => at + 1));
+    assert.deepEqual(states, ["connected", "subscribed", "connected", "subscribed", "disconnected"]);
+  },
+);
+
+Deno.test("an old connection that ends by itself beside a new one leaves its place to it", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base, venue: madeVenue({ lifetimeMs: 1_000_000, silentMs: 5_000_000 }) });
+  const first = feed.until("subscribed");
+  const old = await venue.peer();
+  await old.agree();
+  await first;
+  const second = feed.until("connected");
+  await feed.clock.pass(850_000);
+  const young = await venue.peer();
+  await second;
+  const over = feed.until("disconnected");
+  await old.close(1001);
+  assert.equal((await over).successor, null);
+  const subscribed = feed.until("subscribed");
+  await young.agree();
+  assert.equal((await subscribed).connection, "r.1");
+  assert.equal(venue.attempts(), 2);
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test("a new connection that fails leaves the old one in its place, and another one is tried", strict, async () => {
+  await using venue = host((attempt) => attempt === 1 ? new Response("", { status: 500 }) : null);
+  const feed = followed({ base: venue.base, venue: madeVenue({ lifetimeMs: 1_000_000, silentMs: 5_000_000 }) });
+  const first = feed.until("subscribed");
+  const old = await venue.peer();
+  await old.agree();
+  await first;
+  const second = feed.until("connected");
+  await feed.clock.pass(850_000);
+  await feed.clock.pass(PAUSES.msMax);
+  const young = await venue.peer();
+  assert.equal((await second).replaces, "r.0");
+  const over = feed.until("disconnected");
+  await young.close(1011);
+  assert.equal((await over).connection, "r.1");
+  const frame = feed.frame();
+  old.send('{"s":"A","t":1}');
+  assert.equal((await frame).connection, "r.0");
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test(
+  "a reader who is too slow loses the connection, not the memory, and gets it back when it has caught up",
+  strict,
+  async () => {
+    await using venue = host();
+    const feed = followed({ base: venue.base, queueMax: 10 });
+    feed.clock.passes = isRetry;
+    const connected = feed.until("connected");
+    const peer = await venue.peer();
+    await connected;
+    peer.send(...Array.from({ length: 1_000 }, (_, at) => `{"s":"A","t":${at}}`));
+    await peer.closed;
+    assert.equal(venue.attempts(), 1);
+    const over: Disconnected = await feed.until("disconnected");
+    assert.deepEqual([over.why, feed.seen.filter(({ kind }) => kind === "frame").length], ["overflow", 10]);
+    const again = feed.until("connected");
+    await venue.peer();
+    await again;
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
+Deno.test("a reader who stops early closes the sockets", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base });
+  const connected = feed.until("connected");
+  const peer = await venue.peer();
+  await connected;
+  await feed.stream.return();
+  assert.equal(await peer.closed, 1000);
+});
+
+Deno.test("a venue that does not close its side is waited for, and not for ever", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base });
+  const connected = feed.until("connected");
+  const peer = await venue.peer();
+  await connected;
+  feed.stop.abort();
+  const rest = feed.rest();
+  peer.send("late");
+  await rest;
+  assert.equal(await peer.closed, 1000);
+});
+
+Deno.test(
+  "every wait ends when it is asked to: before, between and in attempts, and while the reader is behind",
+  strict,
+  async () => {
+    await using refusing = host(() => new Response("", { status: 429 }));
+    const early = followed({ base: refusing.base });
+    early.stop.abort();
+    assert.deepEqual(await early.rest(), []);
+    assert.equal(refusing.attempts(), 0);
+
+    const between = followed({ base: refusing.base });
+    const crowded = between.rest();
+    await between.clock.waiting(45_001);
+    between.stop.abort();
+    assert.deepEqual(await crowded, []);
+
+    using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const opening = followed({ base: `ws://127.0.0.1:${listener.addr.port}` });
+    const opened = opening.rest();
+    using _connection = await listener.accept();
+    await opening.clock.waiting(HANDSHAKE_MS);
+    opening.stop.abort();
+    assert.deepEqual(await opened, []);
+
+    await using venue = host();
+    const turn = followed({
+      base: venue.base,
+      venue: madeVenue({ topicsMax: 1 }),
+      subscription: { symbols: ["A", "B"], channels: ["trade"] },
+    });
+    const turned = turn.until("connected");
+    await venue.peer();
+    await turned;
+    await turn.clock.waiting(1_000);
+    turn.stop.abort();
+    await turn.rest();
+    assert.equal(venue.attempts(), 1);
+
+    const slow = followed({ base: venue.base, queueMax: 2 });
+    slow.clock.passes = isRetry;
+    const began = slow.until("connected");
+    const peer = await venue.peer();
+    await began;
+    peer.send("1", "2", "3", "4");
+    await peer.closed;
+    slow.stop.abort();
+    await slow.rest();
+  },
+);
