@@ -1,5 +1,6 @@
 /** The websocket client against real sockets: what it does when a venue is not as it should be. */
 import assert from "@std/assert";
+import { createHash } from "node:crypto";
 import { HandClock, host, madeVenue, worldOf } from "../testdata/peer.ts";
 import { Misuse, Outage } from "./failure.ts";
 import { type FeedEvent, follow, type Following, type Frame, type Received } from "./feed.ts";
@@ -60,6 +61,19 @@ function followed(
       return more;
     },
   };
+}
+
+/** A websocket of a host that opens it and then says and does nothing. */
+async function openedBy(listener: Deno.TcpListener): Promise<Deno.TcpConn> {
+  const connection = await listener.accept();
+  const bytes = new Uint8Array(4_096);
+  const request = new TextDecoder().decode(bytes.subarray(0, await connection.read(bytes) ?? 0));
+  const key = /sec-websocket-key: (\S+)/i.exec(request)![1]!;
+  const accepted = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
+  const answer = [...head, `Sec-WebSocket-Accept: ${accepted}`, "", ""].join("\r\n");
+  await connection.write(new TextEncoder().encode(answer));
+  return connection;
 }
 
 /** Waits for attempts and their pauses end at once; all others are the test's. */
@@ -262,6 +276,17 @@ Deno.test("a socket that is open but silent is replaced at once", strict, async 
   feed.stop.abort();
   await feed.rest();
   await peer.closed;
+});
+
+Deno.test("a host that died behind an open socket does not delay the next attempt", strict, async () => {
+  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const feed = followed({ base: `ws://127.0.0.1:${listener.addr.port}`, silentMs: 7_000, retryForMs: 0 });
+  const connected = feed.until("connected");
+  using _connection = await openedBy(listener);
+  await connected;
+  const end = feed.rest();
+  await feed.clock.pass(7_000);
+  await assert.rejects(end, /^Outage: .* connection r\.0 was silent for 7 s, must speak/);
 });
 
 Deno.test("a frame in time, a heartbeat's answer or a pause of the session keeps a silent socket", strict, async () => {
@@ -511,16 +536,16 @@ Deno.test("a reader who stops early closes the sockets", strict, async () => {
 });
 
 Deno.test("a venue that does not close its side is waited for, and not for ever", strict, async () => {
-  await using venue = host();
-  const feed = followed({ base: venue.base });
+  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const feed = followed({ base: `ws://127.0.0.1:${listener.addr.port}` });
   const connected = feed.until("connected");
-  const peer = await venue.peer();
+  using _connection = await openedBy(listener);
   await connected;
   feed.stop.abort();
   const rest = feed.rest();
-  peer.send("late");
-  await rest;
-  assert.equal(await peer.closed, 1000);
+  await feed.clock.pass(CLOSE_MS);
+  const [over] = await rest as [Disconnected];
+  assert.deepEqual([over.why, over.code], ["stopped", null]);
 });
 
 Deno.test(

@@ -24,8 +24,9 @@ interface Pair<T> {
   /** Whether it counts alone: a snapshot that it sends then begins its book again, whatever its number. */
   isOver: boolean;
   readonly held: { readonly tick: T; readonly mark: Mark }[];
-  /** What the old one said: its last number of each series, and ids. */
-  readonly last: Map<string, number>;
+  /** The last number of each series that the old one said. */
+  last: Map<string, number>;
+  /** Ids that it said beside the young one. */
   readonly ids: Set<string>;
   /** Symbols whose book the young one has begun, of those without numbers. */
   readonly begun: Set<string>;
@@ -37,6 +38,8 @@ type Mark = { readonly series: string; readonly number: number } | { readonly id
 export class Overlap<T extends Tick = Tick> {
   readonly #venue: Pick<Venue, "disciplines">;
   #pairs: Pair<T>[] = [];
+  /** Of each connection, the last number of each series. */
+  readonly #last = new Map<string, Map<string, number>>();
 
   constructor(venue: Pick<Venue, "disciplines">) {
     this.#venue = venue;
@@ -45,45 +48,59 @@ export class Overlap<T extends Tick = Tick> {
   /** Those that were held and count now. */
   event(event: FeedEvent): readonly T[] {
     const { connection } = event;
-    if (event.event === "connected" && event.replaces !== null) {
-      const [held, last, ids, begun] = [[], new Map(), new Set<string>(), new Set<string>()];
-      this.#pairs.push({
-        old: event.replaces,
-        young: connection,
-        isLive: false,
-        isOver: false,
-        held,
-        last,
-        ids,
-        begun,
-      });
+    switch (event.event) {
+      case "connected":
+        this.#last.set(connection, new Map());
+        if (event.replaces !== null) this.#pair(event.replaces, connection);
+        return [];
+      case "subscribed":
+        for (const pair of this.#pairs) if (pair.young === connection) pair.isLive = true;
+        return [];
+      case "disconnected":
+        this.#last.delete(connection);
+        this.#pairs = this.#pairs.filter(({ young }) => young !== connection);
+        return this.#pairs.filter(({ old, isOver }) => old === connection && !isOver).flatMap(release);
+      default:
+        return [];
     }
-    if (event.event === "subscribed") {
-      for (const pair of this.#pairs) if (pair.young === connection) pair.isLive = true;
-    }
-    if (event.event !== "disconnected") return [];
-    this.#pairs = this.#pairs.filter(({ young }) => young !== connection);
-    return this.#pairs.filter(({ old, isOver }) => old === connection && !isOver).flatMap(release);
   }
 
   /** Of the ticks of one frame of this connection, those that count. */
   ticks(connection: string, ticks: readonly T[]): readonly T[] {
+    const last = this.#last.get(connection);
     let counting = ticks;
     for (const pair of this.#pairs) {
       if (pair.old === connection) counting = counting.filter((tick) => this.#isOfOld(tick, pair));
       if (pair.young === connection) counting = counting.flatMap((tick) => this.#ofYoung(tick, pair));
     }
+    for (const tick of ticks) {
+      const mark = this.#markOf(tick);
+      if (mark !== null && "number" in mark) last?.set(mark.series, mark.number);
+    }
     return counting;
+  }
+
+  #pair(old: string, young: string): void {
+    const last = this.#last.get(old) ?? new Map<string, number>();
+    this.#pairs.push({
+      old,
+      young,
+      isLive: false,
+      isOver: false,
+      held: [],
+      last,
+      ids: new Set(),
+      begun: new Set(),
+    });
   }
 
   #isOfOld(tick: T, pair: Pair<T>): boolean {
     if (pair.isOver) return false;
     const mark = this.#markOf(tick);
     if (mark === null) return seriesOf(tick) === "book" ? !pair.begun.has(tick.symbol) : !pair.isLive;
-    if ("id" in mark) {
-      pair.ids.add(mark.id);
-      if (pair.ids.size > HELD_MAX) { for (const id of pair.ids.keys().take(1)) pair.ids.delete(id); }
-    } else pair.last.set(mark.series, mark.number);
+    if ("id" in mark) pair.ids.add(mark.id);
+    // The oldest makes room.
+    if (pair.ids.size > HELD_MAX) pair.ids.delete(pair.ids.values().next().value!);
     return true;
   }
 
@@ -114,6 +131,8 @@ export class Overlap<T extends Tick = Tick> {
 /** The young one counts alone from now on: what it said beyond the old one. */
 function release<T>(pair: Pair<T>): T[] {
   pair.isOver = true;
+  // As it is now: who is not heard any more may still speak.
+  pair.last = new Map(pair.last);
   const beyond = pair.held.filter(({ mark }) => isBeyond(mark, pair)).map(({ tick }) => tick);
   pair.held.length = 0;
   return beyond;
