@@ -2,7 +2,7 @@
  * The other end of a socket, for tests: a server on this machine whose every word the test speaks, a clock that moves by
  * hand, and a venue that exists nowhere.
  */
-import { fieldsOf } from "../lib/frame.ts";
+import { fieldsOf } from "../lib/fields.ts";
 import { listener } from "../lib/patience.ts";
 import type { Tick } from "../lib/tick.ts";
 import type { Live, Venue } from "../lib/venue.ts";
