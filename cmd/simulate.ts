@@ -1,20 +1,25 @@
 /**
  * The seeded market into the log. Runs add up: sequence, market time and seed are kept, and what an interrupted run had
- * already appended is made again and passed over, so that nothing is there twice.
+ * already appended is made again and passed over, so that nothing is there twice. With `--as` nothing goes into the log:
+ * the market is served as a venue would.
  *
  * **In** seed, number of ticks, share of faults, **Out** `ticks.raw`; with `--truth` what was planted, and where.
- * **Knows** `market`, `producer`, `tape`, `patience`, `stage`, `crew`.
+ * **Knows** `market`, `serving`, `producer`, `tape`, `patience`, `stage`, `crew`.
  */
 import { start } from "../lib/crew.ts";
 import { Misuse, reasonOf } from "../lib/failure.ts";
 import { ofDisk } from "../lib/patience.ts";
+import type { Deed } from "../lib/history.ts";
 import { Market, type SimMessage } from "../lib/market.ts";
 import { defineStage } from "../lib/stage.ts";
 import { Resumed } from "../lib/producer.ts";
+import { serve } from "../lib/serving.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
 import { partitionOf, TOPICS } from "../lib/transport.ts";
 
 const PRODUCER = "simulate";
+/** Ticks of a run that is not told how many. */
+const TICKS = 1_000_000;
 /** Ticks made at once; they go to all partitions side by side. */
 const FILL_MAX = 4_096;
 /** Ticks between two checkpoints. */
@@ -41,18 +46,59 @@ const stage = defineStage({
   writes: [TOPICS.raw],
   needs: [],
   flags: {
-    ticks: { kind: "count", default: 1_000_000, does: "how many more; 0 for ever" },
+    ticks: { kind: "count", does: `how many more; 0 for ever (default ${TICKS}, with --as 0)` },
     seed: { kind: "count", default: 1, does: "same seed, same bytes" },
     symbols: { kind: "count", default: 50, max: 10_000, does: "how many instruments trade" },
     faults: { kind: "amount", default: 0.01, max: 1, does: "share of ticks that get a fault beside them" },
     truth: { kind: "text", value: "FILE", does: "writes each fault's place and reasons" },
-    rate: { kind: "amount", default: 0, unit: "ticks/s", does: "paces by schedule; 0 as fast as it goes" },
+    rate: {
+      kind: "amount",
+      default: 0,
+      unit: "ticks/s",
+      does: "paces by schedule; 0 as fast as it goes, with --as 100",
+    },
     to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
+    as: {
+      kind: "text",
+      value: "VENUE",
+      does: "serves websocket and REST as this venue does, instead of writing ticks",
+    },
+    listen: {
+      kind: "text",
+      default: "127.0.0.1:9443",
+      value: "HOST:PORT",
+      pattern: /^(?:\[[\da-fA-F:]+\]|[\w.-]+):\d{1,5}$/,
+      does: "with --as: where it serves",
+    },
+    mischief: {
+      kind: "amount",
+      default: 0,
+      max: 1,
+      does: "with --as: share of frames and answers that a fault strikes",
+    },
+    from: { kind: "text", value: "FILE", does: "with --as: plays a recorded capture instead, its frames as they are" },
+    cert: { kind: "text", value: "FILE", does: "with --as: certificate, PEM, to serve TLS" },
+    key: { kind: "text", value: "FILE", does: "with --as: its key, PEM" },
   },
-  examples: ["deno task simulate --ticks 100_000 --faults 0.02 --seed 7", "deno task simulate --to - | jq .price"],
-  files: ({ truth }) => ({ read: truth ? [truth] : [], write: truth ? [truth] : [] }),
+  examples: [
+    "deno task simulate --ticks 100_000 --faults 0.02 --seed 7",
+    "deno task simulate --to - | jq .price",
+    "deno task simulate --as bybit --listen 127.0.0.1:9443 --mischief 0.001",
+  ],
+  files({ truth, from, cert, key }) {
+    const written = truth === undefined ? [] : [truth];
+    return { read: [...written, ...[from, cert, key].filter((path) => path !== undefined)], write: written };
+  },
+  hosts: ({ as, listen }) => as === undefined ? [] : [listen],
+  isApart: ({ as }) => as !== undefined,
   async run({ values, send, ranges, log, tape, world, until, signal, tally }) {
-    const { seed, symbols, faults, rate } = values;
+    const { seed, symbols, faults, rate, ticks = values.as === undefined ? TICKS : 0 } = values;
+    if (values.as !== undefined) {
+      using truth = values.truth === undefined ? null : new Truths(values.truth, false);
+      const noted = truth === null ? undefined : (deed: Deed) => truth.add({ ...deed });
+      const paced = () => truth?.flush();
+      return await serve({ ...values, as: values.as, ticks }, { world, until, signal, noted, paced });
+    }
     const places = await ranges(TOPICS.raw);
     const { epoch, checkpoint } = await log.claim(PRODUCER, 0);
     const kept: Kept | null = checkpoint === null ? null : JSON.parse(checkpoint.state);
@@ -107,7 +153,7 @@ const stage = defineStage({
       if (resumed.numbers[partition]! > 0) continue;
       await resumed.append(partition, [{ key: null, value: JSON.stringify(instruments), control: true }]);
     }
-    const total = values.ticks || Infinity;
+    const total = ticks || Infinity;
     let made = 0;
     let saved = 0;
     // When the pace began, and how many were made before; what the log holds already is made again without a pause.

@@ -203,9 +203,10 @@ export function settingOf(
   reach: Reach = { hosts: [], secrets: [] },
 ): Setting {
   const log = `log:${common.data}/log`;
+  const isApart = stage.isApart?.(values as never) ?? false;
   const setting = {
-    transport: withPolicy(common.transport ?? log, common.fsync),
-    to: to === null ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
+    transport: isApart ? "memory:" : withPolicy(common.transport ?? log, common.fsync),
+    to: to === null || isApart ? null : to === "-" ? "stdio:" : withPolicy(to, common.fsync),
     hot: stage.needs.includes("hot") ? common.hot ?? `sqlite:${common.data}/hot.db` : "",
     lake: stage.needs.includes("lake") ? common.lake ?? `file:${common.data}/lake` : "",
     partitions: common.partitions,

@@ -38,6 +38,10 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   files?(values: Values<F>): { readonly read?: readonly string[]; readonly write?: readonly string[] };
   /** Whom it talks to, besides its doors, as its flags name them. */
   reach?(values: Values<F>): Promise<Reach>;
+  /** Hosts with their ports that the user names by flag, where the stage listens. */
+  hosts?(values: Values<F>): readonly string[];
+  /** Whether by these flags it does without its topics: then they are in memory, and no door is opened. */
+  isApart?(values: Values<F>): boolean;
   /** What it asks of the system, besides its doors, under the name of the permission. */
   readonly sys?: readonly ("statfs" | "uid")[];
   run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;
@@ -277,7 +281,7 @@ export async function perform(
     : null;
   const output = setting.to === null ? transport! : await open.transport(setting.to, world);
   const input = transport ?? output;
-  world.report(input.describes);
+  if (!stage.isApart?.(setting.values as Values<Flags>)) world.report(input.describes);
   const opened: { close(): Promise<void> }[] = output === input ? [input] : [output, input];
   const timer = setInterval(progress, PROGRESS_MS);
   const broken = Promise.withResolvers<never>();

@@ -16,7 +16,9 @@ import { Misuse } from "../lib/failure.ts";
 import type { Flags } from "../lib/flag.ts";
 
 const FLOW = "simulate | ingest ─▶ ticks.raw ─▶ validate ─▶ ticks.valid ─▶ sink-hot + sink-cold, then audit";
-const { to: _to, ...simulated } = simulate.flags;
+// What serves a venue is for a simulator alone.
+const { to: _to, as: _as, listen: _listen, mischief: _mischief, from: _from, cert: _cert, key: _key, ...simulated } =
+  simulate.flags;
 const { to: _also, ...ingested } = ingest.flags;
 const flags = {
   ...ingested,

@@ -1,0 +1,98 @@
+/**
+ * A client's connection to a pretended venue: what it asked for, how many frames were written to it, and what a fault made
+ * of it.
+ *
+ * **In** answers and market data, **Out** frames on its wire. **Knows** `speech`, `wire`.
+ */
+import type { Answer, Line, Saying, Topic } from "./speech.ts";
+import type { Wire } from "./wire.ts";
+
+/** Topics of one connection. */
+const TOPICS_MAX = 4_096;
+
+/** A client's connection. */
+export class Connection implements Line {
+  readonly id: number;
+  readonly modes = new Set<string>();
+  readonly topics = new Map<string, Topic>();
+  written = 0;
+  /** Says no market data any more, for whatever reason. */
+  isSilent = false;
+  readonly #gone: () => void;
+  #wire: Wire | null = null;
+  /** What waits for the next frame, to follow it. */
+  #held: string[] = [];
+
+  constructor(id: number, gone: () => void) {
+    this.id = id;
+    this.#gone = gone;
+  }
+
+  begin(wire: Wire, answer: Answer): void {
+    this.#wire = wire;
+    this.follow(answer);
+    wire.begin();
+  }
+
+  /** Does what a request asked for. */
+  follow({ add = [], drop = [], modes = {}, says, isUncounted }: Answer): void {
+    for (const { key } of drop) this.topics.delete(key);
+    for (const topic of add) if (this.topics.size < TOPICS_MAX) this.topics.set(topic.key, topic);
+    for (const [mode, isOn] of Object.entries(modes)) isOn ? this.modes.add(mode) : this.modes.delete(mode);
+    for (const saying of says) isUncounted ? this.raw(saying(this)) : this.say(saying);
+  }
+
+  /** Says what is no market data. */
+  say(saying: Saying): void {
+    this.raw(saying(this));
+    this.written++;
+  }
+
+  data(frame: string): void {
+    this.written++;
+    this.raw(frame);
+    for (const held of this.#held.splice(0)) this.raw(held);
+  }
+
+  /** Counts a frame that is never sent. */
+  miss(): void {
+    this.written++;
+  }
+
+  hold(frame: string): void {
+    this.written++;
+    this.#held.push(frame);
+  }
+
+  raw(frame: string): void {
+    this.#wire?.text(frame);
+  }
+
+  ping(): void {
+    this.#wire?.ping();
+  }
+
+  freeze(): void {
+    this.isSilent = true;
+    this.#wire?.freeze();
+  }
+
+  close(code: number): void {
+    this.isSilent = true;
+    this.#wire?.close(code);
+  }
+
+  abort(): void {
+    this.isSilent = true;
+    this.#wire?.abort();
+  }
+
+  leave(): void {
+    this.isSilent = true;
+    this.#wire?.leave();
+  }
+
+  ended(): void {
+    this.#gone();
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * A plain client of a websocket for tests: frames in their order, waited for one by one, and how it ended.
+ */
+export class Client implements Disposable {
+  readonly socket: WebSocket;
+  /** How the connection ended. */
+  readonly ended: Promise<CloseEvent>;
+  readonly #frames: string[] = [];
+  readonly #waiting: ((frame: string) => void)[] = [];
+
+  private constructor(url: string) {
+    this.socket = new WebSocket(url);
+    this.ended = new Promise((resolve) => this.socket.onclose = resolve);
+    this.socket.onmessage = ({ data }) => {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) this.#frames.push(data);
+      else waiting(data);
+    };
+  }
+
+  /** Connects. Rejects with what was said where that fails. */
+  static async to(url: string, ...requests: readonly unknown[]): Promise<Client> {
+    const client = new Client(url);
+    await new Promise<void>((resolve, reject) => {
+      client.socket.onopen = () => resolve();
+      client.socket.onerror = (event) => reject(new Error((event as ErrorEvent).message));
+    });
+    client.socket.onerror = (event) => event.preventDefault();
+    for (const request of requests) client.say(request);
+    return client;
+  }
+
+  say(request: unknown): void {
+    this.socket.send(typeof request === "string" ? request : JSON.stringify(request));
+  }
+
+  /** The next frame as text. */
+  text(): Promise<string> {
+    const frame = this.#frames.shift();
+    return frame === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(frame);
+  }
+
+  /** The next frame's object; whoever reads it says what it must hold. */
+  // deno-lint-ignore no-explicit-any -- frames of seven protocols, each asserted field by field
+  async next(): Promise<any> {
+    return JSON.parse(await this.text());
+  }
+
+  /** The next `count` frames. */
+  async texts(count: number): Promise<string[]> {
+    const frames: string[] = [];
+    while (frames.length < count) frames.push(await this.text());
+    return frames;
+  }
+
+  /** What came and was not asked for yet. */
+  get left(): number {
+    return this.#frames.length;
+  }
+
+  async close(): Promise<void> {
+    this.socket.close();
+    await this.ended;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.socket.readyState < WebSocket.CLOSING) this.socket.close();
+  }
+}
