@@ -217,7 +217,7 @@ const advanced: Speech = {
     const { type, product_ids, channel: name } = askedOf(message);
     if (type !== "subscribe" && type !== "unsubscribe") return refused("unsupported message type", "");
     const channel = typeof name === "string" && Object.hasOwn(ADVANCED, name) ? ADVANCED[name]! : undefined;
-    if (channel === undefined) return refused("unsupported channel", "");
+    if (channel === undefined) return refused(`unsupported channel ${shown(name)}`, "");
     const symbols = channel.stream === null ? [""] : texts(product_ids);
     const unknown = symbols.find((symbol) => symbol !== "" && floor.instrument(symbol) === undefined);
     if (unknown !== undefined) return refused(`product ${unknown} is not found`, "");
