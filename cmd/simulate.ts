@@ -89,7 +89,7 @@ const stage = defineStage({
     const written = truth === undefined ? [] : [truth];
     return { read: [...written, ...[from, cert, key].filter((path) => path !== undefined)], write: written };
   },
-  hosts: ({ as, listen }) => as === undefined ? [] : [listen],
+  reach: ({ as, listen }) => Promise.resolve({ hosts: as === undefined ? [] : [listen], secrets: [] }),
   isApart: ({ as }) => as !== undefined,
   async run({ values, send, ranges, log, tape, world, until, signal, tally }) {
     const { seed, symbols, faults, rate, ticks = values.as === undefined ? TICKS : 0 } = values;

@@ -26,7 +26,6 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
   const files = stage.files?.(setting.values as never);
   grant.read.push(...files?.read ?? []);
   grant.write.push(...files?.write ?? []);
-  grant.net.push(...stage.hosts?.(setting.values as never) ?? []);
   grant.sys.push(...stage.sys ?? []);
   const unique = <T>(list: readonly T[]): T[] => [...new Set(list)];
   return {

@@ -6,7 +6,7 @@ import assert from "@std/assert";
 import { crc32 } from "node:zlib";
 import { Client } from "../testdata/client.ts";
 import { cut, rowsOf as rowsBetween } from "./depth.ts";
-import { exactFieldsOf } from "./frame.ts";
+import { exactReader } from "./fields.ts";
 import type { Deed, Shown } from "./history.ts";
 import { Pretend, PRETENDED, type PretendOptions } from "./pretend.ts";
 import { openVenue } from "./venue.ts";
@@ -14,6 +14,7 @@ import type { Tick } from "./tick.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 /** Events of a test that looks at every book: price moves, refilled sides and levels that come and go are among them. */
+const exactly = exactReader(["price", "qty", "bid", "bid_qty", "ask", "ask_qty", "checksum", "trade_id"]);
 const EVENTS = 400;
 
 const PATHS: Readonly<Record<string, string>> = {
@@ -414,7 +415,7 @@ for (const [depth, batch] of [[10, 1], [25, 1], [25, 4], [100, 2]] as const) {
         let at = 0;
         for (const frame of [snapshot!, ...await soFar(client, "kraken")]) {
           // deno-lint-ignore no-explicit-any -- asserted below
-          const [data] = exactFieldsOf(frame)!.data as any[];
+          const [data] = exactly(frame)!.data as any[];
           made.apply(rowsOf(data.bids), rowsOf(data.asks), depth);
           const text = [...made.sorted("asks").slice(0, 10), ...made.sorted("bids").slice(0, 10)]
             .map((level) => level.map((amount) => amount.replace(".", "").replace(/^0+/, "")).join("")).join("");
@@ -441,7 +442,7 @@ Deno.test(
       let trades = 0, tickers = 0;
       for (const frame of await soFar(client, "kraken")) {
         // deno-lint-ignore no-explicit-any -- asserted below
-        const { channel, data: [data] } = exactFieldsOf(frame) as any;
+        const { channel, data: [data] } = exactly(frame) as any;
         if (channel === "trade") {
           const { id, side, price, size } = pretend.truth.trades("BTC/USD")[trades++]!;
           assert.deepEqual([data.trade_id, data.side, data.price, data.qty], [String(id), side, price, size]);

@@ -36,10 +36,8 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   readonly examples: readonly string[];
   /** Files that the user names by flag and the stage reads or writes. */
   files?(values: Values<F>): { readonly read?: readonly string[]; readonly write?: readonly string[] };
-  /** Whom it talks to, besides its doors, as its flags name them. */
+  /** Whom it talks to besides its doors, and where it listens, as its flags say. */
   reach?(values: Values<F>): Promise<Reach>;
-  /** Hosts with their ports that the user names by flag, where the stage listens. */
-  hosts?(values: Values<F>): readonly string[];
   /** Whether by these flags it does without its topics: then they are in memory, and no door is opened. */
   isApart?(values: Values<F>): boolean;
   /** What it asks of the system, besides its doors, under the name of the permission. */

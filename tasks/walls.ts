@@ -25,8 +25,6 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   venue: ["fields", "checksum", "tick", "decimal", "failure"],
   conflation: ["venue", "tick", "decimal"],
   book: ["venue", "tick", "decimal"],
-  frame: ["tick", "decimal"],
-  venue: ["frame", "tick", "decimal", "failure"],
   depth: ["chance", "decimal", "listing"],
   mischief: ["chance"],
   history: ["depth", "mischief"],
