@@ -1,21 +1,24 @@
 /**
- * A venue's recorded frames into the log. A capture is read once: its position is kept by content hash, so that the same
- * file again adds nothing and an interrupted one goes on.
+ * A venue's words into the log, live or recorded. A capture is read once: its position is kept by content hash, so that
+ * the same file again adds nothing and an interrupted one goes on.
  *
  * **In** a source of frames and a venue's mapper, **Out** `ticks.raw`, with `--frames` the frames as they came, and every
- * frame counted by kind. **Knows** `source`, `frames`, `venue`, `producer`, `tape`, `stage`, `crew`.
+ * frame counted by kind. **Knows** `collect`, `source`, `live`, `frames`, `venue`, `producer`, `tape`, `stage`, `crew`.
  */
 import { Buffer } from "node:buffer";
 import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
-import { FRAMES, messagesOf, nameOf } from "../lib/frames.ts";
+import { Collector } from "../lib/collect.ts";
+import { FRAMES, messagesOf } from "../lib/frames.ts";
+import { type LiveOptions, LiveSource } from "../lib/live.ts";
 import { Resumed } from "../lib/producer.ts";
 import { openSource, pathsOf } from "../lib/source.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
 import { keyOf } from "../lib/tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, TOPICS } from "../lib/transport.ts";
-import { openVenue, VENUES } from "../lib/venue.ts";
+import { type Channel, CHANNELS, openVenue, type Venue, VENUES } from "../lib/venue.ts";
+import type { World } from "../lib/world.ts";
 
 /** Ticks between two checkpoints. */
 const SAVE_EVERY = 50_000;
@@ -36,30 +39,46 @@ interface Kept {
 
 const stage = defineStage({
   name: "ingest",
-  does: "a venue's recorded frames as ticks",
+  does: "a venue's words as ticks, live or recorded",
   reads: [],
   writes: [TOPICS.raw, FRAMES],
   leaves: ({ frames }) => frames ? [] : [FRAMES],
   needs: [],
   flags: {
+    venue: { kind: "choice", of: VENUES, default: VENUES[0]!, does: "whose words they are" },
+    symbols: { kind: "text", value: "A,B", does: "live: instruments, as the venue writes them" },
+    channels: { kind: "text", value: "C,C", default: CHANNELS.join(), does: "live: of trade, quote and book" },
+    base: { kind: "text", value: "URL", does: "live: another websocket, wss://host:port" },
+    rest: { kind: "text", value: "URL", does: "live: another REST, https://host:port" },
     from: { kind: "text", value: "FILE", does: "capture, plain or gzip, a frame a line; or log:FOLDER/frames" },
-    venue: { kind: "choice", of: VENUES, default: VENUES[0]!, does: "whose frames they are" },
-    symbol: { kind: "text", value: "SYMBOL", does: "whose answers they are that name no instrument" },
+    symbol: { kind: "text", value: "SYMBOL", does: "with --from: whose answers they are that name no instrument" },
     frames: { kind: "switch", does: "keeps each frame as it came, before it is parsed; ticks name theirs" },
+    "book-depth": { kind: "count", max: 1_000, does: "builds books of so many levels a side (default none)" },
+    "book-every": { kind: "amount", default: 100, unit: "ms", does: "event time between two built books" },
     again: { kind: "switch", does: "reads a capture that was read already" },
     to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
   },
   examples: [
-    "deno task ingest --from capture.jsonl.gz --venue binance --frames",
+    "deno task ingest --venue bybit-linear --symbols BTCUSDT,ETHUSDT --channels trade,quote,book --frames",
+    "deno task ingest --from capture.jsonl.gz --venue binance",
     "deno task ingest --from log:data/log/frames --venue binance --data again",
   ],
   files: ({ from }) => ({ read: from ? pathsOf(from) : [] }),
-  async run({ values, send, ranges, log, tape, tally, world, signal }) {
+  async reach({ from, venue, base, rest }) {
+    if (from !== undefined) return { hosts: [], secrets: [] };
+    const { live } = await openVenue(venue);
+    const urls = [base ?? live?.base, rest ?? live?.rest?.base].filter((url) => url !== undefined);
+    return { hosts: urls.flatMap(hostOf), secrets: live?.secret === undefined ? [] : [live.secret] };
+  },
+  async run({ values, send, ranges, log, tape, tally, world, micros, signal }) {
     const { from } = values;
-    if (from === undefined) throw new Misuse("Cannot ingest: --from is not given, must name a capture");
     const venue = await openVenue(values.venue);
-    await using source = await openSource(from, venue, values.symbol, world);
+    if (from === undefined && values.symbols === undefined) {
+      throw new Misuse("Cannot ingest: neither --from nor --symbols is given, must name a capture or instruments");
+    }
+    const recorded = from === undefined ? null : await openSource(from, venue, values.symbol, world);
     const { epoch, checkpoint } = await log.claim("ingest", 0);
+    await using source = recorded ?? new LiveSource(venue, liveOf(values, venue, { epoch, micros, world }));
     const sources: Record<string, Kept> = checkpoint === null ? {} : JSON.parse(checkpoint.state);
     const places = await ranges(TOPICS.raw);
     const shelves = values.frames ? await ranges(FRAMES) : [];
@@ -93,6 +112,8 @@ const stage = defineStage({
     const save = async (position: number, done: boolean): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
       await Promise.all(shelves.map((_, partition) => log.sync(FRAMES, partition)));
+      // What is live has no position to go on from.
+      if (source.isLive) return;
       const { numbers, offsets } = resumed;
       const frames = values.frames ? { numbers: shelved.numbers, offsets: shelved.offsets } : null;
       sources[source.id] = { position, done, again: kept.again, numbers, tape, offsets, frames };
@@ -100,6 +121,17 @@ const stage = defineStage({
     };
     // Others may append so much before this goes on that what an interrupted run had appended is not found behind it.
     if (kept !== before && !resumed.repeats) await save(0, false);
+    const depth = values["book-depth"];
+    const collector = new Collector(venue, {
+      names: values.frames || (source.grows && !source.isLive),
+      ...(depth !== undefined && { depth, everyMs: values["book-every"] }),
+    });
+    // Books and totals are what all frames before have made of them: those are taken in again, and give nothing twice.
+    if (kept.position > 0) {
+      for await (const { frames } of source.read(0, signal, kept.position)) {
+        for (const frame of frames) collector.take(frame);
+      }
+    }
     const kinds: Record<string, number> = {};
     let [lines, notes, ticks, saved, position] = [0, 0, 0, 0, kept.position];
     for await (const batch of source.read(kept.position, signal)) {
@@ -111,18 +143,17 @@ const stage = defineStage({
       const lots: Pick<Message, "key" | "value">[][] = places.map(() => []);
       notes += batch.notes;
       for (const frame of batch.frames) {
-        const mapped = venue.map(frame.frame, frame.receivedTime, frame.symbol);
-        const made = values.frames || source.grows ? { frame: nameOf(frame) } : {};
-        const messages = mapped.ticks.map((tick) => ({
-          key: keyOf(tick),
-          value: JSON.stringify({ ...tick, ...made }),
-        }));
+        const collected = collector.take(frame);
+        source.want?.(collected.wants);
+        const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
         // What no message can hold is no tick of this venue; it must not stop those behind it.
         const isWhole = messages.every(({ value }) => fits(value));
-        const kind = isWhole ? mapped.kind : "malformed";
-        kinds[kind] = (kinds[kind] ?? 0) + 1;
-        tally.add("frames_total", 1, venue.name, kind);
-        lines++;
+        if (collected.kind !== null) {
+          const kind = isWhole ? collected.kind : "malformed";
+          kinds[kind] = (kinds[kind] ?? 0) + 1;
+          tally.add("frames_total", 1, venue.name, kind);
+          lines++;
+        }
         if (!isWhole) continue;
         for (const message of messages) lots[partitionOf(message.key, places.length)]!.push(message);
         ticks += messages.length;
@@ -138,6 +169,47 @@ const stage = defineStage({
     return { lines, notes, ticks, kinds, text: framesText(lines, ticks, kinds) };
   },
 });
+
+/** How the flags want the venue followed. @throws {Misuse} for a channel that there is not */
+function liveOf(
+  values: {
+    readonly symbols?: string | undefined;
+    readonly channels: string;
+    readonly base?: string | undefined;
+    readonly rest?: string | undefined;
+  },
+  { name, live }: Venue,
+  { epoch, micros, world }: { readonly epoch: number; readonly micros: () => number; readonly world: World },
+): LiveOptions {
+  const channels = values.channels.split(",");
+  const strange = channels.find((channel) => !(CHANNELS as readonly string[]).includes(channel));
+  if (strange !== undefined) {
+    throw new Misuse(`Cannot ingest channel "${strange}": it is unknown, must be one of ${CHANNELS.join(", ")}`);
+  }
+  const { trying } = world;
+  if (trying === undefined) throw new Error("Cannot ingest live: nobody waits here, must be run by a crew");
+  const token = live?.secret === undefined ? undefined : world.env(live.secret);
+  return {
+    // Of those that are asked for by default, the ones that the venue has.
+    subscription: {
+      symbols: values.symbols!.split(",").filter((symbol) => symbol !== ""),
+      channels: values.channels === CHANNELS.join() ? live?.channels ?? CHANNELS : channels as readonly Channel[],
+    },
+    run: `${name}-${epoch}`,
+    ...(values.base !== undefined && { base: values.base }),
+    ...(values.rest !== undefined && { rest: values.rest }),
+    ...(token !== undefined && { token }),
+    micros,
+    world: { ...world, trying },
+  };
+}
+
+/** The host of a URL with its port; nothing for what is no URL, which its door refuses. */
+function hostOf(url: string): string[] {
+  const { protocol, hostname, port } = URL.parse(url) ?? {};
+  if (hostname === undefined || hostname === "") return [];
+  return [`${hostname}:${port || (protocol === "ws:" || protocol === "http:" ? 80 : 443)}`];
+}
 
 /** What became of a source's frames, by kind, the most frequent first. */
 function framesText(lines: number, ticks: number, kinds: Readonly<Record<string, number>>): string {

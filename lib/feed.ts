@@ -12,6 +12,7 @@ import type { Manner } from "./feed/connection.ts";
 import { Line } from "./feed/line.ts";
 import { type Clock, Pace } from "./feed/pace.ts";
 import { Queue } from "./feed/queue.ts";
+import type { Renewals } from "./feed/renewals.ts";
 import type { Channel, Live, Subscription, Venue } from "./venue.ts";
 import type { Trying, World } from "./world.ts";
 
@@ -83,6 +84,8 @@ export interface Following {
   readonly silentMs?: number;
   /** Whether the symbol may be silent at this time, µs: outside its session. A socket of such symbols alone is left open. */
   readonly isQuiet?: (symbol: string, time: number) => boolean;
+  /** Tells which books are to be subscribed to again. */
+  readonly renewals?: Renewals;
   /** Frames that one connection may be ahead of the reader. */
   readonly queueMax?: number;
 }
@@ -117,6 +120,7 @@ export async function* follow(
     clock,
     silentMs: following.silentMs ?? live.silentMs,
     isQuiet: following.isQuiet ?? (() => false),
+    renewals: following.renewals ?? null,
     hide: (text) => hidden(text, token),
   };
   const queue = new Queue<Received>(following.queueMax ?? QUEUE_MAX);

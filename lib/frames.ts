@@ -4,8 +4,9 @@
  *
  *     {"venue":"kraken","connection":"9f86d081","number":7,"receivedTime":1700000000000000,"frame":"{…}"}
  *
- * `request` stands in it where the frame answers one, `symbol` where somebody said what it is about, `part` (`[0, 3]` the
- * first of three) where it is too long for one message. All frames of a venue lie in one partition, in order of arrival.
+ * `request` stands in it where the frame answers one, `symbol` where somebody said what it is about, `isEvent` where it is
+ * what became of the connection, `part` (`[0, 3]` the first of three) where it is too long for one message. All frames of
+ * a venue lie in one partition, in order of arrival.
  * **In** frames, **Out** messages, and back. **Knows** `tick`, `transport`, `failure`.
  */
 import { z } from "@zod/zod";
@@ -33,6 +34,8 @@ export interface Frame {
   readonly request?: string;
   /** The instrument that it is about, where it does not say it itself. */
   readonly symbol?: string;
+  /** Set where it is no word of the venue but what became of the connection, as JSON. */
+  readonly isEvent?: true;
   readonly frame: string;
 }
 
@@ -43,6 +46,7 @@ const Kept = z.strictObject({
   receivedTime: z.int().refine(isMicros).nullable(),
   request: z.string().max(4096).optional(),
   symbol: z.string().max(128).optional(),
+  isEvent: z.literal(true).optional(),
   part: z.tuple([z.int().min(0), z.int().min(2).max(PARTS_MAX)]).optional(),
   frame: z.string(),
 });
@@ -69,13 +73,13 @@ export interface FrameBatch {
 }
 
 /**
- * The frames of a venue from offset `from` of its partition on, as far as the tape reaches now; what another venue put
+ * The frames of a venue from offset `from` of its partition up to `to`, as far as the tape reaches now; what another venue put
  * there is passed over. @throws {Refusal} for a message that is no frame, or whose parts are not together
  */
 export async function* readFrames(
   log: Pick<Transport, "ranges" | "read">,
   venue: string,
-  from: number,
+  { from, to = Infinity }: { readonly from: number; readonly to?: number | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<FrameBatch> {
   const ranges = await log.ranges(FRAMES);
@@ -84,7 +88,7 @@ export async function* readFrames(
   let parts: Frame[] = [];
   // Where the frame begins whose parts are not together yet.
   let next = Math.max(from, low);
-  for await (const records of log.read(FRAMES, partition, next, high, signal)) {
+  for await (const records of log.read(FRAMES, partition, next, Math.min(high, to), signal)) {
     const frames: Frame[] = [];
     for (const record of records) {
       const { part, ...kept } = keptIn(record, partition);

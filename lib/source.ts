@@ -25,7 +25,12 @@ export interface Source {
   readonly id: string;
   /** Whether more may come later. */
   readonly grows: boolean;
-  read(from: number, signal: AbortSignal): AsyncGenerator<SourceBatch>;
+  /** Whether it cannot be read again. */
+  readonly isLive: boolean;
+  /** Has snapshots of these instruments asked for, where somebody can be asked. */
+  want?(symbols: readonly string[]): void;
+  /** From a position on, up to another one if that is given. */
+  read(from: number, signal: AbortSignal, to?: number): AsyncGenerator<SourceBatch>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -53,18 +58,22 @@ async function openCapture(path: string, venue: Venue, symbol: string | undefine
   return {
     id,
     grows: false,
-    async *read(from, signal) {
+    isLive: false,
+    async *read(from, signal, to = Infinity) {
       for await (const { lines, notes, position } of readPair(path, from, signal)) {
-        const frames = lines.map(({ number, receivedTime, frame, request }): Frame => {
-          const about = request === undefined ? symbol : venue.symbolOf?.(request);
-          return {
-            ...{ venue: venue.name, connection, number, receivedTime },
-            ...(request !== undefined && { request }),
-            ...(about !== undefined && { symbol: about }),
-            frame,
-          };
-        });
+        const frames = lines.filter(({ number }) => number < to).map(
+          ({ number, receivedTime, frame, request }): Frame => {
+            const about = request === undefined ? symbol : venue.symbolOf?.(request);
+            return {
+              ...{ venue: venue.name, connection, number, receivedTime },
+              ...(request !== undefined && { request }),
+              ...(about !== undefined && { symbol: about }),
+              frame,
+            };
+          },
+        );
         yield { frames, notes, position };
+        if (position >= to) return;
       }
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -81,8 +90,9 @@ async function openTape(url: string, venue: Venue, world: World): Promise<Source
   return {
     id: createHash("sha256").update(`${identity}/${venue.name}`).digest("hex"),
     grows: true,
-    async *read(from, signal) {
-      for await (const { frames, next } of readFrames(log, venue.name, from, signal)) {
+    isLive: false,
+    async *read(from, signal, to) {
+      for await (const { frames, next } of readFrames(log, venue.name, { from, to }, signal)) {
         yield { frames, notes: 0, position: next };
       }
     },

@@ -92,6 +92,8 @@ export interface Hands<Reads extends string, Writes extends string, Needs extend
   meanwhile(work: Promise<unknown>): void;
   readonly tally: Tally;
   readonly world: World;
+  /** Whole microseconds since the epoch. */
+  micros(): number;
   /** Waits until `now()` reaches `at`, or the stage is asked to stop. */
   until(at: number): Promise<void>;
   /** Fires when the stage must end after the batch in hand. */
@@ -350,6 +352,7 @@ export async function perform(
       },
       tally,
       world,
+      micros: () => Math.floor(now() * 1000),
       until,
       signal,
       drain,

@@ -66,7 +66,7 @@ Deno.test("what is kept is what came, in order, with its time and its number", s
     await run(ingest, data, "--from", path, "--frames");
     const kept = await withLog(data, async (log) => {
       const all = [];
-      for await (const { frames } of readFrames(log, "binance", 0, never)) all.push(...frames);
+      for await (const { frames } of readFrames(log, "binance", { from: 0 }, never)) all.push(...frames);
       return all;
     });
     const came = [];
@@ -106,7 +106,7 @@ Deno.test(
       await run(ingest, data, "--from", `${data}/long.jsonl`, "--frames");
       const kept = await withLog(data, async (log) => {
         const all = [];
-        for await (const { frames } of readFrames(log, "binance", 0, never)) all.push(...frames);
+        for await (const { frames } of readFrames(log, "binance", { from: 0 }, never)) all.push(...frames);
         return all;
       });
       assert.deepEqual(kept.map(({ frame }) => frame), [long, '{"e":"kline"}']);

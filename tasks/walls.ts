@@ -42,6 +42,8 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   orders: [],
   listing: ["decimal", "failure"],
   feed: ["venue", "tick", "patience", "failure", "world"],
+  collect: ["venue", "book", "feed", "frames", "conflation", "tick"],
+  live: ["feed", "frames", "source", "venue", "failure", "world"],
   plant: ["chance"],
   standing: ["chance", "listing", "plant", "failure"],
   market: ["chance", "listing", "plant", "standing", "failure"],

@@ -57,6 +57,16 @@ export class Asking {
     return this.#unsent.shift();
   }
 
+  /** What ends the book of a symbol and asks for it again; nothing where it is not asked for. */
+  renewal(symbol: string): readonly string[] {
+    if (!this.wanted.has(symbol) || !this.#channels.includes("book")) return [];
+    const book = { symbols: [symbol], channels: ["book"] } as const;
+    const ended = this.#live.unsubscribe(book, this.#id);
+    const begun = this.#live.subscribe(book, this.#id + ended.length);
+    this.#id += ended.length + begun.length;
+    return [...ended, ...begun];
+  }
+
   /** Whether everything was sent and answered. */
   get isSettled(): boolean {
     return this.#waiting.length === 0 && this.#open.length === 0;

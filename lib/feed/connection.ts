@@ -12,6 +12,7 @@ import type { FeedEvent, Received, Why } from "../feed.ts";
 import type { Channel, Live } from "../venue.ts";
 import { Asking, type Refused } from "./asking.ts";
 import { type Clock, Pace } from "./pace.ts";
+import type { Renewals } from "./renewals.ts";
 
 /** How long a venue may take to answer what it was asked, before that is taken for granted. */
 export const ANSWER_MS = 10_000;
@@ -25,6 +26,7 @@ export interface Manner {
   readonly clock: Clock;
   readonly silentMs: number;
   readonly isQuiet: (symbol: string, time: number) => boolean;
+  readonly renewals: Renewals | null;
   /** Takes secrets out of a text that a stranger wrote. */
   readonly hide: (text: string) => string;
 }
@@ -84,6 +86,7 @@ export class Connection {
     this.since = this.#heardAt = manner.clock.now();
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
+    manner.renewals?.hear((symbol) => void this.#renew(symbol), this.#closing.signal);
     this.#tell({ event: "connected", replaces });
     void this.#ask();
     void this.#beat();
@@ -185,6 +188,10 @@ export class Connection {
     this.#asking.giveUp();
     this.#isGivenUp = true;
     if (this.#frames > 0) this.#succeed();
+  }
+
+  async #renew(symbol: string): Promise<void> {
+    for (const message of this.#asking.renewal(symbol)) if (!await this.#say(message)) return;
   }
 
   async #beat(): Promise<void> {

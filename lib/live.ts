@@ -1,0 +1,143 @@
+/**
+ * What a venue says live, as a source of frames: its sockets' frames and events and its answers by REST, one after the
+ * other in the order in which they came. Snapshots that books want are asked for, or subscribed to again.
+ *
+ * **In** a venue and a subscription, **Out** frames. **Knows** `feed`, `frames`, `source`, `venue`, `failure`, `world`.
+ */
+import { Outage, reasonOf } from "./failure.ts";
+import { follow, type Received } from "./feed.ts";
+import { Renewals } from "./feed/renewals.ts";
+import { type Reply, RestClient } from "./feed/rest.ts";
+import type { Frame } from "./frames.ts";
+import type { Source, SourceBatch } from "./source.ts";
+import type { Subscription, Venue } from "./venue.ts";
+import type { Trying, World } from "./world.ts";
+
+/** Frames that are read and not taken yet, at most: beyond it the sockets' own bound counts. */
+const INBOX_MAX = 10_000;
+
+export interface LiveOptions {
+  readonly subscription: Subscription;
+  /** Names this run's connections. */
+  readonly run: string;
+  /** Scheme, host and port of the websocket, and of REST, instead of the venue's own. */
+  readonly base?: string;
+  readonly rest?: string;
+  readonly token?: string;
+  /** Whole µs since the epoch. */
+  readonly micros: () => number;
+  readonly world: World & { readonly trying: Trying };
+}
+
+/** A source that has no position: what was not read is lost. */
+export class LiveSource implements Source {
+  readonly id: string;
+  readonly grows = true;
+  readonly isLive = true;
+  readonly #venue: Venue;
+  readonly #options: LiveOptions;
+  readonly #renewals = new Renewals();
+  readonly #client: RestClient | null;
+  readonly #inbox: Frame[] = [];
+  #ring: () => void = () => {};
+  #drained: () => void = () => {};
+  readonly #asked = new Set<string>();
+  readonly #over = new AbortController();
+
+  constructor(venue: Venue, options: LiveOptions) {
+    this.id = options.run;
+    this.#venue = venue;
+    this.#options = options;
+    const { rest: base, run, micros: now, world } = options;
+    this.#client = venue.live?.rest === undefined
+      ? null
+      : new RestClient(venue, { run, now, world, ...(base !== undefined && { base }) });
+  }
+
+  async *read(_from: number, signal: AbortSignal): AsyncGenerator<SourceBatch> {
+    const over = AbortSignal.any([signal, this.#over.signal]);
+    let failure: { readonly error: unknown } | null = null;
+    let isEnded = false;
+    const pump = this.#pump(over).catch((error) => failure = { error }).finally(() => {
+      isEnded = true;
+      this.#ring();
+    });
+    try {
+      for (;;) {
+        while (this.#inbox.length === 0 && !isEnded) await new Promise<void>((resolve) => this.#ring = resolve);
+        if (this.#inbox.length === 0) break;
+        const frames = this.#inbox.splice(0);
+        this.#drained();
+        yield { frames, notes: 0, position: 0 };
+      }
+      if (failure !== null) throw (failure as { readonly error: unknown }).error;
+    } finally {
+      this.#over.abort();
+      this.#drained();
+      await pump;
+    }
+  }
+
+  /** Has the snapshot of each asked for; one question a symbol at a time. */
+  want(symbols: readonly string[]): void {
+    const { rest } = this.#venue.live!;
+    for (const symbol of symbols) {
+      const isByRest = this.#venue.books === "splice" || this.#venue.books === "link";
+      if (!isByRest || rest?.snapshot === undefined) this.#renewals.ask(symbol);
+      else if (!this.#asked.has(symbol)) void this.#snapshot(symbol);
+    }
+  }
+
+  async #snapshot(symbol: string): Promise<void> {
+    this.#asked.add(symbol);
+    try {
+      const reply = await this.#client!.snapshot(symbol, this.#over.signal);
+      this.#asked.delete(symbol);
+      this.#put(keptReply(this.#venue.name, symbol, reply));
+    } catch (error) {
+      this.#asked.delete(symbol);
+      if (this.#over.signal.aborted) return;
+      // The other instruments go on; whoever wants it still is heard at its next event.
+      if (!(error instanceof Outage)) throw error;
+      this.#options.world.report(`no snapshot of ${symbol}: ${reasonOf(error)}`);
+    }
+  }
+
+  async #pump(signal: AbortSignal): Promise<void> {
+    const { subscription, run, base, token, micros, world } = this.#options;
+    const following = {
+      ...{ run, signal, now: micros, world, renewals: this.#renewals },
+      ...(base !== undefined && { base }),
+      ...(token !== undefined && { token }),
+    };
+    for await (const received of follow(this.#venue, subscription, following)) {
+      this.#put(kept(this.#venue.name, received));
+      while (this.#inbox.length >= INBOX_MAX && !signal.aborted) {
+        await new Promise<void>((resolve) => this.#drained = resolve);
+      }
+    }
+  }
+
+  #put(frame: Frame): void {
+    this.#inbox.push(frame);
+    this.#ring();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
+    return Promise.resolve();
+  }
+}
+
+/** What is kept of what was received: events get numbers of their own behind those of the frames. */
+function kept(venue: string, received: Received): Frame {
+  const { connection, receivedTime } = received;
+  if (received.kind === "frame") {
+    return { venue, connection, number: received.number, receivedTime, frame: received.text };
+  }
+  return { venue, connection, number: 0, receivedTime, isEvent: true, frame: JSON.stringify(received) };
+}
+
+function keptReply(venue: string, symbol: string, { connection, number, receivedTime, request, text }: Reply): Frame {
+  return { venue, connection, number, receivedTime, request, symbol, frame: text };
+}
