@@ -125,9 +125,9 @@ Deno.test(
       third.subscribed,
       ...third.says(venue, '{"s":"A","b":50}'),
       old.over("r.2"),
-      ...third.says(venue, '{"s":"A","b":1}', '{"s":"A","b":2}', '{"s":"A","t":2}'),
+      ...third.says(venue, '{"s":"A","b":1}', '{"s":"A","u":2}', '{"s":"A","t":2}', '{"s":"A","t":1}'),
     ];
-    assert.deepEqual(counted(venue, script), ["trade 1", "delta 50", "book 1", "book 2", "trade 2"]);
+    assert.deepEqual(counted(venue, script), ["trade 1", "delta 50", "book 1", "delta 2", "trade 2", "trade 1"]);
   },
 );
 
@@ -157,14 +157,14 @@ function told(venue: Venue, script: readonly (FeedEvent | Said)[]): unknown[] {
 
 Deno.test("every event is a status of each of its symbols, in words that a tick can hold", strict, () => {
   const venue = madeVenue();
-  const long = { ...old.refused, detail: "x".repeat(126) + "\u{1f4b8}" } as FeedEvent;
+  const long = { ...old.refused, detail: "x".repeat(119) + "\u{1f4b8}" } as FeedEvent;
   assert.deepEqual(told(venue, [old.connected(), old.subscribed, old.refused, long, old.over("r.1"), old.over(null)]), [
     ["connected", "A", null, null, "r.0"],
     ["connected", "B", null, null, "r.0"],
     ["subscribed", "A", null, null, "r.0"],
     ["subscribed", "B", null, null, "r.0"],
     ["disconnected", "B", null, null, "refused unknown symbol"],
-    ["disconnected", "B", null, null, "refused " + "x".repeat(120)],
+    ["disconnected", "B", null, null, "refused " + "x".repeat(119) + "\ufffd"],
     ["disconnected", "A", null, null, "closed 1006"],
     ["disconnected", "B", null, null, "closed 1006"],
   ]);

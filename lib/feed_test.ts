@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { HandClock, host, madeVenue, worldOf } from "../testdata/peer.ts";
 import { Misuse, Outage } from "./failure.ts";
 import { type FeedEvent, follow, type Following, type Frame, type Received } from "./feed.ts";
+import { chunksOf } from "./feed/asking.ts";
 import { ANSWER_MS, CLOSE_MS } from "./feed/connection.ts";
 import { Continuity } from "./feed/continuity.ts";
 import { HANDSHAKE_MS } from "./feed/handshake.ts";
@@ -289,27 +290,23 @@ Deno.test("a host that died behind an open socket does not delay the next attemp
   await assert.rejects(end, /^Outage: .* connection r\.0 was silent for 7 s, must speak/);
 });
 
-Deno.test("a frame in time, a heartbeat's answer or a pause of the session keeps a silent socket", strict, async () => {
+Deno.test("a frame in time keeps a socket, and so does the pause of a session", strict, async () => {
   await using venue = host();
-  const made = madeVenue({ heartbeat: { message: "ping", everyMs: 3_000 } });
-  let isQuiet = false;
-  const feed = followed({ base: venue.base, venue: made, silentMs: 7_000, isQuiet: () => isQuiet });
+  let isQuiet = true;
+  const feed = followed({ base: venue.base, silentMs: 7_000, isQuiet: () => isQuiet });
   const subscribed = feed.until("subscribed");
   const peer = await venue.peer();
   await peer.agree();
   await subscribed;
+  await feed.clock.waiting(7_000);
+  feed.clock.go(3_000);
+  const frame = feed.frame();
+  peer.send("something");
+  await frame;
+  // 7 s after that, not after the first.
+  feed.clock.go(4_000);
   await feed.clock.pass(3_000);
-  assert.equal(await peer.message(), "ping");
-  const pong = feed.frame();
-  peer.send("pong");
-  await pong;
-  // 3 s of the 7 had passed when the pong came: it is dead 7 s after that.
-  isQuiet = true;
-  await feed.clock.pass(3_000);
-  assert.equal(await peer.message(), "ping");
-  feed.clock.time += 1_000_000;
-  await feed.clock.pass(3_000);
-  assert.equal(await peer.message(), "ping");
+  // Nobody expects it to speak; but then they do.
   await feed.clock.waiting(7_000);
   isQuiet = false;
   const silent = feed.until("silent");
@@ -320,32 +317,113 @@ Deno.test("a frame in time, a heartbeat's answer or a pause of the session keeps
   await peer.closed;
 });
 
-Deno.test("many symbols go over several sockets, in messages that the venue bounds, at its pace", strict, async () => {
+Deno.test("a venue that wants to hear something hears it as often as it wants", strict, async () => {
   await using venue = host();
-  const live: Partial<Live> = {
-    topicsMax: 8,
-    messagesPerSecond: 3,
-    // Three symbols a message at most.
-    subscribe: ({ symbols }, id) =>
-      Array.from(
-        { length: Math.ceil(symbols.length / 3) },
-        (_, at) => JSON.stringify({ id: id + at, subscribe: symbols.slice(at * 3, at * 3 + 3) }),
-      ),
-  };
-  const symbols = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "A"];
-  const feed = followed({ base: venue.base, venue: madeVenue(live), subscription: { symbols, channels: ["trade"] } });
-  const first = feed.until("connected");
-  const one = await venue.peer();
-  assert.deepEqual((await first).symbols, ["A", "B", "C", "D", "E", "F", "G", "H"]);
-  assert.deepEqual(JSON.parse(await one.message()), { id: 1, subscribe: ["A", "B", "C"] });
-  assert.deepEqual(JSON.parse(await one.message()), { id: 2, subscribe: ["D", "E", "F"] });
-  // Two in a second, the third being left for pongs; and the second socket takes its turn.
-  const second = feed.until("connected");
+  const made = madeVenue({ heartbeat: { message: "ping", everyMs: 3_000 } });
+  const feed = followed({ base: venue.base, venue: made });
+  const connected = feed.until("connected");
+  const peer = await venue.peer();
+  await connected;
+  await peer.message();
+  for (let beat = 0; beat < 3; beat++) {
+    await feed.clock.pass(3_000);
+    assert.equal(await peer.message(), "ping");
+  }
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test(
+  "pauses go on growing while connections do not last, and begin anew behind one that did",
+  strict,
+  async () => {
+    await using venue = host();
+    const feed = followed({ base: venue.base });
+    for (const [lastsMs, pause] of [[0, 251], [10_000, 501], [59_999, 1_001], [60_000, 251]] as const) {
+      const frame = feed.frame();
+      const peer = await venue.peer();
+      peer.send("something");
+      await frame;
+      feed.clock.go(lastsMs);
+      const over = feed.until("disconnected");
+      await peer.close(1001);
+      await over;
+      await feed.clock.waiting(pause);
+      // The turn to connect is past as well then.
+      feed.clock.go(2_000);
+    }
+    const connected = feed.until("connected");
+    await venue.peer();
+    await connected;
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
+/** Three symbols a message at most. */
+const inThrees: Live["subscribe"] = ({ symbols }, id) =>
+  chunksOf(symbols, 3).map((chunk, at) => JSON.stringify({ id: id + at, subscribe: chunk }));
+
+Deno.test(
+  "many symbols go over several sockets, one after the other, each as many as the venue bounds",
+  strict,
+  async () => {
+    await using venue = host();
+    const symbols = ["A", "B", "C", "D", "E", "A"];
+    const made = madeVenue({ topicsMax: 8 });
+    const feed = followed({ base: venue.base, venue: made, subscription: { symbols, channels: ["trade", "quote"] } });
+    const first = feed.until("connected");
+    await venue.peer();
+    assert.deepEqual((await first).symbols, ["A", "B", "C", "D"]);
+    const second = feed.until("connected");
+    await feed.clock.pass(1_000);
+    await venue.peer();
+    assert.deepEqual((await second).symbols, ["E"]);
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
+Deno.test("a subscription is cut as the venue cuts it, and sent at its pace less one for pongs", strict, async () => {
+  await using venue = host();
+  const made = madeVenue({ messagesPerSecond: 3, subscribe: inThrees });
+  const symbols = ["A", "B", "C", "D", "E", "F", "G", "H"];
+  const feed = followed({ base: venue.base, venue: made, subscription: { symbols, channels: ["trade"] } });
+  const connected = feed.until("connected");
+  const peer = await venue.peer();
+  await connected;
+  assert.deepEqual(JSON.parse(await peer.message()), { id: 1, subscribe: ["A", "B", "C"] });
+  assert.deepEqual(JSON.parse(await peer.message()), { id: 2, subscribe: ["D", "E", "F"] });
   await feed.clock.pass(1_000);
-  assert.deepEqual(JSON.parse(await one.message()), { id: 3, subscribe: ["G", "H"] });
-  const two = await venue.peer();
-  assert.deepEqual((await second).symbols, ["I", "J"]);
-  assert.deepEqual(JSON.parse(await two.message()), { id: 1, subscribe: ["I", "J"] });
+  assert.deepEqual(JSON.parse(await peer.message()), { id: 3, subscribe: ["G", "H"] });
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test("who is asked again has as long to answer as who was asked first", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base, subscription: { symbols: ["A", "B"], channels: ["trade"] } });
+  const connected = feed.until("connected");
+  const peer = await venue.peer();
+  await connected;
+  await peer.message();
+  await feed.clock.waiting(ANSWER_MS);
+  feed.clock.go(ANSWER_MS - 1_000);
+  peer.send('{"id":1,"no":"one of them"}');
+  await peer.message();
+  await peer.message();
+  // Both waits are there: the first one is over in a second.
+  feed.clock.go(1_000);
+  peer.send("data", '{"id":2,"ok":true}', '{"id":3,"ok":true}');
+  await feed.until("subscribed");
+  assert.deepEqual(feed.seen.map((one) => one.kind === "frame" ? one.text : one.event), [
+    "connected",
+    '{"id":1,"no":"one of them"}',
+    "data",
+    '{"id":2,"ok":true}',
+    '{"id":3,"ok":true}',
+    "subscribed",
+  ]);
   feed.stop.abort();
   await feed.rest();
 });
@@ -508,15 +586,19 @@ Deno.test(
   async () => {
     await using venue = host();
     const feed = followed({ base: venue.base, queueMax: 10 });
-    feed.clock.passes = isRetry;
     const connected = feed.until("connected");
     const peer = await venue.peer();
     await connected;
     peer.send(...Array.from({ length: 1_000 }, (_, at) => `{"s":"A","t":${at}}`));
     await peer.closed;
-    assert.equal(venue.attempts(), 1);
-    const over: Disconnected = await feed.until("disconnected");
-    assert.deepEqual([over.why, feed.seen.filter(({ kind }) => kind === "frame").length], ["overflow", 10]);
+    await feed.clock.pass(251);
+    for (let at = 0; at < 5; at++) await feed.frame();
+    // The next turn to connect is not even waited for: six things wait to be read, of ten.
+    assert.ok(!feed.clock.waits.includes(749));
+    const over = feed.until("disconnected");
+    await feed.clock.pass(749);
+    const { why } = await over;
+    assert.deepEqual([why, feed.seen.filter(({ kind }) => kind === "frame").length], ["overflow", 10]);
     const again = feed.until("connected");
     await venue.peer();
     await again;

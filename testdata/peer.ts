@@ -67,6 +67,11 @@ export class HandClock {
   /** Until somebody waits for so long, and then until that has passed. */
   async pass(ms: number): Promise<void> {
     await this.waiting(ms);
+    this.go(ms);
+  }
+
+  /** Lets so much time pass. */
+  go(ms: number): void {
     this.time += ms * 1_000;
     for (const wait of this.#pending.filter(({ at }) => at <= this.time)) wait.end();
   }

@@ -106,7 +106,10 @@ export class Overlap<T extends Tick = Tick> {
 
   #ofYoung(tick: T, pair: Pair<T>): readonly T[] {
     const mark = this.#markOf(tick);
-    if (pair.isOver) return mark === null || tick.type === "book" || isBeyond(mark, pair) ? [tick] : [];
+    if (pair.isOver) {
+      if (mark !== null && "number" in mark && tick.type === "book") pair.last.delete(mark.series);
+      return mark === null || isBeyond(mark, pair) ? [tick] : [];
+    }
     if (mark === null) {
       if (tick.type === "book") pair.begun.add(tick.symbol);
       const counts = seriesOf(tick) === "book" ? pair.begun.has(tick.symbol) : pair.isLive;
@@ -142,6 +145,7 @@ function release<T>(pair: Pair<T>): T[] {
 function isBeyond<T>(mark: Mark, { last, ids }: Pair<T>): boolean {
   if ("id" in mark) return !ids.has(mark.id);
   if (mark.number <= (last.get(mark.series) ?? -1)) return false;
+  // It has caught up: from now on nothing of it is compared.
   last.delete(mark.series);
   return true;
 }
