@@ -2,7 +2,7 @@
 import assert from "@std/assert";
 import { madeVenue } from "../testdata/peer.ts";
 import { Asking } from "./feed/asking.ts";
-import type { Live } from "./venue.ts";
+import { type Live, openVenue } from "./venue.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 
@@ -78,4 +78,16 @@ Deno.test("a venue that names those whom it answers is done when it has named ea
 Deno.test("a venue that is asked by its address alone needs no message", strict, () => {
   const { asking: silent, sent } = asking(["A"], { subscribe: () => [] });
   assert.deepEqual([sent(), silent.isSettled], [[], true]);
+});
+
+Deno.test("binance says which request it answers, so that its refusals find their symbols", strict, async () => {
+  const { live } = await openVenue("binance");
+  assert.deepEqual(live!.answer('{"result":null,"id":7}'), { refused: null, id: 7 });
+  assert.deepEqual(live!.answer('{"error":{"code":2,"msg":"Invalid"},"id":8}'), { refused: "Invalid", id: 8 });
+  assert.deepEqual(live!.answer('{"code":3,"msg":"Invalid JSON"}'), { refused: "Invalid JSON" });
+  const symbols = Array.from({ length: 150 }, (_, at) => `MADE${at}`);
+  const asking = new Asking(live!, { symbols, channels: ["trade", "quote"] });
+  const sizes: number[] = [];
+  for (let message; (message = asking.take()) !== undefined;) sizes.push(JSON.parse(message).params.length);
+  assert.deepEqual(sizes, [100, 100, 100]);
 });

@@ -570,12 +570,21 @@ Deno.test("a new connection that fails leaves the old one in its place, and anot
   await feed.clock.pass(PAUSES.msMax);
   const young = await venue.peer();
   assert.equal((await second).replaces, "r.0");
+  // Even one that was subscribed already.
+  const subscribed = feed.until("subscribed");
+  await young.agree();
+  assert.equal((await subscribed).connection, "r.1");
+  await feed.clock.waiting(OVERLAP_MS);
   const over = feed.until("disconnected");
   await young.close(1011);
   assert.equal((await over).connection, "r.1");
   const frame = feed.frame();
   old.send('{"s":"A","t":1}');
   assert.equal((await frame).connection, "r.0");
+  const end = feed.until("disconnected");
+  await old.close(1001);
+  const { connection, successor } = await end;
+  assert.deepEqual([connection, successor], ["r.0", null]);
   feed.stop.abort();
   await feed.rest();
 });

@@ -63,7 +63,6 @@ export class Connection {
   #why: Why = "closed";
   #frames = 0;
   #heardAt: number;
-  #isSending = false;
   #isGivenUp = false;
   #asked = 0;
 
@@ -174,13 +173,10 @@ export class Connection {
 
   /** Sends what is to be asked. A venue that does not answer has agreed, if it says anything at all. */
   async #ask(): Promise<void> {
-    if (this.#isSending) return;
-    this.#isSending = true;
     let sent = 0;
     for (let message; (message = this.#asking.take()) !== undefined; sent++) {
       if (!await this.#say(message)) return;
     }
-    this.#isSending = false;
     if (sent === 0 && this.#asked > 0) return;
     const asked = ++this.#asked;
     await this.#manner.clock.pause(ANSWER_MS, AbortSignal.any([this.live, this.#closing.signal]));
