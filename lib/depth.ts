@@ -89,10 +89,22 @@ export class Depth {
 
   /** Takes a quote in; false where the book is what it was, and its id too. */
   move(top: Top, time: number): boolean {
+    const { listing } = this.#options;
+    const best = (price: string, size: string): Level =>
+      this.#level(Number(unscaled(price, listing.scale)) / listing.step, size);
+    return this.#become(best(top.bidPrice, top.bidSize), best(top.askPrice, top.askSize), time);
+  }
+
+  /** Changes what lies behind the best; false where the book is what it was. */
+  stir(time: number): boolean {
+    return this.#become(this.book.bids[0]!, this.book.asks[0]!, time);
+  }
+
+  #become(bid: Level, ask: Level, time: number): boolean {
     const { chance, hasHoles } = this.#options;
     const before = this.book;
-    const bids = this.#side(before.bids, top.bidPrice, top.bidSize, -1);
-    const asks = this.#side(before.asks, top.askPrice, top.askSize, 1);
+    const bids = this.#side(before.bids, bid, -1);
+    const asks = this.#side(before.asks, ask, 1);
     const changed = rowsOf(before, { bids, asks }).length;
     if (changed === 0) return false;
     const firstId = before.id + 1 + (hasHoles ? 1 + chance.below(5) : 0);
@@ -100,9 +112,8 @@ export class Depth {
     return true;
   }
 
-  #side(before: readonly Level[], price: string, size: string, toWorse: 1 | -1): Level[] {
-    const { listing, chance } = this.#options;
-    const best = this.#level(Number(unscaled(price, listing.scale)) / listing.step, size);
+  #side(before: readonly Level[], best: Level, toWorse: 1 | -1): Level[] {
+    const { chance } = this.#options;
     const kept = before.filter(({ steps }) => (steps - best.steps) * toWorse > 0);
     // Behind the best, one level in three changes is another: of another size, gone, or new where there was none.
     const at = chance.below(kept.length + 1), how = chance.below(9);

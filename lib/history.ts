@@ -100,9 +100,14 @@ export class History {
     return this.#books.get(symbol) ?? [];
   }
 
-  /** The book that had this id; with a depth, that had this number on the streams of the depth. The last one, of several. */
+  /** The book that had this id; with a depth, that was told with this number on the streams of the depth, lately. */
   book(symbol: string, id: number, depth?: number): Shown | undefined {
-    return this.books(symbol).findLast((book) => (depth === undefined ? book.id : book.ids[depth]) === id);
+    if (depth === undefined) return this.books(symbol).findLast((book) => book.id === id);
+    // Those that change beyond the depth keep its number.
+    const told = this.books(symbol).filter(({ ids }) => ids[depth] !== undefined);
+    let at = told.findLastIndex(({ ids }) => ids[depth] === id);
+    while (told[at - 1]?.ids[depth] === id) at--;
+    return told[at];
   }
 
   trade(trade: Trade): void {

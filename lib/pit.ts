@@ -6,7 +6,7 @@
  * **Knows** `market`, `listing`, `chance`, `depth`, `history`, `speech`.
  */
 import { Chance } from "./chance.ts";
-import { cut, Depth, hasSameTop, type Row, rowsOf, type Top } from "./depth.ts";
+import { cut, Depth, hasSameTop, type Row, rowsOf } from "./depth.ts";
 import type { About, History, Shown, Trade } from "./history.ts";
 import { listings, sizesOf } from "./listing.ts";
 import { Market, START_MICROS } from "./market.ts";
@@ -34,6 +34,8 @@ interface Traded extends Instrument {
   /** Books since the last one told; and the first id among them. */
   untold: number;
   firstUntold: number;
+  /** What changed since, by side and price: also what is by now as it was, since a snapshot may lie between. */
+  touched: Map<string, Row>;
   mustReset: boolean;
 }
 
@@ -84,6 +86,7 @@ export class Pit implements Floor {
           told: book,
           untold: 0,
           firstUntold: 0,
+          touched: new Map(),
           mustReset: false,
         },
         get trades() {
@@ -122,7 +125,12 @@ export class Pit implements Floor {
       this.#event++;
       this.#time = Math.max(this.#time, this.#options.now?.() ?? this.#market.time);
       const tick = JSON.parse(message!.value as string);
-      return tick.type === "trade" ? [this.#trade(instrument, tick)] : this.#quote(instrument, tick);
+      const { depth } = instrument;
+      // A trade leaves the best as the market has it: what it took there is there again.
+      if (tick.type === "trade") {
+        return [this.#trade(instrument, tick), ...this.#changed(instrument, depth.stir(this.#time))];
+      }
+      return this.#changed(instrument, depth.move(tick, this.#time));
     }
   }
 
@@ -151,16 +159,19 @@ export class Pit implements Floor {
     return { happening: { stream: "trade", trade, book }, about };
   }
 
-  #quote(instrument: Traded, top: Top): Told[] {
+  /** What the new book of an instrument becomes, if it is another. */
+  #changed(instrument: Traded, isOther: boolean): Told[] {
+    if (!isOther) return [];
     const { depth, symbol, book: before } = instrument;
-    if (!depth.move(top, this.#time)) return [];
     let book: Shown = { ...depth.book, symbol, event: this.#event, ids: {} };
     instrument.untold++;
     if (instrument.untold === 1) instrument.firstUntold = book.firstId;
     const isTold = instrument.untold >= this.#options.batch;
     if (isTold) book = { ...book, ids: this.#numbers(instrument, book) };
     instrument.book = book;
-    this.#history.change(book, rowsOf(before, book));
+    const rows = rowsOf(before, book);
+    for (const row of rows) instrument.touched.set(`${row.side} ${row.price}`, row);
+    this.#history.change(book, rows);
     const about = { symbol, stream: "quote", first: book.id, last: book.id } as const;
     const quote: Told[] = hasSameTop(before, book) ? [] : [{ happening: { stream: "quote", book }, about }];
     return isTold ? [...quote, this.#change(instrument)] : quote;
@@ -175,7 +186,7 @@ export class Pit implements Floor {
 
   #change(instrument: Traded): Told {
     const { symbol, told: before, firstUntold, book: latest } = instrument;
-    const made = new Map<number, readonly Row[]>();
+    const made = new Map<number, readonly Row[]>([[Infinity, [...instrument.touched.values()]]]);
     const book = { ...latest, firstId: firstUntold, previousId: before.id };
     const rows = (depth: number): readonly Row[] => {
       const rows = made.get(depth) ?? rowsOf(cut(before, depth), cut(book, depth));
@@ -184,6 +195,7 @@ export class Pit implements Floor {
     };
     instrument.told = latest;
     instrument.untold = 0;
+    instrument.touched = new Map();
     instrument.mustReset = false;
     const about = { symbol, stream: "book", first: firstUntold, last: latest.id } as const;
     return { happening: { stream: "book", before, book, rows }, about };

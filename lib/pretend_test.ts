@@ -254,9 +254,13 @@ for (const as of ["binance", "binance-usdm"]) {
           made.apply(start.bids, start.asks);
           let id = start.sequence!;
           made.assertIs(pretend.truth.book("BTCUSDT", id));
-          let applied = 0, previous: number | undefined;
+          let applied = 0, trades = 0, previous: number | undefined;
           for (const tick of await ticksOf(as, frames)) {
-            if (tick.type === "trade") assert.equal(tick.sequence, pretend.truth.trades("BTCUSDT")[0]!.id + trades++);
+            if (tick.type === "trade") {
+              const { id, price, size, side, time } = pretend.truth.trades("BTCUSDT")[trades++]!;
+              assert.deepEqual([tick.id, tick.price, tick.size, tick.side], [String(id), price, size, side]);
+              assert.equal(tick.eventTime, Math.floor(time / 1000) * 1000);
+            }
             if (tick.type === "quote") {
               const { bids, asks } = pretend.truth.book("BTCUSDT", tick.sequence!)!;
               const best = [bids[0]!.price, bids[0]!.size, asks[0]!.price, asks[0]!.size];
@@ -278,7 +282,6 @@ for (const as of ["binance", "binance-usdm"]) {
           await client.close();
         }),
     );
-    let trades = 0;
   }
 }
 
@@ -691,6 +694,24 @@ for (
         const { firstId: first } = pretend.truth.book("BTCUSDT", were[2]!)!;
         const about = { symbol: "BTCUSDT", stream: "book", first, last: were[2] };
         assert.deepEqual(pretend.truth.faults, [{ fault, event, time, connection: 1, about }]);
+        await client.close();
+      }),
+  );
+}
+
+for (const [fault, becomes] of [["drop", [1, 2]], ["twice", [0, 0, 1, 2]], ["swap", [1, 0, 2]]] as const) {
+  Deno.test(
+    `coinbase-advanced: a frame keeps its number, whatever becomes of it: ${fault}`,
+    strict,
+    () =>
+      pretending({ as: "coinbase-advanced" }, async (pretend) => {
+        const request = { type: "subscribe", product_ids: ["BTC-USD"], channel: "market_trades" };
+        const client = await Client.to(pretend.socketUrl, request);
+        await client.texts(2);
+        pretend.plant({ fault });
+        while (pretend.truth.trades("BTC-USD").length < 3) pretend.step();
+        const frames = (await soFar(client, "coinbase-advanced")).map((frame) => JSON.parse(frame));
+        assert.deepEqual(frames.map(({ sequence_num }) => sequence_num), becomes.map((at) => 2 + at));
         await client.close();
       }),
   );

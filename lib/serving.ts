@@ -67,10 +67,11 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
     const rate = orders.rate || RATE;
     const began = world.now();
     let made = 0;
+    const total = ticks || Infinity;
     let isOver = false;
-    while (!isOver && made < (ticks || Infinity) && !signal.aborted) {
+    while (!isOver && !signal.aborted) {
       const ready = Math.min(
-        (ticks || Infinity) - made,
+        total - made,
         Math.floor((world.now() - began) * rate / 1000) - made,
         LOT_MAX,
       );
@@ -84,6 +85,7 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
         if (!isOver) made++;
       }
       paced();
+      isOver ||= made >= total;
       if (!isOver) await until(Math.max(began + (made + 1) * 1000 / rate, world.now() + PACE_MS));
     }
     const { came, struck } = pretend;
