@@ -139,15 +139,16 @@ Deno.test("what cannot be served is misuse", strict, async () => {
   await assert.rejects(working({ cert: "none.pem", key: "none.pem" }).done, /^Misuse: Cannot read PEM "none.pem"/);
 });
 
-Deno.test("a stage that serves may listen where it was told, touch the files it was given, and no log", () => {
+Deno.test("a stage that serves may listen where it was told, touch the files it was given, and no log", async () => {
   const setting = {
     ...{ transport: "memory:", to: null, hot: "", lake: "", partitions: 4, create: false, retryForMs: 0, env: {} },
     values: { as: "bybit", listen: "127.0.0.1:9443", truth: "truth.jsonl", from: "capture.jsonl" },
   };
-  const { net, read, write } = permissionsOf(simulate, setting);
+  const { hosts } = await simulate.reach!(setting.values as never);
+  const { net, read, write } = permissionsOf(simulate, { ...setting, hosts });
   assert.deepEqual([net, read, write], [["127.0.0.1:9443"], ["truth.jsonl", "capture.jsonl"], ["truth.jsonl"]]);
   const { as: _as, ...values } = setting.values;
-  assert.deepEqual(permissionsOf(simulate, { ...setting, values }).net, []);
+  assert.deepEqual((await simulate.reach!(values as never)).hosts, []);
 });
 
 Deno.test("the command serves from its Worker, leaves no log behind and writes its truth", strict, async () => {
