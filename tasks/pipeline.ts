@@ -14,15 +14,20 @@ import { columns } from "../lib/columns.ts";
 import { command, type Crew, peakMemory, type Report, ticker } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
 import type { Flags } from "../lib/flag.ts";
+import { VENUES } from "../lib/venue.ts";
 
 const FLOW = "simulate | ingest ─▶ ticks.raw ─▶ validate ─▶ ticks.valid ─▶ sink-hot + sink-cold, then audit";
 // What serves a venue is for a simulator alone.
 const { to: _to, as: _as, listen: _listen, mischief: _mischief, from: _from, cert: _cert, key: _key, ...simulated } =
   simulate.flags;
 const { to: _also, ...ingested } = ingest.flags;
+/** Instruments that the seeded market may have. */
+const INSTRUMENTS_MAX = 10_000;
 const flags = {
   ...ingested,
   ...simulated,
+  venue: { kind: "choice", of: ["sim", ...VENUES], default: "sim", does: "whose market: the seeded one, or live" },
+  symbols: { kind: "text", value: "N | A,B", does: "how many instruments of the seeded market (default 50), or which" },
   "unit-rows": sinkCold.flags["unit-rows"]!,
   fresh: { kind: "switch", does: "begins anew: removes the embedded log, hot store and lake in --data" },
   yes: { kind: "switch", does: "does not ask" },
@@ -36,18 +41,23 @@ await command({
   flags,
   examples: [
     "deno task pipeline --ticks 5_000_000 --symbols 200 --faults 0.01 --seed 7",
+    "deno task pipeline --venue bybit --symbols BTCUSDT",
     "deno task pipeline --from capture.jsonl.gz --venue binance",
     "deno task pipeline --transport kafka://localhost:9092 --hot postgres://market@localhost/market",
   ],
 }, async ({ values, crew, say, stop }) => {
   if (values.fresh) await beginAnew(values.data, values.yes, say);
   const began = Date.now();
-  const from = (values as { from?: string }).from;
-  const head = from === undefined ? simulate : ingest;
+  const { from } = values as { readonly from?: string };
+  const isSeeded = from === undefined && values.venue === "sim";
+  const head = isSeeded ? simulate : ingest;
+  const given = isSeeded
+    ? { ...values, symbols: instrumentsOf(values.symbols ?? "50") }
+    : { ...values, venue: values.venue === "sim" ? VENUES[0]! : values.venue };
   const module = (name: string): string => import.meta.resolve(`../cmd/${name}.ts`);
   stop.addEventListener("abort", () => crew.order("abort", head.name));
   const stages = [
-    crew.start(head, module(head.name), values),
+    crew.start(head, module(head.name), given),
     crew.start(validate, module("validate"), { ...validateDefaults(), ...values }),
     crew.start(sinkHot, module("sink-hot"), { "accept-gap": false, ...values }),
     crew.start(sinkCold, module("sink-cold"), { "accept-gap": false, ...values }),
@@ -81,6 +91,17 @@ await command({
     findings,
   };
 });
+
+/** How many instruments the seeded market has. @throws {Misuse} for what is no such number */
+function instrumentsOf(text: string): number {
+  const count = Number(text.replaceAll("_", ""));
+  if (Number.isInteger(count) && count >= 1 && count <= INSTRUMENTS_MAX) return count;
+  throw new Misuse(
+    `Cannot simulate --symbols "${text}": is no number of instruments, must be 1 to ${INSTRUMENTS_MAX}, or --venue one of ${
+      VENUES.join(", ")
+    }`,
+  );
+}
 
 /** Waits for the head of the flow, then lets each stage behind it come to the end of what the one before left. */
 async function drainInOrder(
