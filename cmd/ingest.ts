@@ -144,7 +144,7 @@ const stage = defineStage({
       notes += batch.notes;
       for (const frame of batch.frames) {
         const collected = collector.take(frame);
-        source.want?.(collected.wants);
+        source.want?.(collected);
         const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
         // What no message can hold is no tick of this venue; it must not stop those behind it.
         const isWhole = messages.every(({ value }) => fits(value));

@@ -4,12 +4,12 @@
  *
  * **In** a venue and a subscription, **Out** frames. **Knows** `feed`, `frames`, `source`, `venue`, `failure`, `world`.
  */
-import { Outage, reasonOf } from "./failure.ts";
+import { reasonOf } from "./failure.ts";
 import { follow, type Received } from "./feed.ts";
 import { Renewals } from "./feed/renewals.ts";
 import { type Reply, RestClient } from "./feed/rest.ts";
 import type { Frame } from "./frames.ts";
-import type { Source, SourceBatch } from "./source.ts";
+import type { Source, SourceBatch, Wanted } from "./source.ts";
 import type { Subscription, Venue } from "./venue.ts";
 import type { Trying, World } from "./world.ts";
 
@@ -78,28 +78,32 @@ export class LiveSource implements Source {
     }
   }
 
-  /** Has the snapshot of each asked for; one question a symbol at a time. */
-  want(symbols: readonly string[]): void {
-    const { rest } = this.#venue.live!;
-    for (const symbol of symbols) {
+  /** Asks for each by REST, a snapshot by a new subscription where REST has none; one question of a kind at a time. */
+  want({ wants, missing }: Wanted): void {
+    const client = this.#client;
+    const { signal } = this.#over;
+    for (const symbol of wants) {
       const isByRest = this.#venue.books === "splice" || this.#venue.books === "link";
-      if (!isByRest || rest?.snapshot === undefined) this.#renewals.ask(symbol);
-      else if (!this.#asked.has(symbol)) void this.#snapshot(symbol);
+      if (client === null || !isByRest) this.#renewals.ask(symbol);
+      else void this.#ask("snapshot", symbol, () => client.snapshot(symbol, signal));
+    }
+    for (const { symbol, fromId } of missing) {
+      if (client !== null) void this.#ask("history", symbol, () => client.trades(symbol, String(fromId), signal));
     }
   }
 
-  async #snapshot(symbol: string): Promise<void> {
-    this.#asked.add(symbol);
+  async #ask(what: "snapshot" | "history", symbol: string, ask: () => Promise<Reply>): Promise<void> {
+    const question = `${what} of ${symbol}`;
+    if (this.#asked.has(question)) return;
+    this.#asked.add(question);
     try {
-      const reply = await this.#client!.snapshot(symbol, this.#over.signal);
-      this.#asked.delete(symbol);
+      const reply = await ask();
+      this.#asked.delete(question);
       this.#put(keptReply(this.#venue.name, symbol, reply));
     } catch (error) {
-      this.#asked.delete(symbol);
-      if (this.#over.signal.aborted) return;
+      this.#asked.delete(question);
       // The other instruments go on; whoever wants it still is heard at its next event.
-      if (!(error instanceof Outage)) throw error;
-      this.#options.world.report(`no snapshot of ${symbol}: ${reasonOf(error)}`);
+      if (!this.#over.signal.aborted) this.#options.world.report(`no ${question}: ${reasonOf(error)}`);
     }
   }
 

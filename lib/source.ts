@@ -20,6 +20,12 @@ export interface SourceBatch {
   readonly position: number;
 }
 
+/** What is to be asked of the venue: snapshots of books, and trades from an id on. */
+export interface Wanted {
+  readonly wants: readonly string[];
+  readonly missing: readonly { readonly symbol: string; readonly fromId: number }[];
+}
+
 export interface Source {
   /** Hex, the same for the same content, wherever it lies. */
   readonly id: string;
@@ -27,8 +33,8 @@ export interface Source {
   readonly grows: boolean;
   /** Whether it cannot be read again. */
   readonly isLive: boolean;
-  /** Has snapshots of these instruments asked for, where somebody can be asked. */
-  want?(symbols: readonly string[]): void;
+  /** Has snapshots and missed trades asked for, where somebody can be asked. */
+  want?(wanted: Wanted): void;
   /** From a position on, up to another one if that is given. */
   read(from: number, signal: AbortSignal, to?: number): AsyncGenerator<SourceBatch>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -12,6 +12,7 @@
  * | `@depth`              | `e` = depthUpdate        | `depthUpdate`    | delta; its time is T (futures), else E     | S, C, U  |
  * | `@depth5`, 10, 20     | stream's name            | `partialDepth`   | book; symbol from the stream               | golden   |
  * | REST depth            | lastUpdateId, no stream  | `snapshot`       | book, where the request names the symbol   | S, C, U  |
+ * | REST trades           | a list, id and isBuyerMaker | `history`     | trades, `backfill`; the request names the symbol | golden |
  * | `@aggTrade`           | `e`                      | `aggTrade`       | nothing: the same fills come as trades     | C        |
  * | `@kline_*`, tickers   | `e`                      | `kline`, `ticker`| nothing: derived from trades               | C, golden|
  * | `@markPrice`, `@forceOrder` | `e`                | `markPrice`, `liquidation` | nothing: no trade of the book    | golden   |
@@ -38,6 +39,7 @@ import {
   isUnsafe,
   microsOf,
   wideFieldsOf,
+  wideListOf,
 } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Live, Mapped, Subscription, Venue } from "../venue.ts";
@@ -49,6 +51,7 @@ const KINDS = [
   "depthUpdate",
   "partialDepth",
   "snapshot",
+  "history",
   "aggTrade",
   "kline",
   "ticker",
@@ -95,6 +98,9 @@ function marketOf(name: string, isFutures: boolean): Venue {
     map(frame, receivedTime, symbol) {
       // Stands for bytes that were not UTF-8: what they said is not known, and two of them would look the same.
       if (frame.includes("\ufffd")) return nothing("malformed");
+      if (frame.charCodeAt(0) === 91) {
+        return history(wideListOf(frame), { venue: name, isFutures, received: receivedTime, symbol });
+      }
       const plain = opened(fieldsOf(frame));
       if (plain === undefined) return nothing("malformed");
       const { t, u, U, pu, lastUpdateId } = plain.data;
@@ -218,6 +224,28 @@ function trade(data: Fields, { venue, isFutures, received }: Context): Mapped {
     kind: "trade" satisfies Kind,
     ticks: [{ type: "trade", venue, symbol, eventTime, receivedTime, sequence, id, price, size, side }],
   };
+}
+
+function history(rows: readonly unknown[] | undefined, { venue, received, symbol }: Context): Mapped {
+  if (rows === undefined) return nothing("malformed");
+  const ticks: Tick[] = [];
+  for (const row of rows) {
+    if (!isFields(row)) return nothing("malformed");
+    const { price, qty: size, isBuyerMaker: sold } = row;
+    const eventTime = microsOf(row.time);
+    const count = countOf(row.id);
+    if (
+      typeof price !== "string" || typeof size !== "string" || typeof sold !== "boolean" || eventTime === undefined ||
+      count === undefined
+    ) return nothing("malformed");
+    if (symbol === undefined) continue;
+    const { sequence, text: id } = count;
+    ticks.push({
+      ...{ type: "trade", venue, symbol, eventTime, receivedTime: received ?? eventTime, sequence, id },
+      ...{ source: "backfill", price, size, side: sold ? "sell" : "buy" },
+    });
+  }
+  return { kind: "history" satisfies Kind, ticks };
 }
 
 /** Times of what may have none of its own: then ours stands in. Undefined where there is neither. */
