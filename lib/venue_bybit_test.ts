@@ -64,7 +64,7 @@ Deno.test("bybit's market is chosen by the path alone", options, () => {
 
 Deno.test("bybit's answers say what was refused, in its words, and of which instrument", options, () => {
   const answers: readonly (readonly [string, ReturnType<Live["answer"]>])[] = [
-    ['{"success":true,"ret_msg":"subscribe","conn_id":"c","req_id":"1","op":"subscribe"}', { refused: null }],
+    ['{"success":true,"ret_msg":"subscribe","conn_id":"c","req_id":"1","op":"subscribe"}', { refused: null, id: 1 }],
     ['{"success":true,"ret_msg":"","conn_id":"c","req_id":"","op":"subscribe"}', { refused: null }],
     ['{"success":true,"ret_msg":"","conn_id":"c","op":"unsubscribe"}', { refused: null }],
     ['{"success":false,"ret_msg":"error:handler not found,topic:orderbook.50.AAA-29DEC23","op":"subscribe"}', {
@@ -75,6 +75,7 @@ Deno.test("bybit's answers say what was refused, in its words, and of which inst
       refused: "Invalid symbol :[publicTrade.NONEUSDT]",
       symbols: ["NONEUSDT"],
     }],
+    ['{"success":false,"ret_msg":"args size >10","req_id":"3"}', { refused: "args size >10", id: 3 }],
     ['{"success":false,"ret_msg":"args size >10","op":"subscribe"}', { refused: "args size >10" }],
     ['{"success":false,"ret_msg":"error:invalid op"}', { refused: "error:invalid op" }],
     ['{"success":false}', { refused: "undefined" }],

@@ -26,6 +26,7 @@ Deno.test("finnhub answers with refusals alone", options, () => {
   const answer = venue.live!.answer;
   assert.deepEqual(answer('{"msg":"Subscribing to too many symbols","type":"error"}'), {
     refused: "Subscribing to too many symbols",
+    symbols: [],
   });
   for (const frame of ['{"type":"ping"}', '{"data":[],"type":"trade"}', "[]", "", "{"]) {
     assert.equal(answer(frame), null, frame);

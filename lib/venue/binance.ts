@@ -145,8 +145,9 @@ function liveOf(isFutures: boolean): Live {
       const said = isFields(error) ? error.msg : code !== undefined ? msg : undefined;
       return said === undefined ? null : { refused: String(said), ...request };
     },
-    // The venue pings every 20 s (spot) or 3 min (futures), which the socket answers by itself.
-    silentMs: isFutures ? 240_000 : 60_000,
+    // The venue's own pings are answered by the socket, which shows them to nobody: quiet instruments are asked about.
+    heartbeat: { message: '{"method":"LIST_SUBSCRIPTIONS","id":0}', everyMs: 20_000 },
+    silentMs: 60_000,
     lifetimeMs: 24 * 3_600_000,
     topicsMax: isFutures ? 200 : 1_024,
     messagesPerSecond: isFutures ? 10 : 5,

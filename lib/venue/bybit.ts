@@ -122,11 +122,12 @@ function liveOf(category: Category): Live {
     subscribe: (subscription, id) => requests("subscribe", subscription, id),
     unsubscribe: (subscription, id) => requests("unsubscribe", subscription, id),
     answer(frame) {
-      const { success, op, ret_msg: said } = fieldsOf(frame) ?? {};
-      if (success === true) return op === "subscribe" || op === "unsubscribe" ? { refused: null } : null;
+      const { success, op, ret_msg: said, req_id } = fieldsOf(frame) ?? {};
+      const request = typeof req_id === "string" && /^\d{1,15}$/.test(req_id) ? { id: Number(req_id) } : {};
+      if (success === true) return op === "subscribe" || op === "unsubscribe" ? { refused: null, ...request } : null;
       if (success !== false) return null;
       const symbol = NAMED.exec(String(said))?.[1];
-      return { refused: String(said), ...(symbol === undefined ? {} : { symbols: [symbol] }) };
+      return { refused: String(said), ...(symbol === undefined ? request : { symbols: [symbol] }) };
     },
     heartbeat: { message: '{"op":"ping"}', everyMs: 20_000 },
     // Three heartbeats without an answer.

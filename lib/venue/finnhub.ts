@@ -38,7 +38,7 @@ const live: Live = {
   // Nothing is acknowledged, and a symbol that it does not know merely has no trades.
   answer(frame) {
     const { type, msg } = fieldsOf(frame) ?? {};
-    return type === "error" ? { refused: String(msg) } : null;
+    return type === "error" ? { refused: String(msg), symbols: [] } : null;
   },
   silentMs: 120_000,
   topicsMax: 50,
