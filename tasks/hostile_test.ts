@@ -404,9 +404,10 @@ const KINDS = {
   trade: 146,
   depthUpdate: 1,
   snapshot: 1,
+  history: 1,
   ack: 22,
   error: 22,
-  malformed: 151,
+  malformed: 150,
   untimed: 96,
   unknown: 552,
 };
@@ -416,9 +417,10 @@ const TIMED_KINDS = {
   partialDepth: 96,
   depthUpdate: 1,
   snapshot: 1,
+  history: 1,
   ack: 22,
   error: 22,
-  malformed: 154,
+  malformed: 153,
   unknown: 552,
 };
 
