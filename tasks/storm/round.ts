@@ -213,8 +213,13 @@ async function live(
     isOwed ||= error !== null || life.isOver || life.isLeaving;
     const isFallen = life.isOver || error instanceof Killed || isOutage(error);
     life.end();
-    // Halfway through another life's work is when a zombie does the most harm.
-    asleep.at(plan.turns() % Math.max(1, asleep.length))?.life.wake();
+    // Halfway through another life's work is when a zombie does the most harm. Then it may take a place and die with it.
+    const [zombie] = asleep.splice(plan.turns() % Math.max(1, asleep.length), 1);
+    if (zombie !== undefined) {
+      zombie.life.wake();
+      zombie.events.length = 1;
+      atWork.add(zombie);
+    }
     // Who slept while another took its place is refused, and may in turn have raised the epoch of who took it.
     if (error !== null && !isFallen && !(error instanceof Refusal && pauses > 0)) {
       wrong.push(`${stage.name} stopped: ${reasonOf(error)}`);
