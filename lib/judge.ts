@@ -64,8 +64,11 @@ export interface Counts {
   readonly rules: Record<string, number>;
 }
 
-/** Version of the state's fields; the first one had neither `tape`, `gaps` nor `written`, and did not say so. */
-const STATE_FORMAT = 2;
+/**
+ * Version of the state's fields; the first one had neither `tape`, `gaps` nor `written`, and did not say so. The third is
+ * written where instruments are in force for events of a certain time alone, so that older programs read all others.
+ */
+const STATE_FORMAT = 3;
 const Looked = z.strictObject({ end: z.int().min(0), highest: z.int().min(-1) });
 /**
  * How far an output has been looked through: no origin before offset `end` is above `highest`, unless this state's own
@@ -74,7 +77,7 @@ const Looked = z.strictObject({ end: z.int().min(0), highest: z.int().min(-1) })
 export type Written = z.infer<typeof Looked>;
 
 const Saved = z.strictObject({
-  format: z.literal(STATE_FORMAT).optional(),
+  format: z.int().min(2).max(STATE_FORMAT).optional(),
   version: z.string(),
   topic: z.string(),
   partition: z.int(),
@@ -144,7 +147,8 @@ export class Judge {
   /** Everything that the next verdicts depend on, as JSON text. At most `CHECKPOINT_BYTES_MAX`. */
   state(): string {
     const state: z.infer<typeof Saved> = {
-      ...{ format: STATE_FORMAT, version: RULES_VERSION, topic: this.#topic, partition: this.#partition },
+      format: this.#register.isDated ? STATE_FORMAT : STATE_FORMAT - 1,
+      ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition },
       control: this.#control,
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
       ...(this.#tape !== undefined && { tape: this.#tape }),
@@ -186,7 +190,7 @@ export class Judge {
     const series = sequence === null ? null : subject.series[tick.type];
     const evidence = this.#evidence;
     evidence.tick = tick;
-    evidence.terms = subject.terms;
+    evidence.terms = this.#register.termsAt(subject, tick.eventTime);
     evidence.limits = this.#register.limits;
     evidence.watermark = subject.watermark;
     weigh(evidence);

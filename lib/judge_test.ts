@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { Refusal } from "./failure.ts";
 import { Judge, type Verdict, verdictsOf } from "./judge.ts";
 import { Market } from "./market.ts";
-import { TRACKED_BYTES_MAX } from "./register.ts";
+import { ENDED_MAX, TRACKED_BYTES_MAX } from "./register.ts";
 import { FLAG_RULES, INSTRUMENTS_MAX, RULES_VERSION } from "./rule.ts";
 import { isTick, Rejected, type ValidTick } from "./tick.ts";
 import { CHECKPOINT_BYTES_MAX, type LogRecord, messageBytesMax, TOPICS, type Value } from "./transport.ts";
@@ -189,6 +189,103 @@ Deno.test("rules change at the offset of their control record and are named afte
   assert.equal(say(6, 4), "");
   assert.deepEqual([judge.counts.control, judge.counts.ungridded, judge.rules], [3, 2, `${RULES_VERSION}@5`]);
 });
+const ONE = { lot: "1", negative: false };
+/** A record of instrument A, or of none. */
+const dated = (offset: number, tickSize: string | null, times: { since?: number; until?: number }): LogRecord => {
+  const instruments = tickSize === null ? [] : [{ symbol: "A", tickSize, ...ONE }];
+  return control(offset, { control: "instruments", venue: "sim", ...times, instruments });
+};
+/** The reason, or nothing, for a trade of A at a price, so many µs after NOW; its number counts for nothing. */
+const judgedAt = (judge: Judge, after: number, price: string): string =>
+  reasonsOf(judge.judge(record(0, trade(null, { eventTime: NOW + after, receivedTime: NOW + after, price })))).join();
+
+Deno.test("a tick is held against what was in force when it happened, to the microsecond", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const say = (after: number, price: string) => judgedAt(judge, after, price);
+  judge.judge(dated(0, "0.5", { since: NOW }));
+  assert.deepEqual([say(-1, "1.1"), say(0, "1.1"), say(0, "1.5")], ["", "grid", ""], "before it nothing is known");
+  judge.judge(dated(1, "0.1", { since: NOW + 10 }));
+  assert.deepEqual([say(9, "1.1"), say(9, "1.5"), say(10, "1.1"), say(10, "1.15")], ["grid", "", "", "grid"]);
+  judge.judge(dated(2, null, { since: NOW + 20 }));
+  assert.deepEqual([say(0, "1.1"), say(10, "1.15"), say(19, "1.15"), say(20, "1.15")], ["grid", "grid", "grid", ""]);
+  judge.judge(dated(3, "0.2", { since: NOW + 30 }));
+  assert.deepEqual([say(19, "1.15"), say(29, "1.15"), say(30, "1.1")], ["grid", "", "grid"]);
+  const other = trade(null, { venue: "sim2", eventTime: NOW + 10, receivedTime: NOW + 10, price: "1.15" });
+  assert.equal(judge.judge(record(0, other)).to, "valid", "another venue's instrument of this name is another one");
+});
+Deno.test("what is judged first when an instrument has gone is held against what it was too", options, () => {
+  const judge = new Judge({ partition: 0 });
+  judge.judge(dated(0, "0.5", { since: NOW }));
+  judge.judge(dated(1, null, { since: NOW + 10 }));
+  assert.deepEqual([judgedAt(judge, 9, "1.1"), judgedAt(judge, 10, "1.1")], ["grid", ""]);
+});
+Deno.test(
+  "between the last time that it was seen and the first time that it had changed nothing is held against a grid",
+  options,
+  () => {
+    const judge = new Judge({ partition: 0 });
+    const say = (after: number) => judgedAt(judge, after, "1.05");
+    judge.judge(dated(0, "0.5", { since: NOW }));
+    judge.judge(dated(1, "0.1", { since: NOW + 20, until: NOW + 10 }));
+    assert.deepEqual([say(9), say(10), say(19), say(20)], ["grid", "", "", "grid"]);
+    // What did not change was in force all the time.
+    judge.judge(dated(2, "0.10", { since: NOW + 40, until: NOW + 30 }));
+    assert.deepEqual([say(29), say(30), say(40)], ["grid", "grid", "grid"]);
+  },
+);
+Deno.test("a record takes back what others have said of the time from its own on", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const say = (after: number) => judgedAt(judge, after, "1.1");
+  judge.judge(dated(0, "0.5", { since: NOW }));
+  judge.judge(dated(1, "0.1", { since: NOW + 20 }));
+  judge.judge(dated(2, "0.5", { since: NOW + 30 }));
+  judge.judge(dated(3, "0.1", { since: NOW + 10 }));
+  assert.deepEqual([say(9), say(10), say(20), say(30)], ["grid", "", "", ""]);
+  judge.judge(dated(4, "0.5", {}));
+  assert.deepEqual(
+    [say(-5), say(9), say(10), say(30)],
+    ["grid", "grid", "grid", "grid"],
+    "and of all time without one",
+  );
+});
+Deno.test("of what is no longer in force as much is remembered as the state has room for, the latest", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const step = (i: number) => i % 2 === 0 ? "0.5" : "0.25";
+  for (let i = 0; i <= ENDED_MAX + 1; i++) judge.judge(dated(i, step(i), { since: NOW + i * 10 }));
+  const resumed = new Judge({ partition: 0, state: judge.state() });
+  for (const each of [judge, resumed]) {
+    assert.deepEqual([judgedAt(each, 5, "1.1"), judgedAt(each, 15, "1.1")], ["", "grid"]);
+    each.judge(dated(0, null, { since: NOW + ENDED_MAX * 20 }));
+    assert.deepEqual([judgedAt(each, 15, "1.1"), judgedAt(each, 25, "1.1")], ["", "grid"]);
+  }
+  assert.equal(resumed.state(), judge.state());
+});
+Deno.test("as many instruments as there may be leave room in the state for all else", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const [name, long] = ["漢".repeat(59), `${"9".repeat(26)}.${"9".repeat(11)}`];
+  const venues = Array.from({ length: 20 }, (_, i) => `${"v".repeat(30)}${i + 10}`);
+  const all = (digit: string) =>
+    Array.from({ length: INSTRUMENTS_MAX / venues.length }, (_, i) => ({
+      ...{ symbol: `${name}${i}`, tickSize: `${long}${digit}`, lot: `${long}9`, negative: false },
+    }));
+  for (const [since, digit] of [[NOW, "1"], [NOW + 10, "2"]] as const) {
+    const instruments = all(digit);
+    for (const venue of venues) judge.judge(control(0, { control: "instruments", venue, since, instruments }));
+  }
+  const bytes = new TextEncoder().encode(judge.state()).length;
+  assert(bytes + TRACKED_BYTES_MAX < CHECKPOINT_BYTES_MAX, `${bytes} bytes`);
+  assert(new Judge({ partition: 0, state: judge.state() }).state() === judge.state());
+});
+Deno.test("a state without dates is one that older programs read", options, () => {
+  const judge = new Judge({ partition: 0 });
+  judge.judge(dated(0, "0.5", {}));
+  assert.equal(JSON.parse(judge.state()).format, 2);
+  judge.judge(dated(1, "0.5", { since: NOW }));
+  assert.equal(JSON.parse(judge.state()).format, 2, "nothing has changed");
+  judge.judge(dated(2, "0.25", { since: NOW }));
+  assert.equal(JSON.parse(judge.state()).format, 3);
+});
+
 Deno.test("a control record that says nothing known is refused with its place", options, () => {
   const many = (venue: string, length: number) => ({
     ...{ control: "instruments", venue },
@@ -297,6 +394,19 @@ const wild = fc.record({
     ...[{ control: "limits", windowMax: 4 }, { control: "limits", windowMax: 50, lateMsMax: 500 }],
     { control: "instruments", venue: "sim", instruments: [{ symbol: "A", tickSize: "1", lot: "1", negative: true }] },
     { control: "instruments", venue: "sim", instruments: [] },
+    ...[0.5, 1, 2, 3, 4].flatMap((at) => {
+      const dated = { control: "instruments", venue: "sim", since: NOW + at * SECOND };
+      const [coarse, fine] = [{ tickSize: "1", lot: "1" }, { tickSize: "0.05", lot: "1" }];
+      return [
+        { ...dated, instruments: [{ symbol: "A", ...coarse, negative: false }] },
+        {
+          ...dated,
+          until: NOW + at / 2 * SECOND,
+          instruments: ["A", "B"].map((symbol) => ({ symbol, ...fine, negative: true })),
+        },
+        { ...dated, instruments: [] },
+      ];
+    }),
   ),
 }).map(({ kind, symbol, venue, ahead, after, price, source, change }) => (offset: number): LogRecord => {
   if (kind === "control") return control(offset, change);

@@ -1,18 +1,29 @@
 /**
- * What a judge remembers: the limits and instruments in force, and of each instrument that it has seen its watermark and
- * its series. It is all that a checkpoint must keep of them, and its size is bounded.
+ * What a judge remembers: the limits and instruments in force, what was in force before, and of each instrument that it
+ * has seen its watermark and its series. It is all that a checkpoint must keep of them, and its size is bounded.
  *
  * **In** control records and accepted ticks, **Out** the instrument that a tick is about, and the state as JSON values.
  * **Knows** `rule`, `sequence`, `tick`.
  */
 import { Buffer } from "node:buffer";
 import { z } from "@zod/zod";
-import { type Control, INSTRUMENTS_MAX, LIMITS, type Limits, LimitsControl, type Terms, termsOf } from "./rule.ts";
+import {
+  type Control,
+  INSTRUMENTS_MAX,
+  isSameTerms,
+  LIMITS,
+  type Limits,
+  LimitsControl,
+  type Terms,
+  termsOf,
+} from "./rule.ts";
 import { type Discipline, type Disciplines, Series, type Tally } from "./sequence.ts";
 import { keyOf, type Tick, type TickType, TYPES } from "./tick.ts";
 
 /** Bytes of state that instruments and series may take; what comes later is judged without memory, and counted. */
 export const TRACKED_BYTES_MAX = 20 << 20;
+/** Terms that are no longer in force and are remembered; beyond it those that ended first are forgotten. */
+export const ENDED_MAX = 10_000;
 /** What a checkpoint needs at most for a subject besides its key, and for a series besides its holes; bytes. */
 const SUBJECT_BYTES = 32, SERIES_BYTES = 96;
 
@@ -21,7 +32,10 @@ export interface Subject {
   readonly key: string;
   readonly venue: string;
   readonly symbol: string;
+  /** In force now; of an event before `since` {@linkcode Register.termsAt} knows what was. */
   terms: Terms | null;
+  /** µs; Infinity where nothing is in force now and something was. */
+  since: number;
   /** Highest event time of its accepted ticks, µs; -1 before the first. */
   watermark: number;
   /** Whether the register keeps it. */
@@ -30,11 +44,28 @@ export interface Subject {
   readonly series: Record<TickType, Series | null>;
 }
 
+/** Terms in force for events from `since` on, µs. */
+interface Standing {
+  readonly terms: Terms;
+  readonly since: number;
+}
+/** Terms that were, for events before `until`. */
+interface Ended extends Standing {
+  readonly until: number;
+}
+
+const SavedEnded = z.tuple([z.string(), z.string(), z.string(), z.boolean(), z.int(), z.int()]);
+type SavedEnded = z.infer<typeof SavedEnded>;
 const { control: _, ...limits } = LimitsControl.required().shape;
 /** The register as a checkpoint keeps it. */
 export const SavedRegister = z.strictObject({
   limits: z.strictObject(limits),
-  instruments: z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), z.string(), z.string(), z.boolean()]))])),
+  /** Since when they are in force stands behind those that are not for all events. */
+  instruments: z.array(
+    z.tuple([z.string(), z.array(z.tuple([z.string(), z.string(), z.string(), z.boolean()], z.int()))]),
+  ),
+  /** Absent while there are none. */
+  ended: z.array(SavedEnded).max(ENDED_MAX).optional(),
   missing: z.int(),
   subjects: z.array(z.tuple([
     z.string(),
@@ -51,7 +82,10 @@ export class Register {
   readonly #disciplines: Disciplines;
   readonly #subjects = new Map<string, Subject>();
   /** Per venue and symbol. */
-  readonly #terms = new Map<string, ReadonlyMap<string, Terms>>();
+  readonly #terms = new Map<string, ReadonlyMap<string, Standing>>();
+  /** By key, oldest first; the key whose terms ended last is the last. */
+  readonly #ended = new Map<string, readonly Ended[]>();
+  #endedCount = 0;
   readonly #tally: Tally = { holes: 0, missing: 0 };
   #limits = LIMITS;
   #bytes = 0;
@@ -75,6 +109,18 @@ export class Register {
     if (known !== undefined && known.symbol === symbol && known.venue === venue) return known;
     const own = keyOf(tick);
     return this.#subjects.get(own) ?? this.#fresh(own, venue, symbol);
+  }
+
+  /** What is known to have been in force when the event was, µs. */
+  termsAt({ key, terms, since }: Subject, eventTime: number): Terms | null {
+    if (eventTime >= since) return terms;
+    return this.#ended.get(key)?.findLast((was) => was.since <= eventTime && eventTime < was.until)?.terms ?? null;
+  }
+
+  /** Whether some terms are in force for events of a certain time alone. */
+  get isDated(): boolean {
+    return this.#endedCount > 0 ||
+      this.#terms.values().some((terms) => terms.values().some(({ since }) => since > 0));
   }
 
   /** Remembers the instrument of an accepted tick from now on. False where there is no room. */
@@ -109,17 +155,23 @@ export class Register {
       this.#limits = { futureMsMax, lateMsMax, windowMax };
       return;
     }
-    const { venue, instruments } = control;
-    let count = instruments.length;
-    for (const [name, terms] of this.#terms) if (name !== venue) count += terms.size;
-    if (count > INSTRUMENTS_MAX) {
-      throw new RangeError(`${count} instruments would be in force, must be at most ${INSTRUMENTS_MAX}`);
+    const { venue, instruments, since = 0, until = since } = control;
+    const before = this.#terms.get(venue) ?? new Map<string, Standing>();
+    const now = new Map<string, Standing>();
+    for (const instrument of instruments) {
+      const terms = termsOf(instrument);
+      const was = before.get(instrument.symbol);
+      const isKept = was !== undefined && was.since < since && isSameTerms(was.terms, terms);
+      now.set(instrument.symbol, isKept ? was : { terms, since });
     }
-    const terms = new Map(instruments.map((instrument) => [instrument.symbol, termsOf(instrument)]));
-    this.#terms.delete(venue);
-    if (terms.size > 0) this.#terms.set(venue, terms);
+    this.#put(venue, now);
+    this.#cut(venue, until);
+    for (const [symbol, was] of before) {
+      if (now.get(symbol) !== was && was.since < until) this.#end(keyOf({ venue, symbol }), { ...was, until });
+    }
     for (const subject of this.#subjects.values()) {
-      if (subject.venue === venue) subject.terms = terms.get(subject.symbol) ?? null;
+      if (subject.venue !== venue) continue;
+      ({ terms: subject.terms, since: subject.since } = this.#standing(subject.key, venue, subject.symbol));
     }
   }
 
@@ -128,8 +180,17 @@ export class Register {
       limits: this.#limits,
       instruments: Array.from(this.#terms, ([venue, terms]) => [
         venue,
-        Array.from(terms, ([symbol, { tickSize, lot, negative }]) => [symbol, tickSize.step, lot.step, negative]),
+        Array.from(terms, ([symbol, { terms: { tickSize, lot, negative }, since }]) => {
+          return [symbol, tickSize.step, lot.step, negative, ...(since > 0 ? [since] : [])];
+        }),
       ]),
+      ...(this.#endedCount > 0 && {
+        ended: [...this.#ended].flatMap(([key, versions]) =>
+          versions.map(({ terms: { tickSize, lot, negative }, since, until }): SavedEnded => {
+            return [key, tickSize.step, lot.step, negative, since, until];
+          })
+        ),
+      }),
       missing: this.#tally.missing,
       subjects: Array.from(this.#subjects.values(), ({ key, watermark, series }) => [
         key,
@@ -141,9 +202,18 @@ export class Register {
 
   /** @throws {RangeError} when it holds more than a register may */
   restore(saved: SavedRegister): void {
+    const terms = (symbol: string, tickSize: string, lot: string, negative: boolean): Terms =>
+      termsOf({ symbol, tickSize, lot, negative });
     for (const [venue, rows] of saved.instruments) {
-      const instruments = rows.map(([symbol, tickSize, lot, negative]) => ({ symbol, tickSize, lot, negative }));
-      this.apply({ control: "instruments", venue, instruments });
+      this.#put(
+        venue,
+        new Map(rows.map(([symbol, tickSize, lot, negative, since = 0]) => {
+          return [symbol, { terms: terms(symbol, tickSize, lot, negative), since }];
+        })),
+      );
+    }
+    for (const [key, tickSize, lot, negative, since, until] of saved.ended ?? []) {
+      this.#end(key, { terms: terms(key, tickSize, lot, negative), since, until });
     }
     this.#limits = saved.limits;
     this.#tally.missing = saved.missing;
@@ -159,9 +229,48 @@ export class Register {
     }
   }
 
+  /** @throws {RangeError} when more than {@linkcode INSTRUMENTS_MAX} would be in force */
+  #put(venue: string, now: ReadonlyMap<string, Standing>): void {
+    let count = now.size;
+    for (const [name, terms] of this.#terms) if (name !== venue) count += terms.size;
+    if (count > INSTRUMENTS_MAX) {
+      throw new RangeError(`${count} instruments would be in force, must be at most ${INSTRUMENTS_MAX}`);
+    }
+    this.#terms.delete(venue);
+    if (now.size > 0) this.#terms.set(venue, now);
+  }
+
+  /** A record speaks for events from its time on, so what others have said of the same time counts no longer. */
+  #cut(venue: string, until: number): void {
+    for (const [key, versions] of this.#ended) {
+      if (!key.startsWith(`${venue}:`) || versions.at(-1)!.until <= until) continue;
+      const left = versions.filter(({ since }) => since < until)
+        .map((was) => ({ ...was, until: Math.min(was.until, until) }));
+      this.#endedCount -= versions.length - left.length;
+      if (left.length > 0) this.#ended.set(key, left);
+      else this.#ended.delete(key);
+    }
+  }
+
+  #end(key: string, version: Ended): void {
+    const versions = this.#ended.get(key) ?? [];
+    this.#ended.delete(key);
+    this.#ended.set(key, [...versions, version]);
+    if (++this.#endedCount <= ENDED_MAX) return;
+    const [oldest, [, ...left]] = this.#ended.entries().next().value as [string, readonly Ended[]];
+    this.#endedCount--;
+    if (left.length > 0) this.#ended.set(oldest, left);
+    else this.#ended.delete(oldest);
+  }
+
+  /** What an instrument's ticks are held against. */
+  #standing(key: string, venue: string, symbol: string): Pick<Subject, "terms" | "since"> {
+    return this.#terms.get(venue)?.get(symbol) ?? { terms: null, since: this.#ended.has(key) ? Infinity : 0 };
+  }
+
   #fresh(key: string, venue: string, symbol: string): Subject {
     return {
-      ...{ key, venue, symbol, terms: this.#terms.get(venue)?.get(symbol) ?? null, watermark: -1, tracked: false },
+      ...{ key, venue, symbol, ...this.#standing(key, venue, symbol), watermark: -1, tracked: false },
       disciplines: Object.hasOwn(this.#disciplines, venue) ? this.#disciplines[venue]! : NO_DISCIPLINES,
       series: { trade: null, quote: null, book: null, delta: null, status: null },
     };

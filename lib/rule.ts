@@ -8,7 +8,7 @@
 import { z } from "@zod/zod";
 import { compare, fits, type Grid, gridOf, isDecimal, sign, TRAIT, traitsOf } from "./decimal.ts";
 import type { Place } from "./sequence.ts";
-import { isSymbol, isVenue, type Tick } from "./tick.ts";
+import { isMicros, isSymbol, isVenue, type Tick } from "./tick.ts";
 
 /** Version of the code of these rules and of `sequence`. Another number may judge the same log differently. */
 export const RULES_VERSION = "2";
@@ -18,7 +18,8 @@ export const INSTRUMENTS_MAX = 20_000;
 const step = z.string().refine((v) => isDecimal(v) && fits(v) && sign(v) > 0, {
   message: "must be a decimal above zero that fits 26.12 digits",
 });
-const Instrument = z.strictObject({
+/** An instrument as a control record names it. */
+export const Instrument = z.strictObject({
   symbol: z.string().refine(isSymbol, { message: "must be a symbol" }),
   /** Every price is a whole multiple of it. */
   tickSize: step,
@@ -37,11 +38,22 @@ export const LimitsControl = z.strictObject({
   lateMsMax: z.int().min(0).max(86_400_000).optional(),
   windowMax: z.int().min(1).max(16_384).optional(),
 });
-/** Control record: all instruments of one venue; those that it named before and does not name now become unknown. */
+const time = z.int().refine(isMicros, { message: "must be a time in µs" });
+/**
+ * Control record: all instruments of one venue; those that it named before and does not name now become unknown. With
+ * `since` that holds for events from then on, and what held before holds for those before `until`: between the two times
+ * what has changed is not known, so nothing is held against it. `until` is `since` where it is absent; without both the
+ * record speaks of all events.
+ */
 export const InstrumentsControl = z.strictObject({
   control: z.literal("instruments"),
   venue: z.string().refine(isVenue, { message: "must be a venue" }),
+  since: time.optional(),
+  until: time.optional(),
   instruments: z.array(Instrument).max(INSTRUMENTS_MAX),
+}).refine(({ since, until }) => until === undefined || since !== undefined && until <= since, {
+  path: ["until"],
+  message: "must be at most since",
 });
 /** What a control message of `ticks.raw` says, as JSON. */
 export const Control = z.discriminatedUnion("control", [LimitsControl, InstrumentsControl]);
@@ -64,6 +76,10 @@ export interface Terms {
   readonly tickSize: Grid;
   readonly lot: Grid;
   readonly negative: boolean;
+}
+/** Whether both say the same. */
+export function isSameTerms(a: Terms, b: Terms): boolean {
+  return a.tickSize.step === b.tickSize.step && a.lot.step === b.lot.step && a.negative === b.negative;
 }
 /** Makes an instrument's steps ready. */
 export function termsOf(instrument: Instrument): Terms {

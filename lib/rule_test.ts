@@ -145,12 +145,23 @@ Deno.test("a control record says limits or instruments, and nothing else", optio
     { control: "limits", futureMsMax: 0, lateMsMax: 1, windowMax: 16_384 },
     { control: "instruments", venue: "sim", instruments: [] },
     { control: "instruments", venue: "sim", instruments: [instrument] },
+    { control: "instruments", venue: "sim", since: 1_763_690_000_000_000, instruments: [] },
+    {
+      control: "instruments",
+      venue: "sim",
+      since: 1_763_690_000_000_000,
+      until: 1_763_690_000_000_000,
+      instruments: [],
+    },
   ];
   for (const value of sound) assert(Control.safeParse(value).success, JSON.stringify(value));
   const unsound: readonly unknown[] = [
     ...[null, {}, { control: "other" }, { control: "limits", windowMax: 0 }, { control: "limits", windowMax: 16_385 }],
     ...[{ control: "limits", lateMsMax: -1 }, { control: "limits", futureMsMax: 1.5 }, { control: "limits", late: 1 }],
     { control: "instruments", venue: "Sim", instruments: [] },
+    ...[{ since: 0 }, { since: 1_763_690_000_000 }, { until: 1_763_690_000_000_000 }, {
+      ...{ since: 1_763_690_000_000_000, until: 1_763_690_000_000_001 },
+    }].map((times) => ({ control: "instruments", venue: "sim", ...times, instruments: [] })),
     { control: "instruments", venue: "sim", instruments: new Array(INSTRUMENTS_MAX + 1).fill(instrument) },
     ...[{ tickSize: "0" }, { tickSize: "-1" }, { tickSize: "1e-2" }, { lot: "" }, { lot: fine }, { symbol: "../x" }, {
       more: 1,
