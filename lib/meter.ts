@@ -61,6 +61,7 @@ const KINDS = [
   "ack",
   "error",
   "serverShutdown",
+  "exchangeInfo",
   "publicTrade",
   "orderbook1",
   "orderbook",

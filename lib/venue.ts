@@ -115,10 +115,29 @@ export interface Rest {
   snapshot?(symbol: string): string;
   /** Trades from the one with this id on, as many as one answer may have. */
   trades?(symbol: string, fromId: string): string;
-  /** All instruments, with their tick sizes. */
-  instruments?(): string;
+  /** All instruments, with their tick sizes, or the page of them that the one before has named. */
+  instruments?(next?: string): string;
   /** Requests in a minute. */
   readonly requestsPerMinute: number;
+}
+
+/** An instrument as its venue lists it. */
+export interface Instrument {
+  /** As the venue writes it on its websocket. */
+  readonly symbol: string;
+  /** Every price is a whole multiple of it: exact decimal text, null where the venue does not say. */
+  readonly tickSize: string | null;
+  /** Every size is a whole multiple of it: the same. */
+  readonly lot: string | null;
+  /** `closed` is for good; `halted` is whatever else is not free to trade: not yet, not now, or only to be cancelled. */
+  readonly status: "trading" | "halted" | "closed";
+}
+
+/** Instruments as one answer lists them. */
+export interface InstrumentPage {
+  readonly instruments: readonly Instrument[];
+  /** Names the page behind it; absent on the last. */
+  readonly next?: string;
 }
 
 export interface Venue {
@@ -140,6 +159,8 @@ export interface Venue {
    * gives no tick. `symbol` is the instrument that a REST answer is about, for those that do not say it themselves.
    */
   map(frame: string, receivedTime: number | null, symbol?: string): Mapped;
+  /** What an answer to `rest.instruments` lists, but for what has no symbol there; null for what is no such answer. */
+  instruments?(answer: string): InstrumentPage | null;
   /** The instrument that the answer to this request is about; undefined where the request names none. */
   symbolOf?(request: string): string | undefined;
 }

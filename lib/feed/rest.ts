@@ -91,9 +91,9 @@ export class RestClient {
     return this.ask(this.#rest.trades?.(symbol, fromId), signal);
   }
 
-  /** All instruments. @throws as {@linkcode RestClient.ask} */
-  instruments(signal: AbortSignal): Promise<Reply> {
-    return this.ask(this.#rest.instruments?.(), signal);
+  /** All instruments, or the page of them that the one before has named. @throws as {@linkcode RestClient.ask} */
+  instruments(signal: AbortSignal, next?: string): Promise<Reply> {
+    return this.ask(this.#rest.instruments?.(next), signal);
   }
 
   /**

@@ -17,6 +17,7 @@
  * | `@kline_*`, tickers   | `e`                      | `kline`, `ticker`| nothing: derived from trades               | C, golden|
  * | `@markPrice`, `@forceOrder` | `e`                | `markPrice`, `liquidation` | nothing: no trade of the book    | golden   |
  * | answers               | result; code or error    | `ack`, `error`   | nothing                                    | golden   |
+ * | REST exchangeInfo     | symbols                  | `exchangeInfo`   | nothing: instruments, and what they allow  | golden   |
  * | maintenance           | `e` = serverShutdown     | `serverShutdown` | nothing: it names no symbol                | golden   |
  * | the other market      | X, pu, T on bookTicker   | `foreign`        | nothing: another market is another venue   | S, U     |
  * | known, fields missing | type or size of a field  | `malformed`      | nothing                                    | golden   |
@@ -38,11 +39,12 @@ import {
   isNone,
   isUnsafe,
   microsOf,
+  plainDecimal,
   wideFieldsOf,
   wideListOf,
 } from "../fields.ts";
 import type { Tick } from "../tick.ts";
-import type { Live, Mapped, Subscription, Venue } from "../venue.ts";
+import type { Instrument, InstrumentPage, Live, Mapped, Subscription, Venue } from "../venue.ts";
 
 const KINDS = [
   "trade",
@@ -60,6 +62,7 @@ const KINDS = [
   "ack",
   "error",
   "serverShutdown",
+  "exchangeInfo",
   "foreign",
   "malformed",
   "untimed",
@@ -109,6 +112,7 @@ function marketOf(name: string, isFutures: boolean): Venue {
       if (exact === undefined) return nothing("malformed");
       return mapped(exact, { venue: name, isFutures, received: receivedTime, symbol });
     },
+    instruments: instrumentsOf,
     symbolOf(request) {
       return URL.parse(request)?.searchParams.get("symbol") ?? undefined;
     },
@@ -156,7 +160,8 @@ function liveOf(isFutures: boolean): Live {
       snapshot: (symbol) => depth + encodeURIComponent(symbol),
       trades: (symbol, fromId) =>
         `${api}/historicalTrades?limit=1000&symbol=${encodeURIComponent(symbol)}&fromId=${encodeURIComponent(fromId)}`,
-      instruments: () => `${api}/exchangeInfo`,
+      // Who may trade what is most of the answer on spot, and nobody asks for it here.
+      instruments: () => `${api}/exchangeInfo${isFutures ? "" : "?showPermissionSets=false"}`,
       requestsPerMinute: isFutures ? 100 : 24,
     },
   };
@@ -201,6 +206,7 @@ function mapped({ stream, data }: Opened, context: Context): Mapped {
     return book(data, stream === undefined ? "snapshot" : "partialDepth", symbol, context);
   }
   if (data.u !== undefined && (data.b !== undefined || data.a !== undefined)) return quote(data, context);
+  if (Array.isArray(data.symbols)) return nothing("exchangeInfo");
   if (data.error !== undefined || (data.code !== undefined && data.msg !== undefined)) return nothing("error");
   return nothing(data.result !== undefined ? "ack" : "unknown");
 }
@@ -325,6 +331,33 @@ function book(data: Fields, kind: Kind, symbol: string | undefined, { venue, rec
   const times = timesOf(microsOf(data.T), received);
   if (times === undefined) return nothing("untimed");
   return { kind, ticks: [{ type: "book", venue, symbol, ...times, ...identityOf(count), bids, asks }] };
+}
+
+/** Status of what will not trade again. */
+const CLOSED: readonly unknown[] = ["CLOSE", "DELIVERED"];
+
+function instrumentsOf(answer: string): InstrumentPage | null {
+  const { symbols } = fieldsOf(answer) ?? {};
+  if (!Array.isArray(symbols)) return null;
+  const instruments: Instrument[] = [];
+  for (const entry of symbols) {
+    if (!isFields(entry) || typeof entry.symbol !== "string") continue;
+    const { symbol, status, filters } = entry;
+    instruments.push({
+      symbol,
+      tickSize: stepOf(filters, "PRICE_FILTER", "tickSize"),
+      lot: stepOf(filters, "LOT_SIZE", "stepSize"),
+      status: status === "TRADING" ? "trading" : CLOSED.includes(status) ? "closed" : "halted",
+    });
+  }
+  return { instruments };
+}
+
+/** What a filter allows steps of. */
+function stepOf(filters: unknown, type: string, name: string): string | null {
+  const all: readonly unknown[] = Array.isArray(filters) ? filters : [];
+  const filter = all.filter(isFields).find(({ filterType }) => filterType === type);
+  return plainDecimal(filter?.[name]) ?? null;
 }
 
 const NOTHING: readonly Tick[] = [];

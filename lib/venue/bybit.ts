@@ -38,10 +38,11 @@ import {
   isUnsafe,
   type Levels,
   microsOf,
+  plainDecimal,
   wideFieldsOf,
 } from "../fields.ts";
 import type { Tick, Trade } from "../tick.ts";
-import type { Channel, Live, Mapped, Subscription, Venue } from "../venue.ts";
+import type { Channel, Instrument, InstrumentPage, Live, Mapped, Subscription, Venue } from "../venue.ts";
 
 const KINDS = [
   "publicTrade",
@@ -97,6 +98,7 @@ function marketOf(name: string, category: Category): Venue {
       const isWide = isFields(plain.data) && isUnsafe(plain.data.u);
       return mapped(isWide ? wideFieldsOf(frame)! : plain, name, receivedTime);
     },
+    instruments: (answer) => instrumentsOf(answer, category),
   };
 }
 
@@ -139,8 +141,10 @@ function liveOf(category: Category): Live {
     rest: {
       base: "https://api.bybit.com",
       // Spot answers with all at once and knows no limit. Trades are there only as the latest, not from an id on.
-      instruments: () =>
-        `/v5/market/instruments-info?category=${category}${category === "linear" ? "&limit=1000" : ""}`,
+      instruments: (next) =>
+        `/v5/market/instruments-info?category=${category}${category === "linear" ? "&limit=1000" : ""}${
+          next === undefined ? "" : `&cursor=${cursorOf(next)}`
+        }`,
       requestsPerMinute: 120,
     },
   };
@@ -258,6 +262,27 @@ function depth(value: Fields, venue: string, received: number | null): Mapped {
   if (sequence === 0) return nothing("malformed");
   const ids = { firstId: sequence, lastId: sequence, previousId: sequence === null ? null : sequence - 1 };
   return { kind, ticks: [{ type: "delta", ...common, bids, asks, ...ids }] };
+}
+
+/** The venue's cursors come escaped as they are to be sent; what is not is escaped here. */
+const cursorOf = (next: string): string => /^(?:[\w.~-]|%[\da-fA-F]{2})*$/.test(next) ? next : encodeURIComponent(next);
+
+function instrumentsOf(answer: string, category: Category): InstrumentPage | null {
+  const { retCode, result } = fieldsOf(answer) ?? {};
+  if (retCode !== 0 || !isFields(result) || result.category !== category || !Array.isArray(result.list)) return null;
+  const instruments: Instrument[] = [];
+  for (const entry of result.list) {
+    if (!isFields(entry) || typeof entry.symbol !== "string") continue;
+    const { symbol, status, priceFilter: price, lotSizeFilter: lot } = entry;
+    instruments.push({
+      symbol,
+      tickSize: plainDecimal(isFields(price) ? price.tickSize : undefined) ?? null,
+      lot: plainDecimal(isFields(lot) ? lot[category === "spot" ? "basePrecision" : "qtyStep"] : undefined) ?? null,
+      status: status === "Trading" ? "trading" : status === "Closed" ? "closed" : "halted",
+    });
+  }
+  const { nextPageCursor: next } = result;
+  return { instruments, ...(typeof next === "string" && next !== "" && { next }) };
 }
 
 const NOTHING: readonly Tick[] = [];

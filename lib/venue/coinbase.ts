@@ -49,11 +49,12 @@ import {
   isUnsafe,
   type Levels,
   microsOfText,
+  plainDecimal,
   wideFieldsOf,
   wideListOf,
 } from "../fields.ts";
 import { LEVELS_MAX, type Quote, type Tick, type Trade } from "../tick.ts";
-import type { Channel, Live, Mapped, Subscription, Venue } from "../venue.ts";
+import type { Channel, Instrument, InstrumentPage, Live, Mapped, Subscription, Venue } from "../venue.ts";
 
 /** Kinds of Exchange's frames, by their `type`. */
 const TYPES = {
@@ -132,6 +133,7 @@ export const venues: readonly Venue[] = [
       const fields = isWide ? wideFieldsOf(frame) : plain;
       return fields === undefined ? nothing("malformed") : exchanged(fields, symbol, context);
     },
+    instruments: productsOf,
     symbolOf(request) {
       return /^\/products\/([\w.-]{1,64})\/(?:trades|book)$/.exec(URL.parse(request)?.pathname ?? "")?.[1];
     },
@@ -473,6 +475,27 @@ function best(levels: Levels, direction: 1 | -1): Levels {
   const isOrdered = levels.every((level, i) => i === 0 || order(levels[i - 1]!, level) <= 0);
   if (!isOrdered) levels.sort(order);
   return levels.length > LEVELS_MAX ? levels.slice(0, LEVELS_MAX) : levels;
+}
+
+/** What keeps a product that is online from trading freely. */
+const RESTRAINTS = ["trading_disabled", "cancel_only", "post_only", "auction_mode"] as const;
+
+function productsOf(answer: string): InstrumentPage | null {
+  const list = wideListOf(answer);
+  if (list === undefined) return null;
+  const instruments: Instrument[] = [];
+  for (const entry of list) {
+    if (!isFields(entry) || typeof entry.id !== "string") continue;
+    const { id: symbol, status, quote_increment: tickSize, base_increment: lot } = entry;
+    const isFree = status === "online" && RESTRAINTS.every((name) => entry[name] !== true);
+    instruments.push({
+      symbol,
+      tickSize: plainDecimal(tickSize) ?? null,
+      lot: plainDecimal(lot) ?? null,
+      status: isFree ? "trading" : status === "delisted" ? "closed" : "halted",
+    });
+  }
+  return { instruments };
 }
 
 const NOTHING: readonly Tick[] = [];

@@ -1,7 +1,7 @@
 /**
  * Kraken, as it speaks on its public spot websocket v2 and in its REST answers.
  *
- * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `fields`, `tick`.
+ * **In** frames, **Out** trades, quotes, books and deltas. **Knows** `venue`, `fields`, `tick`, `checksum`, `decimal`.
  *
  * | channel               | recognised by             | kind            | becomes                                      | seen in   |
  * |-----------------------|---------------------------|-----------------|----------------------------------------------|-----------|
@@ -28,6 +28,7 @@
  * golden: testdata/venue/kraken.
  */
 import { checksumOf } from "../checksum.ts";
+import { FRACTION_DIGITS_MAX } from "../decimal.ts";
 import {
   type Count,
   countOf,
@@ -41,7 +42,7 @@ import {
   plainDecimal,
 } from "../fields.ts";
 import type { Tick } from "../tick.ts";
-import type { Channel, Live, Mapped, Subscription, Venue } from "../venue.ts";
+import type { Channel, Instrument, InstrumentPage, Live, Mapped, Subscription, Venue } from "../venue.ts";
 
 const KINDS = [
   "trade",
@@ -143,6 +144,7 @@ export const venues: readonly Venue[] = [{
     const fields = read(frame);
     return fields === undefined ? nothing("malformed") : mapped(fields, receivedTime);
   },
+  instruments: pairsOf,
 }];
 
 function mapped(frame: Fields, received: number | null): Mapped {
@@ -280,6 +282,35 @@ function levelsOf(side: unknown): Levels | undefined {
     levels.push([price, size]);
   }
   return levels;
+}
+
+/** REST names assets by old codes that the websocket no longer knows. */
+const CODES: Readonly<Record<string, string>> = { XBT: "BTC", XDG: "DOGE" };
+/** Statuses in which orders meet. */
+const OPEN: readonly unknown[] = ["online", "limit_only", "reduce_only"];
+
+function pairsOf(answer: string): InstrumentPage | null {
+  const { error, result } = fieldsOf(answer) ?? {};
+  if (!Array.isArray(error) || error.length > 0 || !isFields(result)) return null;
+  const instruments: Instrument[] = [];
+  for (const pair of Object.values(result)) {
+    // What has no such name is not on the websocket.
+    if (!isFields(pair) || typeof pair.wsname !== "string") continue;
+    const { wsname, tick_size: tickSize, pair_decimals: priceDigits, lot_decimals: sizeDigits, status } = pair;
+    instruments.push({
+      symbol: wsname.split("/").map((code) => Object.hasOwn(CODES, code) ? CODES[code] : code).join("/"),
+      tickSize: plainDecimal(tickSize) ?? stepOf(priceDigits),
+      lot: stepOf(sizeDigits),
+      status: OPEN.includes(status) ? "trading" : status === "delisted" ? "closed" : "halted",
+    });
+  }
+  return { instruments };
+}
+
+/** One in the last of so many digits after the point. */
+function stepOf(digits: unknown): string | null {
+  if (!Number.isInteger(digits) || (digits as number) < 0 || (digits as number) > FRACTION_DIGITS_MAX) return null;
+  return digits === 0 ? "1" : `0.${"1".padStart(digits as number, "0")}`;
 }
 
 const NOTHING: readonly Tick[] = [];
