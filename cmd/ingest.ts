@@ -3,13 +3,15 @@
  * the same file again adds nothing and an interrupted one goes on.
  *
  * **In** a source of frames and a venue's mapper, **Out** `ticks.raw`, with `--frames` the frames as they came, and every
- * frame counted by kind. **Knows** `collect`, `source`, `live`, `frames`, `venue`, `producer`, `tape`, `stage`, `crew`.
+ * frame counted by kind. **Knows** `collect`, `source`, `live`, `instruments`, `frames`, `venue`, `producer`, `tape`,
+ * `stage`, `crew`.
  */
 import { Buffer } from "node:buffer";
 import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
 import { Collector } from "../lib/collect.ts";
 import { FRAMES, messagesOf } from "../lib/frames.ts";
+import { bring } from "../lib/instruments.ts";
 import { type LiveOptions, LiveSource } from "../lib/live.ts";
 import { Resumed } from "../lib/producer.ts";
 import { openSource, pathsOf } from "../lib/source.ts";
@@ -52,14 +54,16 @@ const stage = defineStage({
     rest: { kind: "text", value: "URL", does: "live: another REST, https://host:port" },
     from: { kind: "text", value: "FILE", does: "capture, plain or gzip, a frame a line; or log:FOLDER/frames" },
     symbol: { kind: "text", value: "SYMBOL", does: "with --from: whose answers they are that name no instrument" },
+    instruments: { kind: "switch", does: "brings tick sizes and lots into force, of --symbols or all, and ends" },
     frames: { kind: "switch", does: "keeps each frame as it came, before it is parsed; ticks name theirs" },
     "book-depth": { kind: "count", max: 1_000, does: "builds books of so many levels a side (default none)" },
     "book-every": { kind: "amount", default: 100, unit: "ms", does: "event time between two built books" },
-    again: { kind: "switch", does: "reads a capture that was read already" },
+    again: { kind: "switch", does: "reads a capture that was read already; says instruments that are unchanged" },
     to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
   },
   examples: [
     "deno task ingest --venue bybit-linear --symbols BTCUSDT,ETHUSDT --channels trade,quote,book --frames",
+    "deno task ingest --venue binance --instruments",
     "deno task ingest --from capture.jsonl.gz --venue binance",
     "deno task ingest --from log:data/log/frames --venue binance --data again",
   ],
@@ -73,6 +77,17 @@ const stage = defineStage({
   async run({ values, send, ranges, log, tape, tally, world, micros, signal }) {
     const { from } = values;
     const venue = await openVenue(values.venue);
+    if (values.instruments) {
+      if (from !== undefined) throw new Misuse("Cannot ingest instruments: --from is given too, must be one of them");
+      const brought = await bring(venue, {
+        symbols: values.symbols === undefined ? null : symbolsIn(values.symbols),
+        ...{ base: values.rest ?? null, again: values.again, log, send, tape, micros, world, signal },
+        places: await ranges(TOPICS.raw),
+        shelves: values.frames ? await ranges(FRAMES) : [],
+        heard: (kind) => tally.add("frames_total", 1, venue.name, kind),
+      });
+      return { ...brought };
+    }
     if (from === undefined && values.symbols === undefined) {
       throw new Misuse("Cannot ingest: neither --from nor --symbols is given, must name a capture or instruments");
     }
@@ -192,7 +207,7 @@ function liveOf(
   return {
     // Of those that are asked for by default, the ones that the venue has.
     subscription: {
-      symbols: values.symbols!.split(",").filter((symbol) => symbol !== ""),
+      symbols: symbolsIn(values.symbols!),
       channels: values.channels === CHANNELS.join() ? live?.channels ?? CHANNELS : channels as readonly Channel[],
     },
     run: `${name}-${epoch}`,
@@ -203,6 +218,8 @@ function liveOf(
     world: { ...world, trying },
   };
 }
+
+const symbolsIn = (list: string): string[] => list.split(",").filter((symbol) => symbol !== "");
 
 /** The host of a URL with its port; nothing for what is no URL, which its door refuses. */
 function hostOf(url: string): string[] {

@@ -43,6 +43,9 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   listing: ["decimal", "failure"],
   feed: ["venue", "tick", "patience", "failure", "world"],
   collect: ["venue", "book", "feed", "frames", "conflation", "tick"],
+  instruments: [
+    ...["decimal", "failure", "feed", "frames", "producer", "rule", "tape", "transport", "venue", "world"],
+  ],
   live: ["feed", "frames", "source", "venue", "failure", "world"],
   plant: ["chance"],
   standing: ["chance", "listing", "plant", "failure"],
