@@ -248,6 +248,44 @@ Deno.test("a record takes back what others have said of the time from its own on
     "and of all time without one",
   );
 });
+Deno.test("what is taken back is known no longer, of that venue and from that time on", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const say = (after: number) => judgedAt(judge, after, "1.1");
+  judge.judge(dated(0, "0.5", { since: NOW }));
+  judge.judge(dated(1, "0.25", { since: NOW + 20 }));
+  judge.judge(control(2, { control: "instruments", venue: "other", since: NOW + 10, instruments: [] }));
+  assert.deepEqual([say(9), say(15), say(20)], ["grid", "grid", "grid"], "another venue says nothing of it");
+  judge.judge(dated(3, null, { since: NOW + 10 }));
+  assert.deepEqual([say(9), say(10), say(15), say(20)], ["grid", "", "", ""]);
+  judge.judge(dated(4, null, {}));
+  assert.deepEqual([say(9), say(15)], ["", ""]);
+});
+Deno.test("what is found to have been so before is held to have been so before", options, () => {
+  const judge = new Judge({ partition: 0 });
+  judge.judge(dated(0, "0.5", { since: NOW + 20 }));
+  judge.judge(dated(1, "0.5", { since: NOW + 10 }));
+  assert.deepEqual([9, 10, 20].map((after) => judgedAt(judge, after, "1.1")), ["", "grid", "grid"]);
+});
+Deno.test("where there is no more room, what has not changed for longest is forgotten first", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const others = Array.from({ length: ENDED_MAX - 3 }, (_, i) => `F${i}`);
+  const say = (after: number, steps: Readonly<Record<string, string>>) =>
+    judge.judge(control(0, {
+      ...{ control: "instruments", venue: "sim", since: NOW + after },
+      instruments: Object.entries(steps).map(([symbol, tickSize]) => ({ symbol, tickSize, ...ONE })),
+    }));
+  const filled = Object.fromEntries(others.map((symbol) => [symbol, "1"]));
+  say(0, { A: "0.5", B: "0.5", ...filled });
+  say(10, { A: "0.25", B: "0.5", ...filled });
+  say(20, { A: "0.25", B: "0.25", ...filled });
+  say(30, { A: "0.5", B: "0.25", ...filled });
+  say(40, { A: "0.5", B: "0.25" });
+  const at = (symbol: string) =>
+    reasonsOf(judge.judge(record(0, trade(null, { symbol, eventTime: NOW, price: "1.1" }), `sim:${symbol}`))).join();
+  assert.deepEqual([at("A"), at("B")], ["grid", "grid"]);
+  say(50, { A: "0.25", B: "0.25" });
+  assert.deepEqual([at("A"), at("B")], ["grid", ""]);
+});
 Deno.test("of what is no longer in force as much is remembered as the state has room for, the latest", options, () => {
   const judge = new Judge({ partition: 0 });
   const step = (i: number) => i % 2 === 0 ? "0.5" : "0.25";

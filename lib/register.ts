@@ -22,7 +22,10 @@ import { keyOf, type Tick, type TickType, TYPES } from "./tick.ts";
 
 /** Bytes of state that instruments and series may take; what comes later is judged without memory, and counted. */
 export const TRACKED_BYTES_MAX = 20 << 20;
-/** Terms that are no longer in force and are remembered; beyond it those that ended first are forgotten. */
+/**
+ * Terms that are no longer in force and are remembered; beyond it the instrument that has not changed for longest loses
+ * its oldest.
+ */
 export const ENDED_MAX = 10_000;
 /** What a checkpoint needs at most for a subject besides its key, and for a series besides its holes; bytes. */
 const SUBJECT_BYTES = 32, SERIES_BYTES = 96;
