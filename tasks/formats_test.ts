@@ -46,7 +46,7 @@ for (const version of VERSIONS) {
     }));
 }
 /** Instruments of the market that a version's tape holds: the simulator goes on with the same ones alone. */
-const SYMBOLS: Readonly<Record<string, number>> = { "1": 30, "2": 30 };
+const SYMBOLS: Readonly<Record<string, number>> = { "1": 30, "2": 30, "3": 30 };
 
 const NEWEST = VERSIONS.at(-1)!;
 /** What makes a part of a tape newer, and the stage that must refuse it besides the audit. */
