@@ -7,7 +7,7 @@
  */
 import { Fenced, Misuse, Refusal } from "./failure.ts";
 import type { Holding, Place, Store } from "./fence.ts";
-import { type Row, TABLE_NAMES, type TableName } from "./table.ts";
+import { type Recall, type Row, TABLE_NAMES, type TableName } from "./table.ts";
 import { TOPICS } from "./transport.ts";
 import type { World } from "./world.ts";
 
@@ -27,7 +27,7 @@ export interface Commit {
 /** The tables that the messages of a topic go to. */
 export const tablesOf = (topic: string): readonly HotTable[] => topic === TOPICS.rejected ? ["rejected"] : TABLE_NAMES;
 
-export interface Hot extends Store {
+export interface Hot extends Store, Recall {
   /**
    * Applies rows and moves the offset, both or neither, and gives the new holding. An outcome lost with its connection
    * is looked up, never assumed.

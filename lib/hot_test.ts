@@ -13,6 +13,7 @@ import { type Cell, rejectedRowOf, type Row, rowOf } from "./table.ts";
 import type { World } from "./world.ts";
 
 const NOON = Date.UTC(2024, 7, 8, 12);
+const DAY = 86_400_000_000;
 const world: World = { now: () => NOON, env: () => undefined, report: () => {}, retryForMs: 0 };
 const place = { sink: "sink-hot", topic: "ticks.valid", partition: 0 };
 const server = Deno.env.get("POSTGRES_URL");
@@ -362,11 +363,76 @@ promise("the partitions of a table are those of its rows", async (_url, hot) => 
   assert.deepEqual(await hot.partitions("trades"), []);
 });
 
+const BTC = { venue: "binance", symbol: "BTCUSDT" };
+
+async function told(hot: Hot, ...[table, instrument, from, to]: Parameters<Hot["told"]>): Promise<unknown[]> {
+  const rows: Row[] = [];
+  for await (const chunk of hot.told(table, instrument, from, to)) rows.push(...chunk);
+  return rows.map((row) => row[1]);
+}
+
+promise(
+  "what was told of an instrument comes in the order of origins, and nothing that was built",
+  async (_url, hot) => {
+    const at = NOON * 1000;
+    const rows = [
+      quote(0, { event_time: at - DAY }),
+      quote(1, { event_time: at + 9 }),
+      quote(2, { event_time: at, source: "backfill" }),
+      quote(3, { event_time: at, source: "built" }),
+      quote(4, { event_time: at, symbol: "ETHUSDT" }),
+      quote(5, { event_time: at, venue: "binance-usdm" }),
+      quote(6, { event_time: at + 10 }),
+      quote(7, { event_time: at + 5 }),
+      quote(8, { event_time: at + 11 }),
+    ];
+    const held = await apply(hot, await hot.begin(place, "log-a", 0), rows.length, { quotes: rows });
+    assert.deepEqual(await told(hot, "quotes", BTC, at, at + 10), [1, 2, 6, 7]);
+    assert.deepEqual(await told(hot, "quotes", BTC, at - DAY, at), [0, 2]);
+    assert.deepEqual(await told(hot, "quotes", { ...BTC, symbol: "x' or 1=1 --" }, 0, at + DAY), []);
+    assert.deepEqual(await told(hot, "books", BTC, 0, at + DAY), []);
+    const last = async (to: number, before = 1e9) => (await hot.lastTold("quotes", BTC, to, before))?.[1];
+    assert.deepEqual(await hot.lastTold("quotes", BTC, at + 1, 1e9), rows[2]);
+    assert.deepEqual(await Promise.all([at + DAY, at + 10, at - 1, at - DAY - 1].map((to) => last(to))), [
+      ...[8, 6, 0, undefined],
+    ]);
+    assert.deepEqual(await Promise.all([8, 6, 2, 0].map((before) => last(at + DAY, before))), [6, 1, 1, undefined]);
+    assert.equal(await hot.lastTold("quotes", { ...BTC, venue: "sim" }, at + DAY, 1e9), null);
+    // Of one time, the last origin; over more rows than a chunk holds.
+    await apply(hot, held, 30_000, {
+      quotes: Array.from(
+        { length: 20_000 },
+        (_, i) => quote(10_000 + i, { event_time: at + 20 + Math.floor(i / 100) }),
+      ),
+    });
+    assert.equal(await last(at + 20), 10_099);
+    const many = await told(hot, "quotes", BTC, at + 20, at + DAY);
+    assert.deepEqual(
+      many,
+      Array.from({ length: 20_000 }, (_, i) => 10_000 + i),
+    );
+  },
+);
+
+promise("the symbols of a venue are told in order, as many as are asked for", async (_url, hot) => {
+  const symbols = ["B", "A", "C/D", "B", "A"];
+  const rows = [...symbols.map((symbol, i) => quote(i, { symbol })), quote(5, { symbol: "Z", venue: "sim" })];
+  assert.deepEqual(await hot.symbols("quotes", "binance", 9), []);
+  await apply(hot, await hot.begin(place, "log-a", 0), rows.length, { quotes: rows });
+  assert.deepEqual(await hot.symbols("quotes", "binance", 9), ["A", "B", "C/D"]);
+  assert.deepEqual(await hot.symbols("quotes", "binance", 2), ["A", "B"]);
+  assert.deepEqual([await hot.symbols("quotes", "sim", 9), await hot.symbols("trades", "sim", 9)], [["Z"], []]);
+});
+
 promise("a reader may stop half way, and rows applied meanwhile are there for the next one", async (_url, hot) => {
   const held = await apply(hot, await hot.begin(place, "log-a", 0), 25_000, { quotes: quotes(0, 25_000) });
   for await (const chunk of hot.rows("quotes", 0, 0, 1e9)) {
     assert.deepEqual(chunk[0], quote(0));
     await apply(hot, held, 25_001, { quotes: quotes(25_000, 25_001) });
+    break;
+  }
+  for await (const chunk of hot.told("quotes", BTC, 0, NOON * 2000)) {
+    assert.deepEqual(chunk[0], quote(0));
     break;
   }
   assert.deepEqual(await all(hot, "quotes", 0, 24_999), quotes(24_999, 25_001));

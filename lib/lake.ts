@@ -8,7 +8,7 @@
  */
 import { Misuse, shownUrl } from "./failure.ts";
 import type { Holding, Place, Store } from "./fence.ts";
-import { dateOf, type Row, type TableName } from "./table.ts";
+import { dateOf, type Recall, type Row, type TableName } from "./table.ts";
 import type { World } from "./world.ts";
 
 /** A file that the ledger names. */
@@ -49,7 +49,7 @@ export interface Damage {
   readonly detail: string;
 }
 
-export interface Lake extends Store {
+export interface Lake extends Store, Recall {
   /**
    * Binds every successor to cut the next unit at `last`, before any file is written; for a seal that the log alone would not give.
    * @throws {Refusal} when another owner has raised the epoch

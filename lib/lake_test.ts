@@ -154,6 +154,57 @@ Deno.test(
   }),
 );
 
+promise("what was told of an instrument comes in the order of origins, and nothing that was built", async (lake) => {
+  const BTC = { venue: "sim", symbol: "BTCUSDT" };
+  const told = async (from: number, to: number, instrument = BTC): Promise<unknown[]> => {
+    const rows: Row[] = [];
+    for await (const chunk of lake.told("trades", instrument, from, to)) rows.push(...chunk);
+    return rows.map((row) => row[1]);
+  };
+  assert.deepEqual(await told(0, NOON + DAY), []);
+  assert.equal(await lake.lastTold("trades", BTC, NOON, 1e9), null);
+  const rows = [
+    // Two dates, and the second is told before the first.
+    trade(0, NOON + DAY),
+    trade(1, NOON + 5),
+    trade(2, NOON).with(9, "built"),
+    trade(3, NOON).with(9, "backfill"),
+    trade(4, NOON + 6, "it's"),
+    trade(5, NOON + 7).with(2, "other"),
+    trade(6, NOON + 9),
+    trade(7, NOON + DAY + 1),
+  ];
+  const held = await publish(lake, await lake.begin(PLACE, "log", 0), rows.slice(0, 6));
+  await publish(lake, held, rows.slice(6));
+  assert.deepEqual(await told(0, NOON + 2 * DAY), [0, 1, 3, 6, 7]);
+  assert.deepEqual(await told(NOON + 5, NOON + DAY), [0, 1, 6]);
+  assert.deepEqual(await told(NOON, NOON + DAY, { ...BTC, symbol: "it's" }), [4]);
+  const last = async (to: number, before = 1e9) => (await lake.lastTold("trades", BTC, to, before))?.[1];
+  assert.deepEqual(await lake.lastTold("trades", BTC, NOON + 8, 1e9), rows[1]);
+  const found = [last(NOON + DAY), last(NOON + 2 * DAY), last(NOON + DAY - 1), last(NOON + 4), last(NOON - 1)];
+  assert.deepEqual(await Promise.all(found), [0, 7, 6, 3, undefined]);
+  assert.deepEqual(await Promise.all([last(NOON + 9, 6), last(NOON + 9, 3), last(NOON + 9, 1)]), [1, 1, undefined]);
+  assert.deepEqual(await lake.symbols("trades", "sim", 9), ["BTCUSDT", "it's"]);
+  assert.deepEqual([await lake.symbols("trades", "sim", 1), await lake.symbols("books", "sim", 9)], [["BTCUSDT"], []]);
+  assert.deepEqual(await lake.symbols("trades", "other", 9), ["BTCUSDT"]);
+});
+
+Deno.test(
+  "a file whose bytes are not those of the ledger tells nothing",
+  strict,
+  inLake(async (lake, { root }) => {
+    await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 10));
+    const [file] = (await lake.units())[0]!.files;
+    const path = `${root}/${file!.path}`;
+    const bytes = await Deno.readFile(path);
+    bytes[bytes.length >> 1]! ^= 1;
+    await Deno.chmod(path, 0o644);
+    await Deno.writeFile(path, bytes);
+    const asked = lake.lastTold("trades", { venue: "sim", symbol: "BTCUSDT" }, NOON * 2, 1e9);
+    await assert.rejects(asked, { name: "Refusal", message: /are not those of the ledger, must be unchanged/ });
+  }),
+);
+
 promise("a sheet takes rising origins of its own partition, beyond what is applied", async (lake) => {
   const held = await publish(lake, await lake.begin(PLACE, "log", 0), trades(0, 5));
   const sheet = lake.sheet(held);

@@ -223,18 +223,24 @@ const safe = (value: bigint): number => {
 export type Value = string | number | bigint | boolean | null;
 
 /**
- * What a SELECT over the view `ticks`, the union of the files, answers. Only for files that we wrote ourselves. The engine
- * opens them for reading and writing, so a sandbox must allow both.
+ * What a SELECT over the view `ticks`, the union of the files, answers; a file is its path or its bytes. Only for files that
+ * we wrote ourselves. The engine opens paths for reading and writing, so a sandbox must allow both; bytes need neither.
  * @throws {Error} when a file is missing, or the query fails, at whatever row
  */
-export async function query(files: readonly string[], sql: string): Promise<readonly Record<string, Value>[]> {
+export async function query(
+  files: readonly (string | Uint8Array)[],
+  sql: string,
+): Promise<readonly Record<string, Value>[]> {
   if (files.length === 0) throw new RangeError("Cannot query lake: no files are named, must be at least one");
   const { db, connection, fileProtocol } = await (engine ??= load());
   // The engine opens for writing whatever it reads, and would make a file that is not there.
-  for (const path of files) await Deno.stat(path);
+  for (const file of files) if (typeof file === "string") await Deno.stat(file);
   // Registered names, since the engine would take a path for a pattern.
   const names = files.map(() => `${SANDBOX}q${++serial}.parquet`);
-  names.forEach((name, i) => db.registerFileURL(name, files[i]!, fileProtocol, false));
+  files.forEach((file, i) => {
+    if (typeof file === "string") db.registerFileURL(names[i]!, file, fileProtocol, false);
+    else db.registerFileBuffer(names[i]!, file);
+  });
   try {
     const list = names.map(literal).join(", ");
     connection.query(`CREATE OR REPLACE TEMP VIEW ticks AS SELECT * FROM read_parquet([${list}])`);

@@ -53,6 +53,18 @@ export function assertKnown(store: string, version: number, dialect: Dialect): v
   }
 }
 
+/**
+ * Asks for a venue's symbols in a table, `?` or `$1` being the venue and `$2` how many at most. It goes from one symbol to
+ * the next by their index, instead of through all rows.
+ */
+export function symbolsQuery(table: TableName, [venue, max] = ["?", "?"]): string {
+  return `with recursive known(symbol) as (select min(symbol) from ${table} union all
+    select (select min(symbol) from ${table} where symbol > known.symbol) from known where known.symbol is not null)
+    select symbol from known where symbol is not null
+      and exists (select 1 from ${table} t where t.symbol = known.symbol and t.venue = ${venue})
+    order by symbol limit ${max}`;
+}
+
 /** DDL that creates the Postgres partition of a table's day if it is missing; safe while others do the same. */
 export function dayOf(table: HotTable, date: string): string {
   const leaf = leafOf(table, date);

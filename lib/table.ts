@@ -1,12 +1,12 @@
 /**
- * The tables that both stores keep: their columns, and how a tick becomes a row. One list, so that hot, cold and audit
- * cannot disagree about a field's place, name or kind.
+ * The tables that both stores keep: their columns, how a tick becomes a row and a row a tick again, and what every store
+ * answers about an instrument. One list, so that hot, cold and audit cannot disagree about a field's place, name or kind.
  *
  * **In** valid ticks, **Out** rows of cells in column order, and their canonical encoding for checksums.
  * **Knows** `tick`, `decimal`.
  */
 import { canonical } from "./decimal.ts";
-import type { Rejected, TickType, ValidTick } from "./tick.ts";
+import type { Rejected, Tick, TickType, ValidTick } from "./tick.ts";
 
 /**
  * What a cell holds, in JS: `int` a safe integer, `time` integer µs since the epoch, `text` a string, `name` a string
@@ -135,6 +135,74 @@ export function rowOf(tick: ValidTick, partition: number): Cell[] {
       row.push(tick.state, tick.firstId, tick.lastId, tick.detail);
       return row;
   }
+}
+
+const sides = (bids: Cell | undefined, asks: Cell | undefined) => ({
+  bids: JSON.parse(String(bids)) as [string, string][],
+  asks: JSON.parse(String(asks)) as [string, string][],
+});
+
+/** The tick that the row was made of, amounts as the row has them; its place and its flags are the row's alone. */
+export function tickOf(table: TableName, row: Row): Tick {
+  const [, , venue, symbol, eventTime, receivedTime, timeSource, sequence, id, source, frame, , ...own] = row;
+  const common = {
+    ...{ venue, symbol, eventTime, receivedTime },
+    ...(timeSource !== null && { timeSource }),
+    ...{ sequence, id },
+    ...(source !== null && { source }),
+    ...(frame !== null && { frame }),
+  };
+  const [a, b, c, d, e] = own;
+  switch (table) {
+    case "trades": {
+      const conditions = d === null ? {} : { conditions: JSON.parse(String(d)) as string[] };
+      return { type: "trade", ...common, price: a, size: b, side: c, ...conditions } as Tick;
+    }
+    case "quotes":
+      return { type: "quote", ...common, bidPrice: a, bidSize: b, askPrice: c, askSize: d } as Tick;
+    case "books":
+      return { type: "book", ...common, ...sides(a, b) } as Tick;
+    case "deltas":
+      return { type: "delta", ...common, ...sides(a, b), firstId: c, lastId: d, previousId: e } as Tick;
+    case "status":
+      return { type: "status", ...common, state: a, firstId: b, lastId: c, detail: d } as Tick;
+  }
+}
+
+/** An instrument of a market. */
+export interface Instrument {
+  readonly venue: string;
+  readonly symbol: string;
+}
+
+/** What every store answers about an instrument: what venue and collector told of it, nothing that was built from its book. */
+export interface Recall {
+  /** Rows with `from <= event time <= to`, µs, in the order of their origin, a chunk at a time. */
+  told(table: TableName, instrument: Instrument, from: number, to: number): AsyncIterable<readonly Row[]>;
+  /**
+   * The row of the latest event time up to `to`, µs, whose origin is below `before`, and of one time the last; null where
+   * there is none. Where event times fall from one origin to the next it may be another of the last ones.
+   */
+  lastTold(table: TableName, instrument: Instrument, to: number, before: number): Promise<Row | null>;
+  /** Symbols of a venue that a table has rows of, `max` at most, in alphabetical order. */
+  symbols(table: TableName, venue: string, max: number): Promise<readonly string[]>;
+}
+
+/** Those among rows in memory that were told of the instrument with `from <= event time <= to`. */
+export function toldIn(rows: readonly Row[], { venue, symbol }: Instrument, from: number, to: number): readonly Row[] {
+  return rows.filter((row) => {
+    const time = row[4] as number;
+    return row[2] === venue && row[3] === symbol && row[9] !== "built" && time >= from && time <= to;
+  });
+}
+
+/** The row of the latest time among rows in memory whose origin is below `before`. */
+export function latestIn(rows: readonly Row[], before: number): Row | null {
+  let latest: Row | null = null;
+  for (const row of rows) {
+    if (row[1] as number < before && (latest === null || row[4] as number >= (latest[4] as number))) latest = row;
+  }
+  return latest;
 }
 
 /** The UTC date of a time in µs, `YYYY-MM-DD`. Kept for the last day asked, since ticks come day by day. */

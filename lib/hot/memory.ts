@@ -8,7 +8,7 @@ import { Misuse, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
 import { assertStands, type Commit, type Hot, type HotTable, tablesOf, unaccounted } from "../hot.ts";
 import { faultOf, HOT_TABLES } from "../schema.ts";
-import type { Row } from "../table.ts";
+import { type Instrument, latestIn, type Row, type TableName, toldIn } from "../table.ts";
 import type { World } from "../world.ts";
 
 const CHUNK_ROWS = 10_000;
@@ -116,8 +116,33 @@ class MemoryHot implements Hot {
     return Promise.resolve(held.filter(([name]) => name === table).map(([, partition]) => Number(partition)));
   }
 
+  async *told(
+    table: TableName,
+    instrument: Instrument,
+    from: number,
+    to: number,
+  ): AsyncGenerator<readonly Row[]> {
+    const rows = toldIn(this.#rowsOf(table), instrument, from, to);
+    for (let i = 0; i < rows.length; i += CHUNK_ROWS) yield rows.slice(i, i + CHUNK_ROWS);
+  }
+
+  lastTold(table: TableName, instrument: Instrument, to: number, before: number): Promise<Row | null> {
+    return Promise.resolve(latestIn(toldIn(this.#rowsOf(table), instrument, 0, to), before));
+  }
+
+  symbols(table: TableName, venue: string, max: number): Promise<readonly string[]> {
+    const symbols = this.#rowsOf(table).filter((row) => row[2] === venue).map((row) => row[3] as string);
+    return Promise.resolve([...new Set(symbols)].sort().slice(0, max));
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** Copies of a table's rows, partition by partition. */
+  #rowsOf(table: TableName): Row[] {
+    const shelves = [...this.#shelf.rows].filter(([key]) => key.startsWith(`${table}/`));
+    return shelves.flatMap(([, rows]) => rows.map((row) => [...row]));
   }
 
   #hold(held: Holding): Holding {

@@ -11,8 +11,8 @@ import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
 import { assertStands, type Commit, type Hot, type HotTable, tablesOf, unaccounted } from "../hot.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
-import { assertKnown, columnList, HOT_TABLES, migrationsOf } from "../schema.ts";
-import type { Cell, Row } from "../table.ts";
+import { assertKnown, columnList, HOT_TABLES, migrationsOf, symbolsQuery } from "../schema.ts";
+import type { Cell, Instrument, Row, TableName } from "../table.ts";
 import type { World } from "../world.ts";
 import { ZoneMap } from "./sqlite/zone.ts";
 
@@ -142,20 +142,48 @@ class SqliteHot implements Hot {
   }
 
   async *rows(table: HotTable, partition: number, from: number, to: number): AsyncGenerator<readonly Row[]> {
-    const reading = <T>(work: () => T): T => guarded(this.#path, "read hot store", work);
-    for (const { low, high } of reading(() => this.#zonesOf(table).spans(partition, from, to))) {
-      const statement = this.#db.prepare(
+    for (const { low, high } of this.#reading(() => this.#zonesOf(table).spans(partition, from, to))) {
+      yield* this.#chunks(
         `select ${columnList(HOT_TABLES[table])} from ${table} where rowid >= ? and rowid < ?
           and "partition" = ? and origin >= ? and origin < ? order by origin, rowid`,
+        [low, high, partition, from, to],
+      );
+    }
+  }
+
+  told(table: TableName, { venue, symbol }: Instrument, from: number, to: number): AsyncGenerator<readonly Row[]> {
+    // Only the places are sorted, not the rows, whose levels are long. The limit keeps SQLite from taking the order for
+    // one that nobody needs; a cross join is done from left to right.
+    return this.#chunks(
+      `select ${columnList(HOT_TABLES[table])} from (select rowid as place from ${table}
+        where symbol = ? and event_time >= ? and event_time <= ? and venue = ? and source is not 'built'
+        order by "partition", origin, rowid limit -1) cross join ${table} on ${table}.rowid = place`,
+      [symbol, from, to, venue],
+    );
+  }
+
+  // deno-lint-ignore require-await
+  async lastTold(
+    table: TableName,
+    { venue, symbol }: Instrument,
+    to: number,
+    before: number,
+  ): Promise<Row | null> {
+    return this.#reading(() => {
+      const statement = this.#db.prepare(
+        `select ${columnList(HOT_TABLES[table])} from ${table} where symbol = ? and event_time <= ? and origin < ?
+          and venue = ? and source is not 'built' order by event_time desc, origin desc limit 1`,
       );
       statement.setReturnArrays(true);
-      const rows = statement.iterate(low, high, partition, from, to) as unknown as IterableIterator<Row>;
-      try {
-        for (let chunk = reading(() => take(rows)); chunk.length > 0; chunk = reading(() => take(rows))) yield chunk;
-      } finally {
-        rows.return?.();
-      }
-    }
+      return (statement.get(symbol, to, before, venue) as unknown as Row | undefined) ?? null;
+    });
+  }
+
+  // deno-lint-ignore require-await
+  async symbols(table: TableName, venue: string, max: number): Promise<readonly string[]> {
+    return this.#reading(() =>
+      this.#db.prepare(symbolsQuery(table)).all(venue, max).map(({ symbol }) => symbol as string)
+    );
   }
 
   // deno-lint-ignore require-await
@@ -168,6 +196,22 @@ class SqliteHot implements Hot {
   close(): Promise<void> {
     if (this.#db.isOpen) this.#db.close();
     return Promise.resolve();
+  }
+
+  #reading<T>(work: () => T): T {
+    return guarded(this.#path, "read hot store", work);
+  }
+
+  async *#chunks(query: string, cells: readonly Cell[]): AsyncGenerator<readonly Row[]> {
+    const statement = this.#reading(() => this.#db.prepare(query));
+    statement.setReturnArrays(true);
+    const rows = statement.iterate(...cells) as unknown as IterableIterator<Row>;
+    try {
+      const next = (): readonly Row[] => this.#reading(() => take(rows));
+      for (let chunk = next(); chunk.length > 0; chunk = next()) yield chunk;
+    } finally {
+      rows.return?.();
+    }
   }
 
   #standing({ sink, topic, partition }: Place): Holding | null {

@@ -14,11 +14,12 @@ import { syncFolder } from "../folder.ts";
 import type { Damage, Lake, LakeFile, Published, Sheet, Unit } from "../lake.ts";
 import { ENGINE, read, write } from "../parquet.ts";
 import { ofDisk, Patience } from "../patience.ts";
-import { type Row, TABLES } from "../table.ts";
+import { type Instrument, type Row, type TableName, TABLES } from "../table.ts";
 import type { World } from "../world.ts";
 import { faultOf, FORMAT, unitsOf } from "./file/account.ts";
 import { entriesOf, makeOwnFolder, nameOf, parse, pathOf, place, syncAbove, unlessMissing } from "./file/disk.ts";
-import { Ledger, readLedger, sha256 } from "./file/ledger.ts";
+import { bytesOf, Ledger, readLedger, sha256 } from "./file/ledger.ts";
+import { lastTold, symbolsIn, told } from "./file/recall.ts";
 import { restore } from "./file/mend.ts";
 import { absorb, setAside } from "./file/quarantine.ts";
 import { UnitSheet } from "./file/sheet.ts";
@@ -279,11 +280,29 @@ class FileLake implements Lake {
   }
 
   async rows(file: LakeFile): Promise<readonly Row[]> {
-    const bytes = await Deno.readFile(`${this.root}/${file.path}`);
-    if (sha256(bytes) !== file.sha256) {
-      throw new Refusal(`Cannot read file "${file.path}": its bytes are not those of the ledger, must be unchanged`);
-    }
-    return await read(TABLES[file.table], bytes);
+    return await read(TABLES[file.table], await bytesOf(this.root, file));
+  }
+
+  async *told(
+    table: TableName,
+    instrument: Instrument,
+    from: number,
+    to: number,
+  ): AsyncGenerator<readonly Row[]> {
+    yield* told(this.root, await this.units(), table, instrument, from, to);
+  }
+
+  async lastTold(
+    table: TableName,
+    instrument: Instrument,
+    to: number,
+    before: number,
+  ): Promise<Row | null> {
+    return await lastTold(this.root, await this.units(), table, instrument, to, before);
+  }
+
+  async symbols(table: TableName, venue: string, max: number): Promise<readonly string[]> {
+    return await symbolsIn(this.root, await this.units(), table, venue, max);
   }
 
   async mend(file: LakeFile, sheet: Sheet): Promise<string | null> {

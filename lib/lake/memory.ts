@@ -7,7 +7,7 @@
 import { Misuse, Refusal } from "../failure.ts";
 import type { Gap, Holding, Place } from "../fence.ts";
 import { type Damage, type Lake, type LakeFile, type Published, RisingSheet, type Sheet, type Unit } from "../lake.ts";
-import { encodeRow, type Row, TABLE_NAMES, type TableName } from "../table.ts";
+import { encodeRow, type Instrument, latestIn, type Row, TABLE_NAMES, type TableName, toldIn } from "../table.ts";
 import type { World } from "../world.ts";
 import { type Account, EMPTY, faultOf, follow, FORMAT, type Line, unitsOf } from "./file/account.ts";
 import { nameOf, pathOf } from "./file/disk.ts";
@@ -140,6 +140,27 @@ class MemoryLake implements Lake {
     throw new Refusal(`Cannot read file "${file.path}": the lake has none of that name, must be one of its units`);
   }
 
+  async *told(
+    table: TableName,
+    instrument: Instrument,
+    from: number,
+    to: number,
+  ): AsyncGenerator<readonly Row[]> {
+    for (const rows of this.#rowsOf(table)) {
+      const some = toldIn(rows, instrument, from, to);
+      if (some.length > 0) yield some;
+    }
+  }
+
+  lastTold(table: TableName, instrument: Instrument, to: number, before: number): Promise<Row | null> {
+    return Promise.resolve(latestIn(toldIn(this.#rowsOf(table).flat(), instrument, 0, to), before));
+  }
+
+  symbols(table: TableName, venue: string, max: number): Promise<readonly string[]> {
+    const symbols = this.#rowsOf(table).flat().filter((row) => row[2] === venue).map((row) => row[3] as string);
+    return Promise.resolve([...new Set(symbols)].sort().slice(0, max));
+  }
+
   mend({ path }: LakeFile): Promise<string | null> {
     return Promise.reject(
       new Misuse(`Cannot write "${path}" again: this lake is in memory and cannot be damaged, must be file:<folder>`),
@@ -158,6 +179,14 @@ class MemoryLake implements Lake {
   close(): Promise<void> {
     this.#inHand.clear();
     return Promise.resolve();
+  }
+
+  /** A table's rows unit by unit, in the order of their origins. */
+  #rowsOf(table: TableName): Row[][] {
+    return [...this.#store.accounts.values()].flatMap(unitsOf).map(({ files }) =>
+      files.filter((file) => file.table === table).flatMap(({ path }) => this.#store.rows.get(path) ?? [])
+        .sort((a, b) => (a[1] as number) - (b[1] as number))
+    );
   }
 
   #accountOf(name: string): Account {

@@ -235,6 +235,9 @@ export class Incarnation {
       },
       rows: (table, partition, from, to) => hot.rows(table, partition, from, to),
       partitions: (table) => hot.partitions(table),
+      told: (...asked) => hot.told(...asked),
+      lastTold: (...asked) => hot.lastTold(...asked),
+      symbols: (...asked) => hot.symbols(...asked),
       close: () => hot.close(),
     };
   }
@@ -263,6 +266,9 @@ export class Incarnation {
       },
       units: () => this.#do("units", () => lake.units()),
       rows: (file) => this.#do("rows", () => lake.rows(file)),
+      told: (...asked) => lake.told(...asked),
+      lastTold: (...asked) => lake.lastTold(...asked),
+      symbols: (...asked) => lake.symbols(...asked),
       mend: (file, sheet) => this.#do("mend", () => lake.mend(file, sheet)),
       isOwned: (place) => lake.isOwned(place),
       damages: () => this.#do("damages", () => lake.damages()),

@@ -17,8 +17,9 @@ import {
   HOT_TABLE_NAMES,
   HOT_TABLES,
   migrationsOf,
+  symbolsQuery,
 } from "../../schema.ts";
-import type { Row } from "../../table.ts";
+import type { Instrument, Row, TableName } from "../../table.ts";
 import type { World } from "../../world.ts";
 import type { Link, Session } from "../postgres.ts";
 import { dayNumber, piecesOf, timeText } from "./copy.ts";
@@ -164,16 +165,56 @@ class PostgresHot implements Hot {
   }
 
   async *rows(table: HotTable, partition: number, from: number, to: number): AsyncGenerator<readonly Row[]> {
+    yield* this.#chunks(
+      table,
+      `select ${columnList(HOT_TABLES[table])} from ${table}
+        where "partition" = $1 and origin >= $2 and origin < $3 order by origin`,
+      [partition, from, to],
+    );
+  }
+
+  told(table: TableName, { venue, symbol }: Instrument, from: number, to: number): AsyncGenerator<readonly Row[]> {
+    return this.#chunks(
+      table,
+      `select ${columnList(HOT_TABLES[table])} from ${table} where symbol = $1 and venue = $2
+        and event_time >= $3 and event_time <= $4 and source is distinct from 'built' order by "partition", origin`,
+      [symbol, venue, timeText(from), timeText(to)],
+    );
+  }
+
+  async lastTold(
+    table: TableName,
+    { venue, symbol }: Instrument,
+    to: number,
+    before: number,
+  ): Promise<Row | null> {
+    const rows = this.#chunks(
+      table,
+      `select ${columnList(HOT_TABLES[table])} from ${table} where symbol = $1 and venue = $2 and event_time <= $3
+        and origin < $4 and source is distinct from 'built' order by event_time desc, origin desc limit 1`,
+      [symbol, venue, timeText(to), before],
+    );
+    const [row] = (await Array.fromAsync(rows)).flat();
+    return row ?? null;
+  }
+
+  async symbols(table: TableName, venue: string, max: number): Promise<readonly string[]> {
+    const link = await this.#session.read();
+    try {
+      const rows = await link.sql.unsafe(symbolsQuery(table, ["$1", "$2"]), [venue, max]);
+      return rows.map(({ symbol }) => symbol as string);
+    } finally {
+      await link.close();
+    }
+  }
+
+  async *#chunks(table: HotTable, query: string, values: (string | number)[]): AsyncGenerator<readonly Row[]> {
     const link = this.#readers.pop() ?? await this.#session.read();
     let ended = false;
     try {
       await this.#summarize(link, table);
-      const columns = columnList(HOT_TABLES[table]);
-      const query = link.sql.unsafe(
-        `select ${columns} from ${table} where "partition" = $1 and origin >= $2 and origin < $3 order by origin`,
-        [partition, from, to],
-      );
-      for await (const chunk of query.values().cursor(CHUNK_ROWS)) yield [...chunk] as unknown as readonly Row[];
+      const answer = link.sql.unsafe(query, values);
+      for await (const chunk of answer.values().cursor(CHUNK_ROWS)) yield [...chunk] as unknown as readonly Row[];
       ended = true;
     } finally {
       // A reader that stopped half way leaves a query behind, and perhaps a broken link.

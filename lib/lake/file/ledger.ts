@@ -10,6 +10,7 @@ import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { Refusal } from "../../failure.ts";
 import { syncFolder } from "../../folder.ts";
+import type { LakeFile } from "../../lake.ts";
 import { type Account, EMPTY, Entry, type Fault, faultOf, follow, FORMAT, type Line, Newer } from "./account.ts";
 
 const HEADER = /^(\d{8}) ([0-9a-f]{8}) $/;
@@ -24,6 +25,13 @@ const checksum = (bytes: Uint8Array): string => crc32(bytes).toString(16).padSta
 
 /** SHA-256 of bytes, in hexadecimal digits. */
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** The bytes of a file that a ledger names. @throws {Refusal} when they are other ones */
+export async function bytesOf(root: string, file: LakeFile): Promise<Uint8Array> {
+  const bytes = await Deno.readFile(`${root}/${file.path}`);
+  if (sha256(bytes) === file.sha256) return bytes;
+  throw new Refusal(`Cannot read file "${file.path}": its bytes are not those of the ledger, must be unchanged`);
+}
 
 /** A ledger as it lies there. */
 export interface Reading extends Account {
