@@ -627,6 +627,46 @@ Deno.test("where the proof is not stored, the gap that is stored ends the book",
   assert.deepEqual(cut?.bids, [["10.0", "1"]]);
 });
 
+Deno.test("a gap of trades or quotes leaves the book of a time as it is", options, async () => {
+  const gap: Status = { type: "status", ...common(5, null), state: "gap", firstId: 1, lastId: 4, detail: "trade" };
+  const rows = [book(null), gap, { ...gap, detail: "quote" }, delta([null, null], [["9.0", "0"]], [], "A", 6)];
+  const replay = { venue: "sim", symbol: "A", discipline: "trust", time: NOW + 9 * MS } as const;
+  assert.equal((await bookAt(stored(rows), replay))?.bids.length, 2);
+  assert.equal(await bookAt(stored([...rows, { ...gap, detail: "book" }]), replay), undefined);
+});
+
+Deno.test("whoever listens hears when the book is begun, and why it cannot go on, each once", options, async () => {
+  const heard: unknown[] = [];
+  const gap: Status = { type: "status", ...common(5, null), state: "gap", firstId: null, lastId: null, detail: "told" };
+  const lost: Status = { ...gap, state: "disconnected", detail: null };
+  const subscribed: Status = { ...gap, state: "subscribed" };
+  const hear = (news: Status | null) => heard.push(news?.detail ?? null);
+  const rows = [
+    subscribed,
+    gap,
+    lost,
+    delta([99, 101]),
+    book(100),
+    subscribed,
+    delta([105, 106]),
+    gap,
+    book(104),
+    book(106),
+  ];
+  const replay = { venue: "sim", symbol: "A", discipline: "splice", time: NOW + 9 * MS, hear } as const;
+  await bookAt(stored(rows), replay);
+  assert.deepEqual(heard.splice(0), [null, "book hole: 105 came after 101", null]);
+  await bookAt(stored([...rows, gap, gap]), replay);
+  assert.deepEqual(heard.splice(0).slice(3), ["told"]);
+  await bookAt(stored([book(100), lost]), replay);
+  assert.deepEqual(heard.splice(0), [null, "book reported: the collector says disconnected"]);
+  // What was buffered shows a hole as soon as there is a snapshot.
+  await bookAt(stored([delta([99, 101]), delta([105, 106]), book(100)]), replay);
+  assert.deepEqual(heard.splice(0), ["book hole: 105 came after 101"]);
+  await bookAt(stored([book(1)]), { ...replay, discipline: "whole" });
+  assert.deepEqual(heard, [null]);
+});
+
 Deno.test("a collector's word that it was disconnected ends the book, and is told as a gap", options, () => {
   const keeper = synced("chain");
   const lost: Status = {
