@@ -78,6 +78,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   reconcile: ["lake", "table"],
   books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["lake", "parquet", "sequence", "table", "tick"],
+  hindsight: ["book", "table", "tick", "venue"],
   truth: ["books", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "failure", "world"],
   health: ["columns", "examine", "transport", "failure"],
