@@ -15,6 +15,8 @@ import { columns } from "../lib/columns.ts";
 import { command, type Ending } from "../lib/crew.ts";
 import { type Flags, readFlags } from "../lib/flag.ts";
 import { perform, type Progress, type Stage } from "../lib/stage.ts";
+import { benchVenues } from "./bench_venues.ts";
+import { shownRange, shownWhole, type Spread, spread } from "./spread.ts";
 import { unguarded } from "./storm/mutants.ts";
 
 const flags = {
@@ -25,6 +27,7 @@ const flags = {
   rate: { kind: "amount", default: 5000, unit: "ticks/s", does: "offered rate of the latency runs" },
   seconds: { kind: "amount", default: 10, unit: "s", does: "length of a latency run" },
   guards: { kind: "switch", does: "what the guards cost instead: the whole with and without them, in pairs" },
+  venues: { kind: "switch", does: "how fast venues' frames become ticks and books instead, on recordings" },
 } as const satisfies Flags;
 
 /** One measured run of a command. */
@@ -43,16 +46,6 @@ interface Line {
   readonly cpuPerMillion: Spread;
   readonly memoryMiB: Spread;
   readonly latencyMs?: { readonly p50: Spread; readonly p99: Spread; readonly p999: Spread };
-}
-interface Spread {
-  readonly median: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  return { median: sorted[Math.floor(sorted.length / 2)]!, low: sorted[0]!, high: sorted.at(-1)! };
 }
 
 /** Ticks of a run in memory, which keeps what is written to it until the process ends. */
@@ -190,9 +183,10 @@ await command({
   does: "each stage and the whole: rates, processor time, memory, bytes, latency",
   flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold, alone and together",
   flags,
-  examples: ["deno task bench", "deno task bench --ticks 200_000 --runs 5 --json"],
+  examples: ["deno task bench", "deno task bench --ticks 200_000 --runs 5 --json", "deno task bench --venues"],
 }, async ({ values, say }) => {
   const { ticks, runs } = values;
+  if (values.venues) return await benchVenues(runs, say);
   const market = ["--ticks", String(ticks), "--symbols", String(values.symbols), "--faults", String(values.faults)];
   const folder = await Deno.makeTempDir({ prefix: "tapedeck-bench-" });
   if (values.guards) return await price(folder, market, ticks, runs, say);
@@ -290,16 +284,13 @@ async function price(
 }
 
 function textOf(lines: readonly Line[], bytes: Readonly<Record<string, number>>, runs: number): string {
-  const whole = (n: number): string => Math.round(n).toLocaleString("en");
-  const range = ({ median, low, high }: Spread, show: (n: number) => string): string =>
-    `${show(median)} (${show(low)}–${show(high)})`;
   const head = ["what", "on", "ticks/s", "CPU s per million", "peak MiB", "latency ms p50 / p99 / p99.9"];
   const body = lines.map((line) => [
     line.what,
     line.on,
-    range(line.rate, whole),
-    range(line.cpuPerMillion, (n) => n.toFixed(1)),
-    range(line.memoryMiB, whole),
+    shownRange(line.rate, shownWhole),
+    shownRange(line.cpuPerMillion, (n) => n.toFixed(1)),
+    shownRange(line.memoryMiB, shownWhole),
     line.what === "latency" && line.latencyMs
       ? [line.latencyMs.p50, line.latencyMs.p99, line.latencyMs.p999].map((s) => s.median.toFixed(1)).join(" / ")
       : "",
