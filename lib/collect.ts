@@ -59,41 +59,58 @@ export class Collector {
   /** By symbol, what history is to fill. */
   readonly #holes = new Map<string, Hole[]>();
   #missing: Missing[] = [];
-  /** What the venue said of its book after a tick: a tick may be held for a while. */
+  /** What the venue said of its book after a tick, where two connections overlap: there a tick may be held for a while. */
   readonly #checksums = new WeakMap<Tick, number>();
+  /** Whether the books tell of their own gaps. */
+  readonly #isKept: boolean;
 
   constructor(venue: Venue, options: CollectorOptions) {
     this.#venue = venue;
     this.#options = options;
+    this.#isKept = venue.books !== "none" && venue.books !== "whole";
     this.#overlap = new Overlap(venue);
     this.#continuity = new Continuity(venue);
     this.#conflation = new Conflation(venue.name);
   }
 
   take(frame: Frame): Collected {
-    const name = this.#options.names ? { frame: nameOf(frame) } : {};
     this.#missing = [];
-    const named = ({ ticks, wants }: Pick<Kept, "ticks" | "wants">, kind: string | null): Collected => ({
-      kind,
-      wants,
-      missing: this.#missing,
-      ticks: this.#options.names ? ticks.map((tick) => tick.frame === undefined ? { ...tick, ...name } : tick) : ticks,
-    });
-    if (frame.isEvent) return named(this.#event(JSON.parse(frame.frame), frame), null);
-    const mapped = this.#venue.map(frame.frame, frame.receivedTime, frame.symbol);
-    const { kind, number, checksums, volumes } = mapped;
-    let ticks = mapped.ticks;
-    if (this.#options.names) ticks = ticks.map((tick) => ({ ...tick, ...name }));
-    if (volumes !== undefined) ticks = [...ticks, ...this.#conflation.trades(volumes).map((t) => ({ ...t, ...name }))];
-    ticks.forEach((tick, i) => checksums?.[i] !== undefined && this.#checksums.set(tick, checksums[i]!));
-    const isAnswer = frame.request !== undefined;
-    const counting = isAnswer ? this.#filling(ticks, frame.symbol) : this.#overlap.ticks(frame.connection, ticks);
-    const serving = isAnswer && frame.symbol !== undefined ? this.#serving.get(frame.symbol) : undefined;
-    const connection = serving ?? frame.connection;
-    return named(
-      this.#keep(connection, { kind, ticks: counting, ...(number !== undefined && { number }) }, frame),
-      kind,
+    const name = this.#options.names ? nameOf(frame) : null;
+    if (frame.isEvent) {
+      const { ticks, wants } = this.#event(JSON.parse(frame.frame), frame);
+      return { kind: null, ticks: named(ticks, name), wants, missing: this.#missing };
+    }
+    const { kind, ticks: mapped, number, checksums, volumes } = this.#venue.map(
+      frame.frame,
+      frame.receivedTime,
+      frame.symbol,
     );
+    const said = named(volumes === undefined ? mapped : [...mapped, ...this.#conflation.trades(volumes)], name);
+    const isAnswer = frame.request !== undefined;
+    const counting = isAnswer ? this.#filling(said, frame.symbol) : this.#overlap.ticks(frame.connection, said);
+    const serving = isAnswer && frame.symbol !== undefined ? this.#serving.get(frame.symbol) : undefined;
+    let sums = checksums;
+    if (checksums !== undefined && counting !== said) {
+      said.forEach((tick, i) => this.#checksums.set(tick, checksums[i]!));
+      sums = this.#checksumsOf(counting);
+    }
+    const { ticks, wants } = this.#keep(
+      serving ?? frame.connection,
+      {
+        kind,
+        ticks: counting,
+        ...(number !== undefined && { number }),
+        ...(sums !== undefined && { checksums: sums }),
+      },
+      frame,
+    );
+    return { kind, ticks: named(ticks, name), wants, missing: this.#missing };
+  }
+
+  /** What the venue said of its book after each of these ticks that were heard on two connections; nothing where it did not. */
+  #checksumsOf(ticks: readonly Tick[]): readonly number[] | undefined {
+    const sums = ticks.map((tick) => this.#checksums.get(tick));
+    return sums.every((sum) => sum !== undefined) ? sums : undefined;
   }
 
   #event(event: FeedEvent, frame: Frame): Pick<Kept, "ticks" | "wants"> {
@@ -107,7 +124,9 @@ export class Collector {
     }
     const held = this.#overlap.event(event);
     if (held.length > 0) {
-      const kept = this.#keep(connection, { kind: "held", ticks: held }, frame);
+      const checksums = this.#checksumsOf(held);
+      const mapped = { kind: "held", ticks: held, ...(checksums !== undefined && { checksums }) };
+      const kept = this.#keep(connection, mapped, frame);
       ticks.push(...kept.ticks);
       wants.push(...kept.wants);
     }
@@ -122,14 +141,13 @@ export class Collector {
   #keep(connection: string, mapped: Mapped, { receivedTime }: Frame): Pick<Kept, "ticks" | "wants"> {
     let keeper = this.#keepers.get(connection);
     if (keeper === undefined) this.#keepers.set(connection, keeper = this.#newKeeper());
-    // Books tell of their own gaps.
-    const told = this.#isKept ? mapped.ticks.filter((tick) => seriesOf(tick) !== "book") : mapped.ticks;
+    const told = this.#isKept && mapped.ticks.some(isOfBook)
+      ? mapped.ticks.filter((tick) => !isOfBook(tick))
+      : mapped.ticks;
     const gaps = receivedTime === null ? [] : this.#continuity.ticks(told, receivedTime);
     gaps.forEach((gap) => this.#miss(gap));
-    const checksums = mapped.ticks.map((tick) => this.#checksums.get(tick));
-    const isSummed = checksums.length > 0 && checksums.every((sum) => sum !== undefined);
-    const kept = keeper.take(isSummed ? { ...mapped, checksums } : mapped);
-    return { ticks: [...gaps, ...kept.ticks], wants: kept.wants };
+    const { ticks, wants } = keeper.take(mapped);
+    return { ticks: gaps.length === 0 ? ticks : [...gaps, ...ticks], wants };
   }
 
   /** Notes a gap among trades that history can fill. */
@@ -164,10 +182,6 @@ export class Collector {
     return filling;
   }
 
-  get #isKept(): boolean {
-    return this.#venue.books !== "none" && this.#venue.books !== "whole";
-  }
-
   #newKeeper(): Keeper {
     const { books: discipline, depths, checksum, live } = this.#venue;
     const { depth, everyMs, crossedForMs } = this.#options;
@@ -181,4 +195,11 @@ export class Collector {
       ...(checksum !== undefined && { checksum: (book) => checksum(book.bids(10), book.asks(10)) }),
     });
   }
+}
+
+const isOfBook = (tick: Tick): boolean => seriesOf(tick) === "book";
+
+/** The ticks, those that do not name their frame yet named so; as they are where they are not to be. */
+function named(ticks: readonly Tick[], name: string | null): readonly Tick[] {
+  return name === null ? ticks : ticks.map((tick) => tick.frame === undefined ? { ...tick, frame: name } : tick);
 }

@@ -72,24 +72,21 @@ function valueOf(frame: string, reviver?: Reviver): unknown {
 /** Whether JSON made of a number what it was not, or may have. */
 export const isUnsafe = (v: unknown): boolean => typeof v === "number" && !Number.isSafeInteger(v);
 
-/** A counter: a safe integer and its text; beyond 2^53 the text alone. */
-export interface Count {
-  readonly sequence: number | null;
-  readonly text: string;
-}
+/** A counter: a safe integer, or beyond 2^53 its text. */
+export type Count = number | string;
 
 /** The counter that a number is, or a text of digits that is no safe integer. */
 export function countOf(value: unknown): Count | undefined {
-  if (typeof value === "string") return /^\d{16,128}$/.test(value) ? { sequence: null, text: value } : undefined;
-  if (!Number.isSafeInteger(value) || (value as number) < 0) return undefined;
-  return { sequence: value as number, text: String(value) };
+  if (typeof value === "string") return /^\d{16,128}$/.test(value) ? value : undefined;
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? value as number : undefined;
 }
 
+/** The counter as a sequence; null where only its text holds it. */
+export const sequenceOf = (count: Count): number | null => typeof count === "number" ? count : null;
+
 /** Sequence and id of what has no id of its own: the id speaks only where the sequence cannot. */
-export function identityOf(
-  { sequence, text }: Count,
-): { readonly sequence: number | null; readonly id: string | null } {
-  return { sequence, id: sequence === null ? text : null };
+export function identityOf(count: Count): { readonly sequence: number | null; readonly id: string | null } {
+  return typeof count === "number" ? { sequence: count, id: null } : { sequence: null, id: count };
 }
 
 /**
@@ -103,15 +100,25 @@ export function microsOf(value: unknown): number | undefined {
   return isMicros(micros) ? micros : undefined;
 }
 
-const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z$/;
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/;
 
 /** µs of a time as RFC 3339 in UTC, with up to nine digits of a second, of which those after the sixth are cut off. */
 export function microsOfText(value: unknown): number | undefined {
-  const time = typeof value === "string" ? ISO.exec(value) : null;
-  if (time === null) return undefined;
-  const micros = Date.parse(`${time[1]}Z`) * 1000 + Number((time[2] ?? "").slice(0, 6).padEnd(6, "0"));
+  if (typeof value !== "string" || !ISO.test(value)) return undefined;
+  const second = value.slice(0, SECOND_LENGTH);
+  if (known.second !== second) known = { second, micros: Date.parse(`${second}Z`) * 1000 };
+  let fraction = 0;
+  for (let i = SECOND_LENGTH + 1; i <= SECOND_LENGTH + 6; i++) {
+    const digit = value.charCodeAt(i) - 48;
+    fraction = fraction * 10 + (digit >= 0 && digit <= 9 ? digit : 0);
+  }
+  const micros = known.micros + fraction;
   return isMicros(micros) ? micros : undefined;
 }
+
+const SECOND_LENGTH = "2000-01-01T00:00:00".length;
+/** The second that was asked for last: a feed asks for the same one many times. */
+let known: { readonly second: string; readonly micros: number } = { second: "", micros: NaN };
 
 const EXPONENT = /^(-?)(\d{1,40})(?:\.(\d{1,40}))?[eE]([+-]?\d{1,3})$/;
 const DIGITS_MAX = 64;

@@ -73,9 +73,10 @@ export class Overlap<T extends Tick = Tick> {
       if (pair.old === connection) counting = counting.filter((tick) => this.#isOfOld(tick, pair));
       if (pair.young === connection) counting = counting.flatMap((tick) => this.#ofYoung(tick, pair));
     }
+    if (last === undefined) return counting;
     for (const tick of ticks) {
       const mark = this.#markOf(tick);
-      if (mark !== null && "number" in mark) last?.set(mark.series, mark.number);
+      if (mark !== null && "number" in mark) last.set(mark.series, mark.number);
     }
     return counting;
   }

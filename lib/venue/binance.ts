@@ -30,6 +30,7 @@
  * .http.0.0.txt. U: hftbacktest_usdm_btcusdt_20240808.jsonl.gz. golden: testdata/venue/binance*.
  */
 import {
+  type Count,
   countOf,
   type Fields,
   fieldsOf,
@@ -40,6 +41,7 @@ import {
   isUnsafe,
   microsOf,
   plainDecimal,
+  sequenceOf,
   wideFieldsOf,
   wideListOf,
 } from "../fields.ts";
@@ -225,7 +227,7 @@ function trade(data: Fields, { venue, isFutures, received }: Context): Mapped {
   // Insurance fund and the like: the book was not touched.
   if (isFutures && data.X !== "MARKET") return nothing("otherTrade");
   const receivedTime = received ?? microsOf(data.E) ?? eventTime;
-  const { sequence, text: id } = count;
+  const sequence = sequenceOf(count), id = String(count);
   const side = sold ? "sell" : "buy";
   return {
     kind: "trade" satisfies Kind,
@@ -246,7 +248,7 @@ function history(rows: readonly unknown[] | undefined, { venue, received, symbol
       count === undefined
     ) return nothing("malformed");
     if (symbol === undefined) continue;
-    const { sequence, text: id } = count;
+    const sequence = sequenceOf(count), id = String(count);
     ticks.push({
       ...{ type: "trade", venue, symbol, eventTime, receivedTime: received ?? eventTime, sequence, id },
       ...{ source: "backfill", price, size, side: sold ? "sell" : "buy" },
@@ -298,7 +300,7 @@ function depth(data: Fields, stream: string | undefined, { venue, isFutures, rec
   const previous = isFutures ? countOf(data.pu) : null;
   if (
     typeof symbol !== "string" || !isLevels(bids) || !isLevels(asks) || eventTime === undefined ||
-    first === undefined || last === undefined || previous === undefined || BigInt(first.text) > BigInt(last.text)
+    first === undefined || last === undefined || previous === undefined || isAbove(first, last)
   ) return nothing("malformed");
   const common = { venue, symbol, eventTime, receivedTime: received ?? microsOf(data.E) ?? eventTime };
   // Futures send the best levels in the shape of a change; the stream's name alone tells.
@@ -316,12 +318,15 @@ function depth(data: Fields, stream: string | undefined, { venue, isFutures, rec
       ...identityOf(last),
       bids,
       asks,
-      firstId: first.sequence,
-      lastId: last.sequence,
-      previousId: previous === null ? null : previous.sequence,
+      firstId: sequenceOf(first),
+      lastId: sequenceOf(last),
+      previousId: previous === null ? null : sequenceOf(previous),
     }],
   };
 }
+
+const isAbove = (a: Count, b: Count): boolean =>
+  typeof a === "number" && typeof b === "number" ? a > b : BigInt(a) > BigInt(b);
 
 function book(data: Fields, kind: Kind, symbol: string | undefined, { venue, received }: Context): Mapped {
   const { bids, asks } = data;

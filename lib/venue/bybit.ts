@@ -231,7 +231,7 @@ function messageOf({ type, data, ts, cts }: Fields, venue: string, received: num
   ) return undefined;
   const receivedTime = received ?? microsOf(ts) ?? eventTime;
   const common = { venue, symbol, eventTime, receivedTime, ...identityOf(count) };
-  return { common, bids, asks, isWhole: type === "snapshot" || count.sequence === 1 };
+  return { common, bids, asks, isWhole: type === "snapshot" || count === 1 };
 }
 
 function quote(value: Fields, venue: string, received: number | null): Mapped {

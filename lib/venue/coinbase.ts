@@ -50,6 +50,7 @@ import {
   type Levels,
   microsOfText,
   plainDecimal,
+  sequenceOf,
   wideFieldsOf,
   wideListOf,
 } from "../fields.ts";
@@ -151,8 +152,8 @@ export const venues: readonly Venue[] = [
       if (fields === undefined) return nothing("malformed");
       const mapped = advanced(fields, { venue: "coinbase-advanced", received: receivedTime });
       // Of a malformed frame as well: that it came is known.
-      const number = countOf(fields.sequence_num)?.sequence ?? undefined;
-      return number === undefined ? mapped : { ...mapped, number };
+      const number = countOf(fields.sequence_num);
+      return typeof number === "number" ? { ...mapped, number } : mapped;
     },
   },
 ];
@@ -409,7 +410,7 @@ function tradeOf(
     eventTime === undefined || count === undefined
   ) return undefined;
   const receivedTime = received ?? own ?? eventTime;
-  const identity = { sequence: count.sequence, id: count.text, ...(source === undefined ? {} : { source }) };
+  const identity = { sequence: sequenceOf(count), id: String(count), ...(source === undefined ? {} : { source }) };
   return { type: "trade", venue, symbol, eventTime, receivedTime, ...identity, price, size, side };
 }
 

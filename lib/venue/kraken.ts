@@ -40,6 +40,7 @@ import {
   type Levels,
   microsOfText,
   plainDecimal,
+  sequenceOf,
 } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Channel, Instrument, InstrumentPage, Live, Mapped, Subscription, Venue } from "../venue.ts";
@@ -227,7 +228,7 @@ function trade(entry: Fields, times: Times): Tick | undefined {
     typeof symbol !== "string" || (side !== "buy" && side !== "sell") || price === undefined || size === undefined ||
     count === undefined || times.timeSource !== undefined || (ord_type !== undefined && typeof ord_type !== "string")
   ) return undefined;
-  const { sequence, text: id } = count;
+  const sequence = sequenceOf(count), id = String(count);
   const conditions = ord_type === undefined ? {} : { conditions: [ord_type] };
   return { type: "trade", venue: VENUE, symbol, ...times, sequence, id, price, size, side, ...conditions };
 }
@@ -260,8 +261,11 @@ function books(frame: Fields, received: number | null, kind: "bookSnapshot" | "b
   const made = ticksOf(frame, received, kind, (entry, times) => {
     const { symbol } = entry;
     const bids = levelsOf(entry.bids), asks = levelsOf(entry.asks);
-    const checksum = countOfText(entry.checksum)?.sequence ?? Infinity;
-    if (typeof symbol !== "string" || bids === undefined || asks === undefined || checksum >= 2 ** 32) return undefined;
+    const checksum = countOfText(entry.checksum);
+    if (
+      typeof symbol !== "string" || bids === undefined || asks === undefined || typeof checksum !== "number" ||
+      checksum >= 2 ** 32
+    ) return undefined;
     checksums.push(checksum);
     const common = { venue: VENUE, symbol, ...times, sequence: null, id: null, bids, asks } as const;
     return kind === "bookSnapshot"
