@@ -545,7 +545,7 @@ Deno.test(
     refuses(state.replace('"windowMax":1024', '"windowMax":0'), /state is damaged/);
     refuses(state, /its state is that of "ticks.raw\/2", must be its own/, 3);
     const old = state.replace(`"version":"${RULES_VERSION}"`, '"version":"0"');
-    refuses(old, /its state is of rules "0", must be of rules "2" or drained/);
+    refuses(old, /its state is of rules "0", must be of rules "3" or drained/);
     const resumed = new Judge({ partition: 2, state: old, drained: true });
     assert.equal(resumed.judge(record(1, trade(1))).to, "rejected");
   },

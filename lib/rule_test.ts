@@ -69,7 +69,7 @@ const cases: readonly (readonly [string, unknown, readonly string[], Partial<Dra
   ["precision: zeros at the end do not count", { ...trade, price: "100.50" + "0".repeat(30) }, []],
   ["precision: a quote's ask size", { ...quote, askSize: fine }, ["precision"]],
   ["precision: a level of a book", { ...book, asks: [["100.55", "3"], [long, "1"]] }, ["precision"]],
-  ["precision: a delta, whose other level is off the grid", { ...delta, asks: [[long, "1"], ["1.01", "1"]] }, [
+  ["precision: a quote, whose other side is off the grid", { ...quote, askPrice: long, bidPrice: "1.01" }, [
     "precision",
     "grid",
   ]],
@@ -96,8 +96,11 @@ const cases: readonly (readonly [string, unknown, readonly string[], Partial<Dra
   ["grid: a price between two steps", { ...trade, price: "100.51" }, ["grid"]],
   ["grid: a size between two lots", { ...trade, size: "1.5" }, ["grid"]],
   ["grid: an ask finer than any step", { ...quote, askPrice: "100.5500000001" }, ["grid"]],
-  ["grid: a bid of a book", { ...book, bids: [["100.50", "1"], ["100.46", "1"]] }, ["grid"]],
-  ["grid: a level that a delta deletes", { ...delta, bids: [["100.51", "0"]] }, ["grid"]],
+  ["grid: an order that rests in a book may be older than the steps", {
+    ...book,
+    bids: [["100.50", "1"], ["100.46", "1.5"]],
+  }, []],
+  ["grid: and so may one that a delta changes", { ...delta, bids: [["100.51", "0.5"]] }, []],
   ["grid: an unknown instrument has none", { ...trade, price: "100.51", size: "1.5" }, [], { terms: null }],
   ["crossed: a quote", { ...quote, bidPrice: "100.60" }, ["crossed"]],
   ["crossed: a quote written with other zeros", { ...quote, bidPrice: "100.550", askPrice: "99.950" }, ["crossed"]],
