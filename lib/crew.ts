@@ -232,10 +232,12 @@ function withPolicy(url: string, policy: string): string {
   throw new Misuse(`Cannot use --fsync "${policy}": the log's URL says fsync=${own}, must be given once`);
 }
 
-/** The flow line of a stage: what it reads, itself, what it writes. */
+/** The flow line of a stage: what it reads, itself, what it writes. An inspection changes nothing that it needs. */
 export function flowOf(stage: Stage): string {
-  const right = [...stage.writes, ...stage.needs];
-  return [stage.reads.join(" + "), stage.name, right.join(" + ")].filter((part) => part !== "").join(" ─▶ ");
+  const isLooking = "inspect" in stage;
+  const left = isLooking ? [...stage.reads, ...stage.needs] : stage.reads;
+  const right = isLooking ? [] : [...stage.writes, ...stage.needs];
+  return [left.join(" + "), stage.name, right.join(" + ")].filter((part) => part !== "").join(" ─▶ ");
 }
 
 /** What a command is told about itself and the world when it runs. */

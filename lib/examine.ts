@@ -241,7 +241,8 @@ function pathOf(url: string): string | null {
   return /^(?:log|sqlite|file):(?:\/\/(?=\/))?([^?]+)/.exec(url)?.[1] ?? null;
 }
 
-async function isThere(url: string): Promise<boolean> {
+/** Whether anybody has written what is embedded there; a server is asked when it is opened. */
+export async function isThere(url: string): Promise<boolean> {
   const path = pathOf(url);
   if (path === null) return true;
   try {

@@ -143,7 +143,7 @@ async function* ticksFrom(
       yield snapshot;
       if (!hasBegun()) return;
     }
-    if (originOf(stored) === originOf(start) || stored.row[0] !== start.row[0]) continue;
+    if (originOf(stored) === originOf(start)) continue;
     const tick = tickOf(stored.table, stored.row);
     if (isBefore && tick.type === "delta" && tick.eventTime <= time) {
       const isCovered = sequence !== null && tick.lastId !== null && tick.lastId >= sequence;

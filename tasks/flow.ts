@@ -4,6 +4,7 @@
  * **Knows** everything.
  */
 import audit from "../cmd/audit.ts";
+import book from "../cmd/book.ts";
 import doctor from "../cmd/doctor.ts";
 import ingest from "../cmd/ingest.ts";
 import simulate from "../cmd/simulate.ts";
@@ -12,20 +13,20 @@ import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 
 /** Every stage, in the order of the flow. */
-export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor];
+export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, book];
 
 const BEGIN = "<!-- flow: printed from the declarations by deno task bless -->";
 const END = "<!-- end of flow -->";
 
 /** The flow: what each stage reads, itself, what it writes or needs, one line a stage. */
 export function flowText(): string {
-  const left = STAGES.map((stage) => stage.reads.join(" + "));
+  const left = STAGES.map((stage) => (stage === book ? stage.needs : stage.reads).join(" + "));
   const width = Math.max(...left.map((text) => text.length));
   const names = Math.max(...STAGES.map((stage) => stage.name.length));
   return STAGES.map((stage, i) => {
     const right = [...stage.writes, ...stage.needs].join(" + ");
     return `${left[i]!.padStart(width)} ${left[i] === "" ? "  " : "─▶"} ${stage.name.padEnd(names)} ─▶ ${
-      { audit: "findings", doctor: "problems" }[stage.name] ?? right
+      { audit: "findings", doctor: "problems", book: "a book" }[stage.name] ?? right
     }`;
   }).join("\n");
 }

@@ -13,7 +13,7 @@ import { withData } from "../testdata/flow.ts";
 import { STAGES } from "./flow.ts";
 
 const PROJECT = new URL("../", import.meta.url);
-const FRAMES = fileURLToPath(new URL("testdata/venue/binance/trades.jsonl", PROJECT));
+const FRAMES = fileURLToPath(new URL("testdata/venue/binance/depth.jsonl", PROJECT));
 const decoder = new TextDecoder();
 
 /** Where the doors are, when they are not embedded. */
@@ -104,6 +104,7 @@ async function allWithin(data: string, doors: Doors): Promise<void> {
   const args: Readonly<Record<string, readonly string[]>> = {
     simulate: ["--ticks", "300"],
     ingest: ["--from", FRAMES, "--venue", "binance"],
+    book: ["--venue", "binance", "--symbol", "AAAUSD", "--at", "1700000000323456"],
   };
   for (const stage of STAGES) {
     const file = fileURLToPath(new URL(`cmd/${stage.name}.ts`, PROJECT));
