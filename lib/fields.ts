@@ -5,7 +5,7 @@
  * **In** text, **Out** fields, counters, levels and µs. **Knows** `tick`, `decimal`.
  */
 import { isDecimal, sign } from "./decimal.ts";
-import { isMicros } from "./tick.ts";
+import { isMicros, type TickType } from "./tick.ts";
 
 /** A JSON object of which nothing is known yet. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -119,6 +119,31 @@ export function microsOfText(value: unknown): number | undefined {
 const SECOND_LENGTH = "2000-01-01T00:00:00".length;
 /** The second that was asked for last: a feed asks for the same one many times. */
 let known: { readonly second: string; readonly micros: number } = { second: "", micros: NaN };
+
+/** When something happened, and when it came; µs. */
+export interface Times {
+  readonly eventTime: number;
+  readonly receivedTime: number;
+  /** Where the venue does not say when it happened. */
+  readonly timeSource?: "received";
+}
+
+/** Times of what may have none of its own: then ours stands in. Undefined where there is neither. */
+export function timesOf(eventTime: number | undefined, received: number | null): Times | undefined {
+  if (eventTime !== undefined) return { eventTime, receivedTime: received ?? eventTime };
+  if (received === null) return undefined;
+  return { eventTime: received, receivedTime: received, timeSource: "received" };
+}
+
+/** What a tick begins with, in the order in which it is sent; `count` as {@linkcode identityOf} has it, null where there is none. */
+export function headOf<T extends TickType>(type: T, venue: string, symbol: string, times: Times, count: Count | null) {
+  const { eventTime, receivedTime, timeSource } = times;
+  const { sequence, id } = count === null ? UNCOUNTED : identityOf(count);
+  return timeSource === undefined
+    ? { type, venue, symbol, eventTime, receivedTime, sequence, id }
+    : { type, venue, symbol, eventTime, receivedTime, timeSource, sequence, id };
+}
+const UNCOUNTED = { sequence: null, id: null } as const;
 
 const EXPONENT = /^(-?)(\d{1,40})(?:\.(\d{1,40}))?[eE]([+-]?\d{1,3})$/;
 const DIGITS_MAX = 64;

@@ -34,7 +34,7 @@ import {
   countOf,
   type Fields,
   fieldsOf,
-  identityOf,
+  headOf,
   isFields,
   isLevels,
   isNone,
@@ -42,6 +42,7 @@ import {
   microsOf,
   plainDecimal,
   sequenceOf,
+  timesOf,
   wideFieldsOf,
   wideListOf,
 } from "../fields.ts";
@@ -279,11 +280,7 @@ function quote(data: Fields, { venue, isFutures, received }: Context): Mapped {
   return {
     kind: "bookTicker" satisfies Kind,
     ticks: [{
-      type: "quote",
-      venue,
-      symbol,
-      ...times,
-      ...identityOf(count),
+      ...headOf("quote", venue, symbol, times, count),
       bidPrice: noBid ? null : bid,
       bidSize: noBid ? null : bids,
       askPrice: noAsk ? null : ask,
@@ -302,20 +299,18 @@ function depth(data: Fields, stream: string | undefined, { venue, isFutures, rec
     typeof symbol !== "string" || !isLevels(bids) || !isLevels(asks) || eventTime === undefined ||
     first === undefined || last === undefined || previous === undefined || isAbove(first, last)
   ) return nothing("malformed");
-  const common = { venue, symbol, eventTime, receivedTime: received ?? microsOf(data.E) ?? eventTime };
+  const times = { eventTime, receivedTime: received ?? microsOf(data.E) ?? eventTime };
   // Futures send the best levels in the shape of a change; the stream's name alone tells.
   if (stream !== undefined && /@depth\d/.test(stream.replace(/@\d+ms$/, "")) && isFutures) {
     return {
       kind: "partialDepth" satisfies Kind,
-      ticks: [{ type: "book", ...common, ...identityOf(last), bids, asks }],
+      ticks: [{ ...headOf("book", venue, symbol, times, last), bids, asks }],
     };
   }
   return {
     kind: "depthUpdate" satisfies Kind,
     ticks: [{
-      type: "delta",
-      ...common,
-      ...identityOf(last),
+      ...headOf("delta", venue, symbol, times, last),
       bids,
       asks,
       firstId: sequenceOf(first),
@@ -335,7 +330,7 @@ function book(data: Fields, kind: Kind, symbol: string | undefined, { venue, rec
   if (symbol === undefined) return nothing(kind);
   const times = timesOf(microsOf(data.T), received);
   if (times === undefined) return nothing("untimed");
-  return { kind, ticks: [{ type: "book", venue, symbol, ...times, ...identityOf(count), bids, asks }] };
+  return { kind, ticks: [{ ...headOf("book", venue, symbol, times, count), bids, asks }] };
 }
 
 /** Status of what will not trade again. */

@@ -28,10 +28,11 @@
  * bybit_v5_spot_2026-09-20_frames.jsonl. golden: testdata/venue/bybit*.
  */
 import {
+  type Count,
   countOf,
   type Fields,
   fieldsOf,
-  identityOf,
+  headOf,
   isFields,
   isLevels,
   isNone,
@@ -39,6 +40,8 @@ import {
   type Levels,
   microsOf,
   plainDecimal,
+  sequenceOf,
+  type Times,
   wideFieldsOf,
 } from "../fields.ts";
 import type { Tick, Trade } from "../tick.ts";
@@ -195,31 +198,35 @@ function trade(entry: Fields, venue: string, sent: number | undefined): Trade | 
     typeof symbol !== "string" || typeof price !== "string" || typeof size !== "string" || typeof id !== "string" ||
     (taker !== "Buy" && taker !== "Sell") || eventTime === undefined
   ) return undefined;
-  return {
-    ...{ type: "trade", venue, symbol, eventTime, receivedTime: sent ?? eventTime, sequence: null, id, price, size },
-    side: taker === "Buy" ? "buy" : "sell",
-    ...(conditions.length > 0 ? { conditions } : {}),
-  };
+  const receivedTime = sent ?? eventTime, side = taker === "Buy" ? "buy" : "sell";
+  const tick = {
+    type: "trade",
+    venue,
+    symbol,
+    eventTime,
+    receivedTime,
+    sequence: null,
+    id,
+    price,
+    size,
+    side,
+  } as const;
+  return conditions.length > 0 ? { ...tick, conditions } : tick;
 }
 
 /** A message of any depth. */
 interface Message {
-  readonly common: {
-    readonly venue: string;
-    readonly symbol: string;
-    readonly eventTime: number;
-    readonly receivedTime: number;
-    /** Number of the message in its topic. */
-    readonly sequence: number | null;
-    readonly id: string | null;
-  };
+  readonly symbol: string;
+  readonly times: Times;
+  /** Number of the message in its topic. */
+  readonly count: Count;
   readonly bids: Levels;
   readonly asks: Levels;
   /** Whether it says all that there is, not only what has changed. */
   readonly isWhole: boolean;
 }
 
-function messageOf({ type, data, ts, cts }: Fields, venue: string, received: number | null): Message | undefined {
+function messageOf({ type, data, ts, cts }: Fields, received: number | null): Message | undefined {
   if (!isFields(data)) return undefined;
   const { s: symbol, b: bids, a: asks } = data;
   const count = countOf(data.u);
@@ -229,20 +236,19 @@ function messageOf({ type, data, ts, cts }: Fields, venue: string, received: num
     typeof symbol !== "string" || !isLevels(bids) || !isLevels(asks) || count === undefined ||
     eventTime === undefined || (type !== "snapshot" && type !== "delta")
   ) return undefined;
-  const receivedTime = received ?? microsOf(ts) ?? eventTime;
-  const common = { venue, symbol, eventTime, receivedTime, ...identityOf(count) };
-  return { common, bids, asks, isWhole: type === "snapshot" || count === 1 };
+  const times = { eventTime, receivedTime: received ?? microsOf(ts) ?? eventTime };
+  return { symbol, times, count, bids, asks, isWhole: type === "snapshot" || count === 1 };
 }
 
 function quote(value: Fields, venue: string, received: number | null): Mapped {
-  const message = messageOf(value, venue, received);
+  const message = messageOf(value, received);
   if (message === undefined || !message.isWhole) return nothing("malformed");
-  const { common, bids, asks } = message;
+  const { symbol, times, count, bids, asks } = message;
   if (bids.length > 1 || asks.length > 1) return nothing("malformed");
   const [bidPrice, bidSize] = best(bids), [askPrice, askSize] = best(asks);
   return {
     kind: "orderbook1" satisfies Kind,
-    ticks: [{ type: "quote", ...common, bidPrice, bidSize, askPrice, askSize }],
+    ticks: [{ ...headOf("quote", venue, symbol, times, count), bidPrice, bidSize, askPrice, askSize }],
   };
 }
 
@@ -252,16 +258,16 @@ function best([level]: Levels): readonly [string | null, string | null] {
 }
 
 function depth(value: Fields, venue: string, received: number | null): Mapped {
-  const message = messageOf(value, venue, received);
+  const message = messageOf(value, received);
   if (message === undefined) return nothing("malformed");
-  const { common, bids, asks, isWhole } = message;
+  const { symbol, times, count, bids, asks, isWhole } = message;
   const kind = "orderbook" satisfies Kind;
-  if (isWhole) return { kind, ticks: [{ type: "book", ...common, bids, asks }] };
-  const { sequence } = common;
+  if (isWhole) return { kind, ticks: [{ ...headOf("book", venue, symbol, times, count), bids, asks }] };
   // A change follows a message, so it is never the first.
-  if (sequence === 0) return nothing("malformed");
-  const ids = { firstId: sequence, lastId: sequence, previousId: sequence === null ? null : sequence - 1 };
-  return { kind, ticks: [{ type: "delta", ...common, bids, asks, ...ids }] };
+  if (count === 0) return nothing("malformed");
+  const id = sequenceOf(count);
+  const ids = { firstId: id, lastId: id, previousId: id === null ? null : id - 1 };
+  return { kind, ticks: [{ ...headOf("delta", venue, symbol, times, count), bids, asks, ...ids }] };
 }
 
 /** The venue's cursors come escaped as they are to be sent; what is not is escaped here. */

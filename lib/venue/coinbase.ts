@@ -43,7 +43,7 @@ import {
   countOf,
   type Fields,
   fieldsOf,
-  identityOf,
+  headOf,
   isFields,
   isNone,
   isUnsafe,
@@ -51,6 +51,7 @@ import {
   microsOfText,
   plainDecimal,
   sequenceOf,
+  timesOf,
   wideFieldsOf,
   wideListOf,
 } from "../fields.ts";
@@ -283,7 +284,7 @@ function ticker(data: Fields, { venue, received }: Context): Mapped {
   const times = { eventTime, receivedTime: received ?? eventTime };
   return {
     kind: "ticker" satisfies ExchangeKind,
-    ticks: [{ type: "quote", venue, symbol, ...times, ...identityOf(count), ...sides }],
+    ticks: [{ ...headOf("quote", venue, symbol, times, count), ...sides }],
   };
 }
 
@@ -301,7 +302,7 @@ function l2update(data: Fields, { venue, received }: Context): Mapped {
   const times = { eventTime, receivedTime: received ?? eventTime };
   return {
     kind: "l2update" satisfies ExchangeKind,
-    ticks: [{ type: "delta", venue, symbol, ...times, sequence: null, id: null, bids, asks, ...UNNUMBERED }],
+    ticks: [{ ...headOf("delta", venue, symbol, times, null), bids, asks, ...UNNUMBERED }],
   };
 }
 
@@ -316,15 +317,11 @@ function book(
   const bids = levelsOf(data.bids), asks = levelsOf(data.asks);
   if (bids === undefined || asks === undefined) return nothing("malformed");
   if (symbol === undefined) return nothing(kind);
-  const time = microsOfText(data.time);
-  if (time === undefined && received === null) return nothing("untimed");
-  const times = time === undefined
-    ? { eventTime: received!, receivedTime: received!, timeSource: "received" as const }
-    : { eventTime: time, receivedTime: received ?? time };
-  const identity = count === null ? { sequence: null, id: null } : identityOf(count);
+  const times = timesOf(microsOfText(data.time), received);
+  if (times === undefined) return nothing("untimed");
   return {
     kind,
-    ticks: [{ type: "book", venue, symbol, ...times, ...identity, bids: best(bids, -1), asks: best(asks, 1) }],
+    ticks: [{ ...headOf("book", venue, symbol, times, count), bids: best(bids, -1), asks: best(asks, 1) }],
   };
 }
 
@@ -376,9 +373,12 @@ function l2Data(event: Fields, { venue, received, own }: OwnContext): Made {
   }
   // The engine's clock, which trades have as well; the frame's own is when it was sent, after what they were collected.
   if (eventTime === 0) eventTime = own;
-  const common = { venue, symbol, eventTime, receivedTime: received ?? own, sequence: null, id: null };
-  if (type === "snapshot") return [{ type: "book", ...common, bids: best(bids, -1), asks: best(asks, 1) }];
-  return type === "update" ? [{ type: "delta", ...common, bids, asks, ...UNNUMBERED }] : "malformed";
+  const times = { eventTime, receivedTime: received ?? own };
+  if (type === "snapshot") {
+    return [{ ...headOf("book", venue, symbol, times, null), bids: best(bids, -1), asks: best(asks, 1) }];
+  }
+  if (type !== "update") return "malformed";
+  return [{ ...headOf("delta", venue, symbol, times, null), bids, asks, ...UNNUMBERED }];
 }
 
 function tickers(event: Fields, { venue, received, own }: OwnContext): Made {
@@ -389,7 +389,7 @@ function tickers(event: Fields, { venue, received, own }: OwnContext): Made {
     const sides = sidesOf(row.best_bid, row.best_bid_quantity, row.best_ask, row.best_ask_quantity);
     if (typeof sides === "string") return sides;
     const times = { eventTime: own, receivedTime: received ?? own };
-    ticks.push({ type: "quote", venue, symbol: row.product_id, ...times, sequence: null, id: null, ...sides });
+    ticks.push({ ...headOf("quote", venue, row.product_id, times, null), ...sides });
   }
   return ticks;
 }

@@ -35,12 +35,15 @@ import {
   exactReader,
   type Fields,
   fieldsOf,
+  headOf,
   isFields,
   isNone,
   type Levels,
   microsOfText,
   plainDecimal,
   sequenceOf,
+  type Times,
+  timesOf,
 } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Channel, Instrument, InstrumentPage, Live, Mapped, Subscription, Venue } from "../venue.ts";
@@ -178,13 +181,6 @@ function answerKindOf({ method, success, error, result }: Fields): Kind {
   return isFields(pair) && typeof pair.altname === "string" ? "assetPairs" : "unknown";
 }
 
-/** Times of an entry: its own, or ours where it has none. */
-interface Times {
-  readonly eventTime: number;
-  readonly receivedTime: number;
-  readonly timeSource?: "received";
-}
-
 /** A tick of each entry of the frame; none of a frame that has a bad one. */
 function ticksOf(
   { type, data }: Fields,
@@ -201,13 +197,9 @@ function ticksOf(
     if (eventTime === undefined && entry.timestamp !== undefined) return nothing("malformed");
     // Where nobody noted when the frame came, its first event tells.
     clock ??= eventTime ?? null;
-    if (clock === null) return nothing("untimed");
-    const tick = tickOf(
-      entry,
-      eventTime === undefined
-        ? { eventTime: clock, receivedTime: clock, timeSource: "received" }
-        : { eventTime, receivedTime: clock },
-    );
+    const times = timesOf(eventTime, clock);
+    if (times === undefined) return nothing("untimed");
+    const tick = tickOf(entry, times);
     if (tick === undefined) return nothing("malformed");
     ticks.push(tick);
   }
@@ -243,12 +235,7 @@ function quote(entry: Fields, times: Times): Tick | undefined {
   ) return undefined;
   const noBid = isNone(bidSize), noAsk = isNone(askSize);
   return {
-    type: "quote",
-    venue: VENUE,
-    symbol,
-    ...times,
-    sequence: null,
-    id: null,
+    ...headOf("quote", VENUE, symbol, times, null),
     bidPrice: noBid ? null : bidPrice,
     bidSize: noBid ? null : bidSize,
     askPrice: noAsk ? null : askPrice,
@@ -267,10 +254,9 @@ function books(frame: Fields, received: number | null, kind: "bookSnapshot" | "b
       checksum >= 2 ** 32
     ) return undefined;
     checksums.push(checksum);
-    const common = { venue: VENUE, symbol, ...times, sequence: null, id: null, bids, asks } as const;
     return kind === "bookSnapshot"
-      ? { type: "book", ...common }
-      : { type: "delta", ...common, firstId: null, lastId: null, previousId: null };
+      ? { ...headOf("book", VENUE, symbol, times, null), bids, asks }
+      : { ...headOf("delta", VENUE, symbol, times, null), bids, asks, firstId: null, lastId: null, previousId: null };
   });
   return made.kind === kind ? { ...made, checksums } : made;
 }

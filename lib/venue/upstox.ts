@@ -26,7 +26,7 @@
  * I: upstox_v3_full_ICICIBANK_2025-03-19_decoded.jsonl. D: upstox_v3_doc_samples_decoded.jsonl. golden: testdata/venue/upstox.
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { type Fields, fieldsOf, isFields, type Levels, microsOf, plainDecimal } from "../fields.ts";
+import { type Fields, fieldsOf, headOf, isFields, type Levels, microsOf, plainDecimal, timesOf } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Mapped, Venue, Volume } from "../venue.ts";
 
@@ -146,11 +146,10 @@ function mapped({ type, feeds, currentTs }: Fields, received: number | null): Ma
   const volumes: Volume[] = [];
   for (const { symbol, depth, isWhole, volume } of heard) {
     if (depth !== null) {
-      const common = { venue: "upstox", symbol, ...times, sequence: null, id: null };
       const [bidPrice, bidSize] = depth.bids[0] ?? [null, null];
       const [askPrice, askSize] = depth.asks[0] ?? [null, null];
-      ticks.push({ type: "quote", ...common, bidPrice, bidSize, askPrice, askSize });
-      if (isWhole) ticks.push({ type: "book", ...common, ...depth });
+      ticks.push({ ...headOf("quote", "upstox", symbol, times, null), bidPrice, bidSize, askPrice, askSize });
+      if (isWhole) ticks.push({ ...headOf("book", "upstox", symbol, times, null), bids: depth.bids, asks: depth.asks });
     }
     if (volume !== null) volumes.push({ symbol, receivedTime: times.receivedTime, ...volume });
   }
@@ -253,13 +252,6 @@ function quantityOf(value: unknown): string | null | undefined {
 /** µs of an int64 of ms; undefined for what is no time. */
 function timeOf(value: unknown): number | undefined {
   return microsOf(typeof value === "string" && /^\d{13,16}$/.test(value) ? Number(value) : value);
-}
-
-/** Times of what may have none of its own: then ours stands in. Undefined where there is neither. */
-function timesOf(eventTime: number | undefined, received: number | null) {
-  if (eventTime !== undefined) return { eventTime, receivedTime: received ?? eventTime };
-  if (received === null) return undefined;
-  return { eventTime: received, receivedTime: received, timeSource: "received" as const };
 }
 
 const NOTHING: readonly Tick[] = [];
