@@ -49,6 +49,8 @@ interface Answer {
   readonly memory?: { readonly first: number; readonly last: number };
 }
 
+const CAPTURES = RECORDED.length > 0 ? RECORDED : written();
+
 /** What stands for the venue where no venue is measured but books alone. */
 const BOOKS = "1,000 levels";
 
@@ -64,12 +66,11 @@ interface Line {
 
 /** Measures every venue of which there is a recording. */
 export async function benchVenues(count: number, say: (line: string) => void): Promise<Ending> {
-  const captures = RECORDED.length > 0 ? RECORDED : written();
   const source = RECORDED.length > 0 ? "recordings" : "testdata/venue, since TAPEDECK_RECORDINGS names no folder";
   const runs = new Map<string, { readonly on: string; readonly runs: Run[] }>();
   const memory: Record<string, NonNullable<Answer["memory"]>> = {};
   for (let i = 0; i < count; i++) {
-    for (const on of [...new Set(captures.map(({ venue }) => venue)), BOOKS]) {
+    for (const on of [...new Set(CAPTURES.map(({ venue }) => venue)), BOOKS]) {
       say(`${on}, run ${i + 1} of ${count}`);
       const answer = await ask(on, i === 0);
       if (answer.memory !== undefined) memory[on] = answer.memory;
@@ -138,23 +139,49 @@ function measure({ what, frames, levels, pass }: Work): Run {
 const never = new AbortController().signal;
 const world = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 } as const;
 
-/** All frames of these captures. */
-async function framesOf(venue: Venue, captures: readonly Capture[]): Promise<readonly Frame[]> {
+/** What one connection said, and of which instruments. */
+interface Session {
+  readonly symbols: readonly string[];
+  readonly frames: readonly Frame[];
+}
+
+/** What a capture holds, as what a connection said. Answers that name no instrument are about the one that the rest is about. */
+async function sessionOf(venue: Venue, { path }: Capture): Promise<Session> {
   const all: Frame[] = [];
-  for (const { path } of captures) {
-    await using source = await openSource(path, venue, "BTCUSDT", world);
-    for await (const { frames } of source.read(0, never)) for (const frame of frames) all.push(frame);
-  }
-  return all;
+  await using source = await openSource(path, venue, undefined, world);
+  for await (const { frames } of source.read(0, never)) for (const frame of frames) all.push(frame);
+  const symbols = [
+    ...new Set(
+      all.flatMap(({ frame, receivedTime, symbol }) =>
+        venue.map(frame, receivedTime, symbol).ticks.map((tick) => tick.symbol)
+      ),
+    ),
+  ];
+  const [symbol] = symbols;
+  return { symbols, frames: symbol === undefined ? all : all.map((frame) => ({ symbol, ...frame })) };
+}
+
+/** A session from its beginning to its end, as a collector hears it. */
+function* heard(venue: Venue, { symbols, frames }: Session, connection: string): Generator<Frame> {
+  const receivedTime = 1.7e15;
+  const tell = (event: FeedEvent): Frame => (
+    { venue: venue.name, connection, number: 0, receivedTime, isEvent: true, frame: JSON.stringify(event) }
+  );
+  const about = { kind: "event", connection, receivedTime, symbols } as const;
+  yield tell({ ...about, event: "connected", replaces: null });
+  yield tell({ ...about, event: "subscribed" });
+  for (const frame of frames) yield { ...frame, connection };
+  yield tell({ ...about, event: "disconnected", why: "closed", code: null, detail: null, successor: null });
 }
 
 const levelsOf = (ticks: readonly Tick[]): number =>
   ticks.reduce((sum, tick) => "bids" in tick ? sum + tick.bids.length + tick.asks.length : sum, 0);
 
 /** The work of a venue. */
-function worksOf(venue: Venue, frames: readonly Frame[]): Work[] {
+function worksOf(venue: Venue, sessions: readonly Session[]): Work[] {
   const trades: Frame[] = [], books: Frame[] = [];
   let levels = 0;
+  const frames = sessions.flatMap((session) => session.frames);
   for (const frame of frames) {
     const { ticks, volumes } = venue.map(frame.frame, frame.receivedTime, frame.symbol);
     if (ticks.length === 0 && volumes === undefined) continue;
@@ -171,12 +198,13 @@ function worksOf(venue: Venue, frames: readonly Frame[]): Work[] {
       return ticks;
     },
   });
+  const all = sessions.flatMap((session, i) => [...heard(venue, session, `bench-${i}`)]);
   const collecting: Work = {
     ...{ what: "collector", frames: frames.length, levels },
     pass() {
       const collector = new Collector(venue, { names: false });
       let ticks = 0;
-      for (const frame of frames) ticks += collector.take(frame).ticks.length;
+      for (const frame of all) ticks += collector.take(frame).ticks.length;
       return ticks;
     },
   };
@@ -186,8 +214,8 @@ function worksOf(venue: Venue, frames: readonly Frame[]): Work[] {
 
 const MEMORY_FRAMES = 1_000_000;
 
-/** Live bytes while one collector takes the same frames again and again, each time as another connection of theirs. */
-function remembered(venue: Venue, frames: readonly Frame[]): Answer["memory"] {
+/** Live bytes while one collector hears the same sessions again and again, each time on a connection of its own. */
+function remembered(venue: Venue, sessions: readonly Session[]): Answer["memory"] {
   v8.setFlagsFromString("--expose-gc");
   const collect: () => void = vm.runInNewContext("gc");
   const live = (): number => {
@@ -195,25 +223,12 @@ function remembered(venue: Venue, frames: readonly Frame[]): Answer["memory"] {
     return Deno.memoryUsage().heapUsed;
   };
   const collector = new Collector(venue, { names: true });
-  const symbols = [
-    ...new Set(
-      frames.flatMap(({ frame, receivedTime, symbol }) =>
-        venue.map(frame, receivedTime, symbol).ticks.map((tick) => tick.symbol)
-      ),
-    ),
-  ];
-  const tell = (event: FeedEvent): void => {
-    const { connection, receivedTime } = event;
-    const frame = JSON.stringify(event);
-    collector.take({ venue: venue.name, connection, number: 0, receivedTime, isEvent: true, frame });
-  };
   let taken = 0, first = 0;
   for (let i = 0; taken < MEMORY_FRAMES; i++) {
-    const about = { kind: "event", connection: `bench-${i}`, receivedTime: 1.7e15 + i, symbols } as const;
-    tell({ ...about, event: "connected", replaces: null });
-    for (const frame of frames) collector.take({ ...frame, connection: about.connection });
-    tell({ ...about, event: "disconnected", why: "closed", code: null, detail: null, successor: null });
-    taken += frames.length;
+    for (const session of sessions) {
+      for (const frame of heard(venue, session, `bench-${i}`)) collector.take(frame);
+      taken += session.frames.length;
+    }
     if (first === 0 && taken >= MEMORY_FRAMES / 10) first = live();
   }
   return { first, last: live() };
@@ -299,9 +314,10 @@ function textOf(
 async function answer(on: string, isMemoryAsked: boolean): Promise<Answer> {
   if (on === BOOKS) return { runs: [measure(changing())] };
   const venue = await openVenue(on);
-  const frames = await framesOf(venue, (RECORDED.length > 0 ? RECORDED : written()).filter((c) => c.venue === on));
-  const runs = worksOf(venue, frames).map(measure);
-  const memory = isMemoryAsked ? remembered(venue, frames) : undefined;
+  const sessions: Session[] = [];
+  for (const capture of CAPTURES) if (capture.venue === on) sessions.push(await sessionOf(venue, capture));
+  const runs = worksOf(venue, sessions).map(measure);
+  const memory = isMemoryAsked ? remembered(venue, sessions) : undefined;
   return { runs, ...(memory !== undefined && { memory }) };
 }
 
