@@ -4,11 +4,10 @@ import { Keeper, type KeeperOptions } from "./book.ts";
 import { openSource } from "./source.ts";
 import type { Tick } from "./tick.ts";
 import { type Mapped, openVenue, type Venue } from "./venue.ts";
-import { RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
+import { recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
-const recorded = { ...strict, ignore: RECORDINGS === undefined };
-if (RECORDINGS === undefined) console.log("recorded books are not tried, TAPEDECK_RECORDINGS names no folder");
+const recording = recorded("books");
 const world = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 } as const;
 
 async function framesOf(venue: Venue, path: string): Promise<Mapped[]> {
@@ -44,7 +43,7 @@ const isGap = (ticks: readonly Tick[]): boolean => ticks.some((tick) => tick.typ
 for (
   const [file, sums] of [["btcusd_depth25_2026-08-26_raw_frames_first50", 43], ["single_frames_2025-2026", 2]] as const
 ) {
-  Deno.test(`kraken: every checksum of ${file} is that of the book`, recorded, async () => {
+  Deno.test(`kraken: every checksum of ${file} is that of the book`, recording, async () => {
     const venue = await openVenue("kraken");
     const { keeper, checks } = keep(venue);
     for (const mapped of await framesOf(venue, `${RECORDINGS}/kraken/kraken_v2_${file}.jsonl`)) keeper.take(mapped);
@@ -69,7 +68,7 @@ Deno.test(
 
 Deno.test(
   "kraken: a lost update is noticed at the first message whose true top ten is not ours",
-  recorded,
+  recording,
   async () => {
     const venue = await openVenue("kraken");
     const recordings = [
@@ -108,7 +107,7 @@ Deno.test(
   },
 );
 
-Deno.test("bybit: of 337 recorded quotes 61 are repeats, which give no tick", recorded, async () => {
+Deno.test("bybit: of 337 recorded quotes 61 are repeats, which give no tick", recording, async () => {
   let quotes = 0, repeats = 0, sent = 0;
   for (const [name, file] of [["bybit-linear", "1.0"], ["bybit", "2.0"]] as const) {
     const venue = await openVenue(name);
@@ -126,7 +125,7 @@ Deno.test("bybit: of 337 recorded quotes 61 are repeats, which give no tick", re
 
 Deno.test(
   "bybit: fifty recorded levels are chained, and without the first change the second breaks them",
-  recorded,
+  recording,
   async () => {
     const venue = await openVenue("bybit");
     const frames = await framesOf(venue, `${RECORDINGS}/bybit/bybit_v5_spot_orderbook50_2026-03-17_frames.jsonl`);
@@ -141,7 +140,7 @@ Deno.test(
 
 Deno.test(
   "coinbase: ten recorded books and 9,719 updates never cross, and delete nothing that is not there",
-  recorded,
+  recording,
   async () => {
     const venue = await openVenue("coinbase");
     const { keeper } = keep(venue);

@@ -295,10 +295,10 @@ Deno.test(
         `${pretend.socketUrl}/stream?streams=btcusdt@trade/btcusdt@depth&timeUnit=MICROSECOND`,
       );
       steps(pretend, 30);
-      const partial = await raw.next();
+      const partial = await raw.next<{ readonly bids: readonly unknown[] }>();
       assert.deepEqual(Object.keys(partial), ["lastUpdateId", "bids", "asks"]);
       assert.equal(partial.bids.length, 5);
-      const { stream, data } = await micros.next();
+      const { stream, data } = await micros.next<{ stream: string; data: { E: number; u: number } }>();
       assert.equal(stream, "btcusdt@depth");
       assert.equal(data.E, pretend.truth.book("BTCUSDT", data.u)!.time);
       await soFar(micros, "binance");
@@ -395,9 +395,23 @@ Deno.test(
     }),
 );
 
+/** What Kraken says of a book, its numbers as their own text. */
+interface KrakenBook {
+  readonly bids: KrakenSide;
+  readonly asks: KrakenSide;
+  readonly checksum: string;
+  readonly timestamp: string;
+}
+type KrakenSide = readonly { readonly price: string; readonly qty: string }[];
+type KrakenTrade = Readonly<Record<"trade_id" | "side" | "price" | "qty", string>>;
+type KrakenTicker = Readonly<Record<"timestamp" | "bid" | "bid_qty" | "ask" | "ask_qty", string>>;
+type KrakenFrame =
+  | { readonly channel: "trade"; readonly data: readonly [KrakenTrade] }
+  | { readonly channel: "ticker"; readonly data: readonly [KrakenTicker] }
+  | { readonly channel: "book"; readonly data: readonly [KrakenBook] };
+
 /** The levels of a side of Kraken's, as they stand on the wire. */
-const rowsOf = (side: readonly { readonly price: string; readonly qty: string }[]): [string, string][] =>
-  side.map(({ price, qty }) => [price, qty]);
+const rowsOf = (side: KrakenSide): [string, string][] => side.map(({ price, qty }) => [price, qty]);
 
 for (const [depth, batch] of [[10, 1], [25, 1], [25, 4], [100, 2]] as const) {
   Deno.test(
@@ -417,8 +431,7 @@ for (const [depth, batch] of [[10, 1], [25, 1], [25, 4], [100, 2]] as const) {
           .filter((book, i, all) => i === 0 || rowsBetween(cut(all[i - 1]!, depth), cut(book, depth)).length > 0);
         let at = 0;
         for (const frame of [snapshot!, ...await soFar(client, "kraken")]) {
-          // deno-lint-ignore no-explicit-any -- asserted below
-          const [data] = exactly(frame)!.data as any[];
+          const [data] = exactly(frame)!.data as [KrakenBook];
           made.apply(rowsOf(data.bids), rowsOf(data.asks), depth);
           const text = [...made.sorted("asks").slice(0, 10), ...made.sorted("bids").slice(0, 10)]
             .map((level) => level.map((amount) => amount.replace(".", "").replace(/^0+/, "")).join("")).join("");
@@ -444,13 +457,14 @@ Deno.test(
       steps(pretend, 100);
       let trades = 0, tickers = 0;
       for (const frame of await soFar(client, "kraken")) {
-        // deno-lint-ignore no-explicit-any -- asserted below
-        const { channel, data: [data] } = exactly(frame) as any;
-        if (channel === "trade") {
+        const said = exactly(frame)! as unknown as KrakenFrame;
+        if (said.channel === "trade") {
+          const [data] = said.data;
           const { id, side, price, size } = pretend.truth.trades("BTC/USD")[trades++]!;
           assert.deepEqual([data.trade_id, data.side, data.price, data.qty], [String(id), side, price, size]);
         }
-        if (channel === "ticker") {
+        if (said.channel === "ticker") {
+          const [data] = said.data;
           const best = pretend.truth.books("BTC/USD").filter((book) => hasTime(book, data.timestamp))
             .map(({ bids: [bid], asks: [ask] }) => `${bid!.price} ${bid!.size} ${ask!.price} ${ask!.size}`);
           assert.ok(best.includes(`${data.bid} ${data.bid_qty} ${data.ask} ${data.ask_qty}`));
@@ -461,7 +475,7 @@ Deno.test(
       pretend.beat();
       assert.equal(await client.text(), '{"channel":"heartbeat"}');
       client.say({ method: "subscribe", params: { channel: "book", symbol: ["BTC/USD"], depth: 11 } });
-      assert.match((await client.next()).error, /^Subscription depth not supported/);
+      assert.match((await client.next<{ error: string }>()).error, /^Subscription depth not supported/);
       client.say({ method: "subscribe", params: { channel: "instrument" } });
       assert.equal((await client.next()).success, true);
       assert.match(await client.text(), /"price_precision":2.*"price_increment":0\.01/);
@@ -509,15 +523,13 @@ Deno.test(
         product_ids: ["BTC-USD"],
         channels: ["matches", "heartbeat"],
       });
-      assert.deepEqual((await late.next()).channels.map(({ name }: { name: string }) => name), [
-        "matches",
-        "heartbeat",
-      ]);
+      const { channels } = await late.next<{ channels: readonly { readonly name: string }[] }>();
+      assert.deepEqual(channels.map(({ name }) => name), ["matches", "heartbeat"]);
       assert.equal((await late.next()).type, "last_match");
       pretend.beat();
       assert.equal((await late.next()).last_trade_id, pretend.truth.trades("BTC-USD").at(-1)!.id);
       late.say({ type: "subscribe", product_ids: ["BTC-USD"], channels: ["level2"] });
-      assert.match((await late.next()).reason, /require authentication/);
+      assert.match((await late.next<{ reason: string }>()).reason, /require authentication/);
       late.say({ type: "unsubscribe", product_ids: ["BTC-USD"], channels: ["matches", "heartbeat"] });
       assert.deepEqual(await late.next(), { type: "subscriptions", channels: [] });
       await late.close();

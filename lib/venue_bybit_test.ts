@@ -3,25 +3,16 @@
  * is in `testdata/venue/bybit*`.
  */
 import assert from "@std/assert";
-import { readCapture } from "./capture.ts";
 import { fieldsOf } from "./fields.ts";
 import { isTick, type Quote, type Tick } from "./tick.ts";
 import { type Live, openVenue, type Subscription, type Venue } from "./venue.ts";
+import { mappedLines, readWhole, recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 const spot = await openVenue("bybit"), linear = await openVenue("bybit-linear");
 const speech = (venue: Venue): Live => venue.live!;
 
-async function* mappedLines(venue: Venue, path: string) {
-  for await (const { lines } of readCapture(path, 0, new AbortController().signal)) {
-    for (const { frame, receivedTime } of lines) yield { frame, receivedTime, ...venue.map(frame, receivedTime) };
-  }
-}
-
-function goldenLines(venue: Venue, name: string) {
-  return mappedLines(venue, new URL(`../testdata/venue/${venue.name}/${name}.jsonl`, import.meta.url).pathname);
-}
+const goldenLines = (venue: Venue, name: string) => mappedLines(venue, `${WRITTEN}/${venue.name}/${name}.jsonl`);
 
 Deno.test("bybit asks for each instrument in a request of its own", options, () => {
   const subscription: Subscription = { symbols: ["AAAUSDT", "BBBUSDC"], channels: ["trade", "quote", "book"] };
@@ -94,7 +85,7 @@ Deno.test("bybit's answers say what was refused, in its words, and of which inst
 Deno.test("both markets of bybit read the same frames, each under its own name", options, async () => {
   let ticks = 0;
   for (const name of ["trades", "quotes", "depth", "connection", "others", "plain"]) {
-    for await (const { frame, receivedTime, ...mapped } of goldenLines(spot, name)) {
+    for await (const { line: _line, frame, receivedTime, ...mapped } of goldenLines(spot, name)) {
       const renamed = mapped.ticks.map((tick) => ({ ...tick, venue: "bybit-linear" }));
       assert.deepEqual(linear.map(frame, receivedTime), { ...mapped, ticks: renamed });
       ticks += renamed.length;
@@ -174,40 +165,27 @@ function plainTexts(tick: Tick): Tick {
   }
 }
 
-if (RECORDINGS === undefined) console.log("bybit: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("bybit");
 
-interface Read {
-  readonly kinds: Record<string, number>;
-  readonly types: Record<string, number>;
-  readonly ticks: Tick[];
+async function readRecording(venue: Venue, name: string) {
+  const whole = await readWhole(venue, `${RECORDINGS}/bybit/${name}`);
+  assert.ok(whole.ticks.every(isTick));
+  return whole;
 }
 
-async function readRecording(venue: Venue, name: string): Promise<Read> {
-  const read: Read = { kinds: {}, types: {}, ticks: [] };
-  for await (const { kind, ticks } of mappedLines(venue, `${RECORDINGS}/bybit/${name}`)) {
-    read.kinds[kind] = (read.kinds[kind] ?? 0) + 1;
-    for (const tick of ticks) {
-      assert.ok(isTick(tick));
-      read.types[tick.type] = (read.types[tick.type] ?? 0) + 1;
-      read.ticks.push(tick);
-    }
-  }
-  return read;
-}
-
-Deno.test("bybit knows every frame of its recordings", recorded, async () => {
-  const expected: readonly (readonly [Venue, string, Read["kinds"], Read["types"]])[] = [
-    [linear, "cryptofeed_v5_orderbook1_2025-06-13_BYBIT.ws.1.0.txt", { ack: 4, orderbook1: 198 }, { quote: 198 }],
-    [spot, "cryptofeed_v5_orderbook1_2025-06-13_BYBIT.ws.2.0.txt", { ack: 6, orderbook1: 139 }, { quote: 139 }],
-    [linear, "bybit_v5_linear_2025-09-26_frames.txt", { orderbook1: 1, publicTrade: 1, orderbook: 1 }, {
-      quote: 1,
-      trade: 1,
-      delta: 1,
-    }],
-    [spot, "bybit_v5_spot_2026-09-20_frames.jsonl", { ack: 1, orderbook: 1, publicTrade: 1 }, { delta: 1, trade: 2 }],
-    [spot, "bybit_v5_spot_orderbook50_2026-03-17_frames.jsonl", { orderbook: 3 }, { book: 1, delta: 2 }],
-  ];
+Deno.test("bybit knows every frame of its recordings", recording, async () => {
+  const expected:
+    readonly (readonly [Venue, string, Readonly<Record<string, number>>, Readonly<Record<string, number>>])[] = [
+      [linear, "cryptofeed_v5_orderbook1_2025-06-13_BYBIT.ws.1.0.txt", { ack: 4, orderbook1: 198 }, { quote: 198 }],
+      [spot, "cryptofeed_v5_orderbook1_2025-06-13_BYBIT.ws.2.0.txt", { ack: 6, orderbook1: 139 }, { quote: 139 }],
+      [linear, "bybit_v5_linear_2025-09-26_frames.txt", { orderbook1: 1, publicTrade: 1, orderbook: 1 }, {
+        quote: 1,
+        trade: 1,
+        delta: 1,
+      }],
+      [spot, "bybit_v5_spot_2026-09-20_frames.jsonl", { ack: 1, orderbook: 1, publicTrade: 1 }, { delta: 1, trade: 2 }],
+      [spot, "bybit_v5_spot_orderbook50_2026-03-17_frames.jsonl", { orderbook: 3 }, { book: 1, delta: 2 }],
+    ];
   const files = [...Deno.readDirSync(`${RECORDINGS}/bybit`)].map(({ name }) => name);
   assert.deepEqual(files.sort(), expected.map(([, name]) => name).sort());
   for (const [venue, name, kinds, types] of expected) {
@@ -219,7 +197,7 @@ Deno.test("bybit knows every frame of its recordings", recorded, async () => {
 
 Deno.test(
   "bybit's recorded depth 1 repeats what is unchanged, and else its number rises by one",
-  recorded,
+  recording,
   async () => {
     let snapshots = 0, repeats = 0;
     for (const [venue, n] of [[linear, 1], [spot, 2]] as const) {
@@ -244,7 +222,7 @@ Deno.test(
   },
 );
 
-Deno.test("bybit's recorded depth 50 is a chain, and its time is the engine's", recorded, async () => {
+Deno.test("bybit's recorded depth 50 is a chain, and its time is the engine's", recording, async () => {
   const { ticks } = await readRecording(spot, "bybit_v5_spot_orderbook50_2026-03-17_frames.jsonl");
   const seen = ticks.map((tick) => [
     tick.type,
@@ -261,7 +239,7 @@ Deno.test("bybit's recorded depth 50 is a chain, and its time is the engine's", 
   ]);
 });
 
-Deno.test("bybit's recorded trades keep ids that no number holds", recorded, async () => {
+Deno.test("bybit's recorded trades keep ids that no number holds", recording, async () => {
   const { ticks } = await readRecording(spot, "bybit_v5_spot_2026-09-20_frames.jsonl");
   const ids = ticks.flatMap((tick) => tick.type === "trade" ? [[tick.id, tick.sequence, tick.side]] : []);
   assert.deepEqual(ids, [["2290000001211680903", null, "sell"], ["2290000001211680919", null, "buy"]]);

@@ -3,49 +3,22 @@
  * `venue_test.ts`; here is what they cannot show: recordings, books too large for a message, requests and answers.
  */
 import assert from "@std/assert";
-import { readCapture } from "./capture.ts";
 import { Judge } from "./judge.ts";
 import { type Book, isTick, LEVELS_MAX, type Tick } from "./tick.ts";
-import { openVenue, type Venue } from "./venue.ts";
+import { openVenue } from "./venue.ts";
+import { readWhole, recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
-const TESTDATA = new URL("../testdata/venue", import.meta.url).pathname;
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 const exchange = await openVenue("coinbase");
 const advanced = await openVenue("coinbase-advanced");
 const NOW = 1_700_000_000_500_000;
 
-interface Read {
-  readonly kinds: Record<string, number>;
-  readonly types: Record<string, number>;
-  readonly ticks: readonly Tick[];
-  readonly numbers: readonly number[];
-}
-
-async function read(venue: Venue, path: string): Promise<Read> {
-  const kinds: Record<string, number> = {}, types: Record<string, number> = {};
-  const all: Tick[] = [], numbers: number[] = [];
-  for await (const { lines } of readCapture(path, 0, new AbortController().signal)) {
-    for (const { receivedTime, frame, request } of lines) {
-      const symbol = request === undefined ? undefined : venue.symbolOf?.(request);
-      const { kind, ticks, number } = venue.map(frame, receivedTime, symbol);
-      kinds[kind] = (kinds[kind] ?? 0) + 1;
-      if (number !== undefined) numbers.push(number);
-      for (const tick of ticks) {
-        types[tick.type] = (types[tick.type] ?? 0) + 1;
-        all.push(tick);
-      }
-    }
-  }
-  return { kinds, types, ticks: all, numbers };
-}
-
 Deno.test("coinbase sends what it heard as a tick", options, async () => {
   let ticks = 0;
   for (const venue of [exchange, advanced]) {
-    for (const { name } of Deno.readDirSync(`${TESTDATA}/${venue.name}`)) {
+    for (const { name } of Deno.readDirSync(`${WRITTEN}/${venue.name}`)) {
       if (name.endsWith(".ticks.jsonl")) continue;
-      for (const tick of (await read(venue, `${TESTDATA}/${venue.name}/${name}`)).ticks) {
+      for (const tick of (await readWhole(venue, `${WRITTEN}/${venue.name}/${name}`)).ticks) {
         ticks++;
         assert.ok(isTick(JSON.parse(JSON.stringify(tick))), JSON.stringify(tick));
       }
@@ -189,12 +162,11 @@ Deno.test("a page of trades is named by its end, so that it begins with the one 
   assert.equal(exchange.symbolOf!("no address"), undefined);
 });
 
-if (RECORDINGS === undefined) console.log("coinbase: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("coinbase");
 
-Deno.test("every frame of the recorded exchange feed of 2021 is read, and all of it is sound", recorded, async () => {
+Deno.test("every frame of the recorded exchange feed of 2021 is read, and all of it is sound", recording, async () => {
   const path = `${RECORDINGS}/coinbase/cryptofeed_exchange_COINBASE.ws.28.0.txt.gz`;
-  const { kinds, types, ticks } = await read(exchange, path);
+  const { kinds, types, ticks } = await readWhole(exchange, path);
   assert.deepEqual(kinds, {
     subscriptions: 3,
     snapshot: 10,
@@ -215,31 +187,31 @@ Deno.test("every frame of the recorded exchange feed of 2021 is read, and all of
     ids.set(tick.symbol, tick.sequence!);
   }
   assert.equal(ids.size, 10);
-  assert.deepEqual((await read(advanced, path)).kinds, { foreign: 9_946 });
+  assert.deepEqual((await readWhole(advanced, path)).kinds, { foreign: 9_946 });
 });
 
-Deno.test("every recorded frame of the exchange feed of 2026 is read", recorded, async () => {
+Deno.test("every recorded frame of the exchange feed of 2026 is read", recording, async () => {
   const path = `${RECORDINGS}/coinbase/coinbase_exchange_2026-08-25_frames.jsonl`;
-  const { kinds, types, ticks } = await read(exchange, path);
+  const { kinds, types, ticks } = await readWhole(exchange, path);
   assert.deepEqual(kinds, { subscriptions: 1, lastMatch: 1, match: 1, l2update: 1, error: 1 });
   assert.deepEqual(types, { trade: 2, delta: 1 });
   assert.deepEqual(
     ticks.map((tick) => [tick.sequence, tick.type === "trade" && tick.side]),
     [[1081862674, "buy"], [1081862675, "buy"], [null, false]],
   );
-  assert.deepEqual((await read(advanced, path)).kinds, { foreign: 4, error: 1 });
+  assert.deepEqual((await readWhole(advanced, path)).kinds, { foreign: 4, error: 1 });
 });
 
-Deno.test("every recorded frame of the advanced trade feed is read", recorded, async () => {
+Deno.test("every recorded frame of the advanced trade feed is read", recording, async () => {
   const path = `${RECORDINGS}/coinbase/coinbase_advanced_2024-10-04_frames.jsonl`;
-  const { kinds, types, ticks, numbers } = await read(advanced, path);
+  const { kinds, types, ticks, lines } = await readWhole(advanced, path);
   assert.deepEqual(kinds, { subscriptions: 2, heartbeats: 1, marketTrades: 1 });
   assert.deepEqual(types, { trade: 2 });
   // Two connections: 0 and 1 of the first, 1 and 2 of the second.
-  assert.deepEqual(numbers, [0, 1, 1, 2]);
+  assert.deepEqual(lines.map(({ number }) => number), [0, 1, 1, 2]);
   assert.deepEqual(
     ticks.map((tick) => [tick.sequence, tick.type === "trade" && tick.side, tick.eventTime]),
     [[22381690, "sell", 1728026011084859], [22381691, "sell", 1728026011088388]],
   );
-  assert.deepEqual((await read(exchange, path)).kinds, { foreign: 4 });
+  assert.deepEqual((await readWhole(exchange, path)).kinds, { foreign: 4 });
 });

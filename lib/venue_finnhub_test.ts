@@ -1,9 +1,8 @@
 import assert from "@std/assert";
-import { readCapture } from "./capture.ts";
-import { isTick, type Tick } from "./tick.ts";
+import { isTick } from "./tick.ts";
 import { openVenue } from "./venue.ts";
+import { readWhole, recorded, RECORDINGS } from "../testdata/recordings.ts";
 
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 const venue = await openVenue("finnhub");
 
@@ -41,39 +40,25 @@ Deno.test("finnhub keeps rows that are equal, each as its own trade", options, (
   for (const tick of ticks) assert.ok(tick.type === "trade" && tick.price === "12.340" && isTick(tick));
 });
 
-if (RECORDINGS === undefined) console.log("finnhub: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("finnhub");
 
-async function readAll(name: string): Promise<{ kinds: Record<string, number>; ticks: Tick[]; frames: string[] }> {
-  const kinds: Record<string, number> = {};
-  const all: Tick[] = [];
-  const frames: string[] = [];
-  for await (const { lines } of readCapture(`${RECORDINGS}/finnhub/${name}`, 0, new AbortController().signal)) {
-    for (const { frame, receivedTime } of lines) {
-      const { kind, ticks } = venue.map(frame, receivedTime);
-      kinds[kind] = (kinds[kind] ?? 0) + 1;
-      all.push(...ticks);
-      frames.push(frame);
-    }
-  }
-  return { kinds, ticks: all, frames };
-}
+const readRecording = (name: string) => readWhole(venue, `${RECORDINGS}/finnhub/${name}`);
 
 Deno.test(
   "finnhub brings every one of the 47 recorded trades of AAPL, three pairs of equal ones too",
-  recorded,
+  recording,
   async () => {
-    const { kinds, ticks, frames } = await readAll("finnhub_trades_AAPL_2023-03-31_raw_frames.jsonl");
+    const { kinds, ticks, lines } = await readRecording("finnhub_trades_AAPL_2023-03-31_raw_frames.jsonl");
     assert.deepEqual(kinds, { trade: 5 });
     assert.equal(ticks.length, 47);
     assert.ok(ticks.every(isTick));
     // What the frames say, word for word.
-    const rows = frames.flatMap((frame) => [...frame.matchAll(/"p":([\d.]+),"s":"AAPL","t":(\d+),"v":([\d.]+)/g)]);
+    const rows = lines.flatMap(({ frame }) => [...frame.matchAll(/"p":([\d.]+),"s":"AAPL","t":(\d+),"v":([\d.]+)/g)]);
     assert.deepEqual(
       ticks.map((tick) => tick.type === "trade" ? [tick.price, tick.eventTime, tick.size] : []),
       rows.map(([, price, time, size]) => [price, Number(time) * 1_000, size]),
     );
-    const equal = frames.map((frame) => {
+    const equal = lines.map(({ frame }) => {
       const texts = venue.map(frame, null).ticks.map((tick) => JSON.stringify(tick));
       return texts.length - new Set(texts).size;
     });
@@ -81,8 +66,8 @@ Deno.test(
   },
 );
 
-Deno.test("finnhub knows every other recorded frame", recorded, async () => {
-  const { kinds, ticks } = await readAll("finnhub_misc_messages.jsonl");
+Deno.test("finnhub knows every other recorded frame", recording, async () => {
+  const { kinds, ticks } = await readRecording("finnhub_misc_messages.jsonl");
   assert.deepEqual(kinds, { trade: 3, ping: 1, error: 1 });
   assert.ok(ticks.every(isTick));
   assert.deepEqual(ticks.map((tick) => tick.type === "trade" ? [tick.price, tick.size, tick.conditions] : []), [

@@ -4,44 +4,26 @@
  */
 import assert from "@std/assert";
 import fc from "fast-check";
-import { readCapture } from "./capture.ts";
 import { CHECKED_LEVELS, checksumOf } from "./checksum.ts";
 import { compare, sign } from "./decimal.ts";
 import { exactReader, type Fields, fieldsOf, isFields } from "./fields.ts";
 import { isTick, type TickType } from "./tick.ts";
-import { type Mapped, openVenue } from "./venue.ts";
+import { openVenue } from "./venue.ts";
+import { counts, type MappedLine as Line, mappedLines, recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
-if (RECORDINGS === undefined) console.log("kraken: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("kraken");
 const DEPTH25 = `${RECORDINGS}/kraken/kraken_v2_btcusd_depth25_2026-08-26_raw_frames_first50.jsonl`;
 const SINGLE = `${RECORDINGS}/kraken/kraken_v2_single_frames_2025-2026.jsonl`;
 const GOLDEN = ["books", "depth10", "others", "plain", "quotes", "trades"]
-  .map((name) => new URL(`../testdata/venue/kraken/${name}.jsonl`, import.meta.url).pathname);
+  .map((name) => `${WRITTEN}/kraken/${name}.jsonl`);
 const [BOOKS, DEPTH10] = GOLDEN as [string, string];
 
 const venue = await openVenue("kraken");
 const live = venue.live!;
 const NOW = 1_700_000_000_000_000;
 
-interface Line extends Mapped {
-  readonly frame: string;
-}
-
-async function linesOf(path: string): Promise<Line[]> {
-  const all: Line[] = [];
-  for await (const { lines } of readCapture(path, 0, new AbortController().signal)) {
-    for (const { frame, receivedTime } of lines) all.push({ frame, ...venue.map(frame, receivedTime) });
-  }
-  return all;
-}
-
-function counts(words: readonly string[]): Record<string, number> {
-  const made: Record<string, number> = {};
-  for (const word of words) made[word] = (made[word] ?? 0) + 1;
-  return made;
-}
+const linesOf = (path: string): Promise<Line[]> => Array.fromAsync(mappedLines(venue, path));
 
 // Numbers without loss.
 
@@ -192,7 +174,7 @@ Deno.test("any object means the same with and without the quotes", options, () =
 
 Deno.test(
   "recorded frames, cut and flipped ones too, mean the same with and without the quotes",
-  recorded,
+  recording,
   async () => {
     for (const path of [DEPTH25, SINGLE]) {
       for (const { frame } of (await linesOf(path)).slice(0, 20)) agreeMutilated(frame);
@@ -284,7 +266,7 @@ Deno.test("the books of books.jsonl agree with their checksums, spelled in whate
   assert.deepEqual({ held, all }, { held: 12, all: 12 });
 });
 
-Deno.test("the recorded session of depth 25 is read whole and agrees with 43 of 43 checksums", recorded, async () => {
+Deno.test("the recorded session of depth 25 is read whole and agrees with 43 of 43 checksums", recording, async () => {
   const lines = await linesOf(DEPTH25);
   assert.deepEqual(counts(lines.map(({ kind }) => kind)), {
     status: 1,
@@ -298,7 +280,7 @@ Deno.test("the recorded session of depth 25 is read whole and agrees with 43 of 
   assert.deepEqual(replay(lines, 25), { held: 43, all: 43 });
 });
 
-Deno.test("the recorded single frames are read and agree with 2 of 2 checksums", recorded, async () => {
+Deno.test("the recorded single frames are read and agree with 2 of 2 checksums", recording, async () => {
   const lines = await linesOf(SINGLE);
   assert.deepEqual(counts(lines.map(({ kind }) => kind)), {
     bookSnapshot: 2,

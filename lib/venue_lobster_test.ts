@@ -1,13 +1,11 @@
 import assert from "@std/assert";
 import { Judge } from "./judge.ts";
-import { readPair } from "./pairing.ts";
 import { isTick, type Tick } from "./tick.ts";
 import { openVenue } from "./venue.ts";
+import { mappedLines, recorded, RECORDINGS } from "../testdata/recordings.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
-if (RECORDINGS === undefined) console.log("lobster: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("lobster");
 const AMZN = `${RECORDINGS}/lobster/AMZN_2012-06-21_level1_message.csv.gz`;
 const AAPL = `${RECORDINGS}/lobster/AAPL_2012-06-21_level10_first_rows_message.csv.gz`;
 
@@ -73,25 +71,22 @@ async function knownOf(path: string): Promise<Known> {
   const kinds: Record<string, number> = {}, counted: Record<string, number> = {}, verdicts: Record<string, number> = {};
   const judge = new Judge({ partition: 0 });
   let offset = 0, shares = 0n, last = 0;
-  for await (const { lines } of readPair(path, 0, new AbortController().signal)) {
-    for (const { frame, receivedTime } of lines) {
-      const { kind, ticks } = venue.map(frame, receivedTime);
-      kinds[kind] = (kinds[kind] ?? 0) + 1;
-      for (const tick of ticks) {
-        assert.ok(isTick(tick) && tick.receivedTime === tick.eventTime && tick.eventTime >= last, frame);
-        last = tick.eventTime;
-        const type = tick.type === "trade" ? `trade ${tick.side} ${tick.conditions?.join() ?? "visible"}` : tick.type;
-        counted[type] = (counted[type] ?? 0) + 1;
-        if (tick.type === "trade") shares += BigInt(tick.size);
-        const { to } = judge.judge({ offset: offset++, key: null, value: JSON.stringify(tick) });
-        verdicts[to] = (verdicts[to] ?? 0) + 1;
-      }
+  for await (const { frame, kind, ticks } of mappedLines(venue, path)) {
+    kinds[kind] = (kinds[kind] ?? 0) + 1;
+    for (const tick of ticks) {
+      assert.ok(isTick(tick) && tick.receivedTime === tick.eventTime && tick.eventTime >= last, frame);
+      last = tick.eventTime;
+      const type = tick.type === "trade" ? `trade ${tick.side} ${tick.conditions?.join() ?? "visible"}` : tick.type;
+      counted[type] = (counted[type] ?? 0) + 1;
+      if (tick.type === "trade") shares += BigInt(tick.size);
+      const { to } = judge.judge({ offset: offset++, key: null, value: JSON.stringify(tick) });
+      verdicts[to] = (verdicts[to] ?? 0) + 1;
     }
   }
   return { kinds, ticks: counted, verdicts, shares };
 }
 
-Deno.test("the recorded AMZN day is known whole, and all of it is sound", recorded, async () => {
+Deno.test("the recorded AMZN day is known whole, and all of it is sound", recording, async () => {
   assert.deepEqual(await knownOf(AMZN), {
     kinds: { newOrder: 27_845, partialCancel: 16, deletion: 18_235, execution: 8_974, hiddenExecution: 2_445 },
     ticks: {
@@ -106,7 +101,7 @@ Deno.test("the recorded AMZN day is known whole, and all of it is sound", record
   });
 });
 
-Deno.test("the recorded ten levels of AAPL are known whole, and all of them are sound", recorded, async () => {
+Deno.test("the recorded ten levels of AAPL are known whole, and all of them are sound", recording, async () => {
   assert.deepEqual(await knownOf(AAPL), {
     kinds: { newOrder: 471, deletion: 369, execution: 98, hiddenExecution: 61 },
     ticks: {

@@ -4,15 +4,13 @@
  */
 import assert from "@std/assert";
 import { join } from "node:path";
-import { readCapture } from "./capture.ts";
 import { Misuse } from "./failure.ts";
 import { Judge } from "./judge.ts";
 import { DISCIPLINES } from "./sequence.ts";
-import { isTick, type Tick, TYPES } from "./tick.ts";
+import { isTick, TYPES } from "./tick.ts";
 import { openVenue, type Venue, VENUES } from "./venue.ts";
+import { counts, type MappedLine, mappedLines, recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
-const FRAMES = new URL("../testdata/venue", import.meta.url).pathname;
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 
 /** The golden files that `testdata/venue/` should hold: path and text. */
@@ -20,7 +18,7 @@ export async function goldenTicks(): Promise<{ readonly path: string; readonly t
   const files = [];
   for (const name of VENUES) {
     const venue = await openVenue(name);
-    const folder = join(FRAMES, name);
+    const folder = join(WRITTEN, name);
     for (const entry of Deno.readDirSync(folder)) {
       if (!entry.name.endsWith(".jsonl") || entry.name.endsWith(".ticks.jsonl")) continue;
       const path = join(folder, entry.name);
@@ -34,19 +32,10 @@ export async function goldenTicks(): Promise<{ readonly path: string; readonly t
   return files.sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
-async function* mappedLines(venue: Venue, path: string) {
-  for await (const { lines } of readCapture(path, 0, new AbortController().signal)) {
-    for (const { number, receivedTime, frame, request } of lines) {
-      const symbol = request === undefined ? undefined : venue.symbolOf?.(request);
-      yield { line: number + 1, frame, receivedTime, ...venue.map(frame, receivedTime, symbol) };
-    }
-  }
-}
-
-async function goldenLines(venue: Venue): Promise<{ kind: string; frame: string; ticks: readonly Tick[] }[]> {
+async function goldenLines(venue: Venue): Promise<MappedLine[]> {
   const all = [];
   for (const { path } of await goldenTicks()) {
-    if (!path.startsWith(join(FRAMES, venue.name) + "/")) continue;
+    if (!path.startsWith(join(WRITTEN, venue.name) + "/")) continue;
     for await (const line of mappedLines(venue, path.replace(/\.ticks\.jsonl$/, ".jsonl"))) all.push(line);
   }
   return all;
@@ -61,8 +50,8 @@ Deno.test("every frame in testdata becomes the ticks that its golden file shows"
 Deno.test("every golden file has its frames", options, async () => {
   const known = new Set((await goldenTicks()).map(({ path }) => path));
   for (const name of VENUES) {
-    for (const entry of Deno.readDirSync(join(FRAMES, name))) {
-      const path = join(FRAMES, name, entry.name);
+    for (const entry of Deno.readDirSync(join(WRITTEN, name))) {
+      const path = join(WRITTEN, name, entry.name);
       if (entry.name.endsWith(".ticks.jsonl")) assert.ok(known.has(path), `${path} is nobody's`);
     }
   }
@@ -146,10 +135,9 @@ Deno.test("binance stays exact where a number cannot hold a trade id", options, 
   assert.deepEqual([beyond?.sequence, beyond?.id], [null, "9007199254740993"]);
 });
 
-if (RECORDINGS === undefined) console.log("venue: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("binance");
 
-Deno.test("binance maps every frame of the recorded BTCUSDT capture, without a hole", recorded, async () => {
+Deno.test("binance maps every frame of the recorded BTCUSDT capture, without a hole", recording, async () => {
   const path = `${RECORDINGS}/binance/hftbacktest_spot_btcusdt_20240808.jsonl.gz`;
   const kinds: Record<string, number> = {};
   let lines = 0, tradeId = 0, quoteId = 0, depthId = 0;
@@ -178,7 +166,7 @@ Deno.test("binance maps every frame of the recorded BTCUSDT capture, without a h
 
 Deno.test(
   "the recorded BTCUSDT capture is sound when it comes first, and refused when it comes again",
-  recorded,
+  recording,
   async () => {
     const path = `${RECORDINGS}/binance/hftbacktest_spot_btcusdt_20240808.jsonl.gz`;
     const judge = new Judge({ partition: 0 });
@@ -195,14 +183,13 @@ Deno.test(
   },
 );
 
-Deno.test("binance knows that the recorded USD-M capture is another market's", recorded, async () => {
+Deno.test("binance knows that the recorded USD-M capture is another market's", recording, async () => {
   const path = `${RECORDINGS}/binance/hftbacktest_usdm_btcusdt_20240808.jsonl.gz`;
-  const kinds: Record<string, number> = {};
-  for await (const { kind } of mappedLines(await openVenue("binance"), path)) kinds[kind] = (kinds[kind] ?? 0) + 1;
-  assert.deepEqual(kinds, { foreign: 93_953, snapshot: 1 });
+  const lines = await Array.fromAsync(mappedLines(await openVenue("binance"), path));
+  assert.deepEqual(counts(lines.map(({ kind }) => kind)), { foreign: 93_953, snapshot: 1 });
 });
 
-Deno.test("binance knows every frame of the recorded combined streams of 2021", recorded, async () => {
+Deno.test("binance knows every frame of the recorded combined streams of 2021", recording, async () => {
   const venue = await openVenue("binance");
   const text = await Deno.readTextFile(`${RECORDINGS}/binance/cryptofeed_BINANCE.ws.1.0.txt`);
   const kinds = new Set<string>();

@@ -1,20 +1,16 @@
 import assert from "@std/assert";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { readCapture } from "./capture.ts";
 import { isTick } from "./tick.ts";
 import { type Mapped, openVenue } from "./venue.ts";
+import { counts, mappedLines, recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
-const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
 const NOW = 1_700_000_000_000_000;
 const venue = await openVenue("upstox");
 
 async function mappedOf(path: string): Promise<Mapped[]> {
-  const all: Mapped[] = [];
-  for await (const { lines } of readCapture(path, 0, new AbortController().signal)) {
-    for (const { frame, receivedTime } of lines) all.push(venue.map(frame, receivedTime));
-  }
-  return all;
+  const lines = await Array.fromAsync(mappedLines(venue, path));
+  return lines.map(({ line: _line, frame: _frame, receivedTime: _receivedTime, ...mapped }) => mapped);
 }
 
 type Part = (writer: BinaryWriter) => BinaryWriter;
@@ -40,10 +36,9 @@ function frameOf(...parts: Part[]): string {
 }
 
 Deno.test("bytes and their JSON are the same ticks and volumes, line for line", options, async () => {
-  const folder = new URL("../testdata/venue/upstox/", import.meta.url).pathname;
-  const json = await mappedOf(`${folder}decoded.jsonl`);
+  const json = await mappedOf(`${WRITTEN}/upstox/decoded.jsonl`);
   assert.ok(json.some(({ ticks, volumes }) => ticks.length > 0 && volumes !== undefined));
-  assert.deepEqual(await mappedOf(`${folder}protobuf.jsonl`), json);
+  assert.deepEqual(await mappedOf(`${WRITTEN}/upstox/protobuf.jsonl`), json);
 });
 
 Deno.test("fields and enums that nobody knows yet change nothing, wherever they stand", options, () => {
@@ -121,19 +116,12 @@ Deno.test("a volume's session is the day in India on which it was traded", optio
   assert.equal(sessionAt(String(midnight)), Date.UTC(2023, 10, 15) / 86_400_000);
 });
 
-if (RECORDINGS === undefined) console.log("upstox: recordings are not tried, TAPEDECK_RECORDINGS names no folder");
-const recorded = { ...options, ignore: RECORDINGS === undefined };
+const recording = recorded("upstox");
 const FULL = `${RECORDINGS}/upstox/upstox_v3_full_ICICIBANK_2025-03-19_decoded.jsonl`;
 const SAMPLES = `${RECORDINGS}/upstox/upstox_v3_doc_samples_decoded.jsonl`;
 const BYTES = `${RECORDINGS}/upstox/upstox_v3_reencoded_protobuf_base64.jsonl`;
 
-const counts = (names: readonly string[]): Record<string, number> => {
-  const made: Record<string, number> = {};
-  for (const name of names) made[name] = (made[name] ?? 0) + 1;
-  return made;
-};
-
-Deno.test("upstox knows every recorded message of ICICIBANK", recorded, async () => {
+Deno.test("upstox knows every recorded message of ICICIBANK", recording, async () => {
   const mapped = await mappedOf(FULL);
   assert.deepEqual(counts(mapped.map(({ kind }) => kind)), { marketInfo: 1, initialFeed: 1, liveFeed: 5 });
   const ticks = mapped.flatMap(({ ticks }) => ticks);
@@ -151,14 +139,14 @@ Deno.test("upstox knows every recorded message of ICICIBANK", recorded, async ()
   for (const tick of ticks) assert.ok(tick.type !== "book" || tick.bids.length === 5 && tick.asks.length === 5);
 });
 
-Deno.test("upstox knows every sample of the vendor", recorded, async () => {
+Deno.test("upstox knows every sample of the vendor", recording, async () => {
   const mapped = await mappedOf(SAMPLES);
   // The sample of an option tells no time at all.
   assert.deepEqual(mapped.map(({ kind }) => kind), ["marketInfo", "ltpc", "untimed", "ltpc"]);
   assert.deepEqual(mapped.flatMap(({ ticks }) => ticks), []);
 });
 
-Deno.test("the recorded messages as bytes are the same as decoded, line for line", recorded, async () => {
+Deno.test("the recorded messages as bytes are the same as decoded, line for line", recording, async () => {
   const bytes = await mappedOf(BYTES);
   const sources: string[] = (await Deno.readTextFile(BYTES)).trimEnd().split("\n").map((line) =>
     JSON.parse(line).source

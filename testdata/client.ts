@@ -1,6 +1,8 @@
 /**
  * A plain client of a websocket for tests: frames in their order, waited for one by one, and how it ended.
  */
+import type { Fields } from "../lib/fields.ts";
+
 export class Client implements Disposable {
   readonly socket: WebSocket;
   /** How the connection ended. */
@@ -40,9 +42,8 @@ export class Client implements Disposable {
     return frame === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(frame);
   }
 
-  /** The next frame's object; whoever reads it says what it must hold. */
-  // deno-lint-ignore no-explicit-any -- frames of seven protocols, each asserted field by field
-  async next(): Promise<any> {
+  /** The next frame's object; whoever reads it says what it should be, and asserts that it is. */
+  async next<Said = Fields>(): Promise<Said> {
     return JSON.parse(await this.text());
   }
 

@@ -1,6 +1,7 @@
 /** Captures to test with: those that were written for the tests, and recordings of real venues where the user has them. */
 import { fileURLToPath } from "node:url";
-import { VENUES } from "../lib/venue.ts";
+import { readPair } from "../lib/pairing.ts";
+import { type Mapped, type Venue, VENUES } from "../lib/venue.ts";
 
 /** The folder of recordings, a folder a company; undefined where there is none. */
 export const RECORDINGS = Deno.env.get("TAPEDECK_RECORDINGS");
@@ -47,3 +48,41 @@ export const written = (): Capture[] =>
 export const RECORDED: readonly Capture[] = RECORDINGS === undefined
   ? []
   : capturesIn(RECORDINGS, recordedBy).filter(({ venue }) => VENUES.includes(venue));
+
+/** Options of tests that need recordings; says why where they are not tried. */
+export function recorded(whose: string) {
+  if (RECORDINGS === undefined) console.log(`${whose}: recordings are not tried, TAPEDECK_RECORDINGS names no folder`);
+  return { sanitizeOps: true, sanitizeResources: true, ignore: RECORDINGS === undefined } as const;
+}
+
+/** A frame of a capture, and what the venue makes of it. */
+export interface MappedLine extends Mapped {
+  /** Number of its line, from 1. */
+  readonly line: number;
+  readonly frame: string;
+  readonly receivedTime: number | null;
+}
+
+/** The frames of a capture, one after the other, each mapped on its own. */
+export async function* mappedLines(venue: Venue, path: string): AsyncGenerator<MappedLine> {
+  for await (const { lines } of readPair(path, 0, new AbortController().signal)) {
+    for (const { number, receivedTime, frame, request } of lines) {
+      const symbol = request === undefined ? undefined : venue.symbolOf?.(request);
+      yield { line: number + 1, frame, receivedTime, ...venue.map(frame, receivedTime, symbol) };
+    }
+  }
+}
+
+/** How often each word comes. */
+export function counts(words: readonly string[]): Record<string, number> {
+  const made: Record<string, number> = {};
+  for (const word of words) made[word] = (made[word] ?? 0) + 1;
+  return made;
+}
+
+/** A whole capture: its frames, how many there are of each kind, their ticks, and how many there are of each type. */
+export async function readWhole(venue: Venue, path: string) {
+  const lines = await Array.fromAsync(mappedLines(venue, path));
+  const ticks = lines.flatMap((line) => line.ticks);
+  return { lines, kinds: counts(lines.map(({ kind }) => kind)), ticks, types: counts(ticks.map(({ type }) => type)) };
+}
