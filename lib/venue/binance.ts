@@ -258,13 +258,6 @@ function history(rows: readonly unknown[] | undefined, { venue, received, symbol
   return { kind: "history" satisfies Kind, ticks };
 }
 
-/** Times of what may have none of its own: then ours stands in. Undefined where there is neither. */
-function timesOf(eventTime: number | undefined, received: number | null) {
-  if (eventTime !== undefined) return { eventTime, receivedTime: received ?? eventTime };
-  if (received === null) return undefined;
-  return { eventTime: received, receivedTime: received, timeSource: "received" as const };
-}
-
 function quote(data: Fields, { venue, isFutures, received }: Context): Mapped {
   if ((data.T !== undefined) !== isFutures) return nothing("foreign");
   const { s: symbol, b: bid, B: bids, a: ask, A: asks } = data;
