@@ -136,14 +136,13 @@ async function* ticksFrom(
   const streams = tables.map((table) => told(store, table, { venue, symbol }, from, to));
   let isOut = false;
   for await (const stored of merged(streams)) {
-    const isBefore = originOf(stored) < originOf(start);
+    const isBefore = originOf(stored) <= originOf(start);
     if (isBefore && !(isSpliced && stored.table === "deltas")) continue;
     if (!isBefore && !isOut) {
       isOut = true;
       yield snapshot;
       if (!hasBegun()) return;
     }
-    if (originOf(stored) === originOf(start)) continue;
     const tick = tickOf(stored.table, stored.row);
     if (isBefore && tick.type === "delta" && tick.eventTime <= time) {
       const isCovered = sequence !== null && tick.lastId !== null && tick.lastId >= sequence;

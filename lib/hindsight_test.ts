@@ -86,6 +86,8 @@ Deno.test("events later than the time that came before a snapshot are no part of
   assert.equal(await at(ticks, 3), "refused 101");
   assert.deepEqual(await at(ticks, 5), [102, "102"]);
   assert.deepEqual(await at(ticks, 6), [103, "103"]);
+  // What the snapshot has is as late as what it has not.
+  assert.equal(await at([delta(4, 90, 99), late], 3), "refused 101");
 });
 
 Deno.test("a snapshot that cannot begin the book gives way to the one before", strict, async () => {
@@ -117,11 +119,24 @@ Deno.test("where the book was lost it is told since when and why, until it is ba
   assert.equal(await at(lost, 9, "chain"), "book reported: the collector says disconnected");
 });
 
+Deno.test(
+  "more events than are buffered hide neither an older snapshot nor since when the book is lost",
+  strict,
+  async () => {
+    const many = Array.from({ length: 10_001 }, (_, i) => delta(3, 103 + i, 103 + i));
+    const ticks = [book(0, 100), delta(1, 101, 102), book(2, null), ...many];
+    assert.deepEqual(await at(ticks, 9), [10_103, "10103"]);
+    const hole = [book(0, 100), delta(1, 102, 102), ...many];
+    assert.equal(await at(hole, 9), "book hole: 102 came after 100");
+  },
+);
+
 Deno.test("a snapshot that is dated before an older one heals all the same", strict, async () => {
   // A clock was set back between the two.
   const ticks = [book(5, 1, "4"), status(6, "gap", "book connection: lost"), book(2, 1, "7"), delta(7, 2, 2)];
   assert.deepEqual(await at(ticks, 6, "trust"), [1, "7"]);
   assert.deepEqual(await at(ticks, 9, "trust"), [2, "2"]);
+  assert.equal(await at([...ticks, status(8, "gap", "book connection: again")], 9, "trust"), "book connection: again");
 });
 
 Deno.test(
@@ -141,20 +156,41 @@ Deno.test(
   },
 );
 
-Deno.test("clocks may differ by most of an hour, and nothing farther off is read", strict, async () => {
-  const asked: number[] = [];
-  const hot = await holding([delta(-3_500_000, 99, 101), book(0, 100), delta(-3_400_000, 102, 102)]);
-  const store: Pick<Hot, "told" | "lastTold"> = {
-    lastTold: (...given) => hot.lastTold(...given),
-    told(table, instrument, from, to) {
-      asked.push(from - NOW, to - NOW);
-      return hot.told(table, instrument, from, to);
-    },
-  };
-  const past = await bookOf(store, { name: "sim", books: "splice" }, "A", NOW + 9 * MS);
-  assert.equal(past?.book?.id, 102);
-  assert.deepEqual([...new Set(asked)], [-HOUR, HOUR + 9 * MS]);
-});
+Deno.test(
+  "clocks may differ by most of an hour; nothing farther off is read, and no reader left open",
+  strict,
+  async () => {
+    const asked: number[] = [];
+    let open = 0;
+    const hot = await holding([
+      delta(-3_500_000, 99, 101),
+      book(0, 100),
+      delta(-3_400_000, 102, 102),
+      delta(5, 103, 103),
+      delta(6, 104, 104),
+    ]);
+    const store: Pick<Hot, "told" | "lastTold"> = {
+      lastTold: (...given) => hot.lastTold(...given),
+      async *told(table, instrument, from, to) {
+        asked.push(from - NOW, to - NOW);
+        open++;
+        try {
+          yield* hot.told(table, instrument, from, to);
+        } finally {
+          open--;
+        }
+      },
+    };
+    const past = await bookOf(store, { name: "sim", books: "splice" }, "A", NOW + 9 * MS);
+    assert.equal(past?.book?.id, 104);
+    assert.deepEqual([...new Set(asked)], [-HOUR, HOUR + 9 * MS]);
+    // It stops at the first event beyond the time.
+    assert.equal(await bookOf(store, { name: "sim", books: "splice" }, "A", NOW - 1), null);
+    assert.equal((await bookOf(store, { name: "sim", books: "splice" }, "A", NOW))?.book?.id, 102);
+    await nextSnapshot(store, A, { books: "splice" }, NOW);
+    assert.equal(open, 0);
+  },
+);
 
 Deno.test("a built book is none to begin with, and whether anything is known at all is told", strict, async () => {
   const ticks = [{ ...book(0, null), source: "built" } as const, delta(1, 1, 1), book(2, 5)];

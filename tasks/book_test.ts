@@ -238,6 +238,29 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  "levels beyond what the snapshot told are not shown, nor more than are asked for",
+  strict,
+  () =>
+    withData(async (data) => {
+      const frames = [
+        '1700000000100000000 {"lastUpdateId":500,"bids":[["10","1"],["9","1"]],"asks":[["11","1"],["12","1"]]}',
+        '1700000000200000000 {"e":"depthUpdate","E":1700000000190,"s":"BBBUSD","U":501,"u":501,' +
+        '"b":[["8","1"],["9.5","1"]],"a":[["11.5","1"],["13","1"]]}',
+      ];
+      await Deno.writeTextFile(`${data}/narrow.jsonl`, frames.join("\n"));
+      await take(data, { venue: "binance", path: `${data}/narrow.jsonl`, about: "BBBUSD" });
+      const { known, bids, asks } = await run(book, data, "--symbol", "BBBUSD");
+      assert.deepEqual(known, { bid: "9", ask: "12" });
+      assert.deepEqual([bids, asks], [[["10", "1"], ["9.5", "1"], ["9", "1"]], [["11", "1"], ["11.5", "1"], [
+        "12",
+        "1",
+      ]]]);
+      const two = await run(book, data, "--symbol", "BBBUSD", "--depth", "2");
+      assert.deepEqual([two.bids, two.asks], [[["10", "1"], ["9.5", "1"]], [["11", "1"], ["11.5", "1"]]]);
+    }),
+);
+
 Deno.test("the best of LOBSTER's first level is a book of one level", strict, () =>
   withData(async (data) => {
     await take(data, { venue: "lobster", path: `${WRITTEN}/lobster/quotes.jsonl` });
