@@ -20,6 +20,10 @@ export class Connection implements Line {
   isSilent = false;
   readonly #gone: () => void;
   #wire: Wire | null = null;
+  #pings = 0;
+  #before: Promise<void> = Promise.resolve();
+  /** Who waits for which ping to come back. */
+  readonly #waiting = new Map<string, () => void>();
   /** What waits for the next frame, to follow it. */
   #held: string[] = [];
 
@@ -69,12 +73,35 @@ export class Connection implements Line {
   }
 
   ping(): void {
-    this.#wire?.ping();
+    this.#before = this.#pinged();
+  }
+
+  /** Settled once the client has taken all that was said so far; at once where nothing reaches it any more. */
+  async heard(): Promise<void> {
+    // A second answer would be kept back until the first is acknowledged, which takes 40 ms where nothing else is said.
+    await this.#before;
+    await this.#pinged();
+  }
+
+  async #pinged(): Promise<void> {
+    if (this.#wire?.isOpen !== true) return;
+    const ping = String(++this.#pings);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.set(ping, resolve);
+    this.#wire.ping(ping);
+    await promise;
+  }
+
+  /** A ping has come back. */
+  pong(ping: string): void {
+    this.#waiting.get(ping)?.();
+    this.#waiting.delete(ping);
   }
 
   freeze(): void {
     this.isSilent = true;
     this.#wire?.freeze();
+    this.#release();
   }
 
   close(code: number): void {
@@ -93,6 +120,13 @@ export class Connection implements Line {
   }
 
   ended(): void {
+    this.#release();
     this.#gone();
+  }
+
+  /** Nothing comes back any more. */
+  #release(): void {
+    for (const resolve of this.#waiting.values()) resolve();
+    this.#waiting.clear();
   }
 }

@@ -186,6 +186,11 @@ export class Pretend {
     }
   }
 
+  /** Settled once everybody who can still hear has taken what was said so far. */
+  async heard(): Promise<void> {
+    await Promise.all([...this.#lines.values()].map((line) => line.heard()));
+  }
+
   /** Sends a recorded frame as it is to everybody; from the first on the venue says nothing by itself. */
   play(frame: string, request?: string): void {
     this.#isPlaying = true;
@@ -236,7 +241,8 @@ export class Pretend {
 
   /** Sends market data, or lets a fault strike it. */
   #send(line: Connection, frame: string, about: About): void {
-    if (line.isSilent) return line.miss();
+    // What is never written has no number either.
+    if (line.isSilent) return;
     const strike = this.#mischief.frame({ connection: line.id, ...about });
     if (strike === undefined) return line.data(frame);
     const { fault, code } = strike;
@@ -254,7 +260,7 @@ export class Pretend {
         return line.hold(frame);
       case "stall":
         line.isSilent = true;
-        return line.miss();
+        return;
       case "halfOpen":
         return line.freeze();
       case "close":
@@ -296,7 +302,11 @@ export class Pretend {
     const hear = (message: string): void => {
       if (!this.#isPlaying) line.follow(this.#speech.request(message, line, this.#pit));
     };
-    const wire = new Wire(request, socket, head, { text: hear, ended: () => line.ended() });
+    const wire = new Wire(request, socket, head, {
+      text: hear,
+      pong: (ping) => line.pong(ping),
+      ended: () => line.ended(),
+    });
     this.#lines.set(id, line);
     line.begin(wire, answer);
     this.#joined.resolve();

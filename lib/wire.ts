@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 /** Bytes of one message of a client. */
@@ -19,6 +20,8 @@ const CONTINUATION = 0, TEXT = 1, CLOSE = 8, PING = 9, PONG = 10;
 /** What a wire tells. */
 export interface Listener {
   text(message: string): void;
+  /** What a ping asked for has come back. */
+  pong(payload: string): void;
   /** The connection is over, however it came to be. */
   ended(): void;
 }
@@ -42,6 +45,8 @@ export class Wire {
     this.#socket = socket;
     this.#listener = listener;
     this.#rest = head;
+    // A frame that waits for the one before to be acknowledged would wait 40 ms.
+    if (socket instanceof Socket) socket.setNoDelay(true);
     const accept = createHash("sha1").update(request.headers["sec-websocket-key"] + GUID).digest("base64");
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
@@ -61,8 +66,14 @@ export class Wire {
     this.#write(TEXT, new TextEncoder().encode(message));
   }
 
-  ping(): void {
-    this.#write(PING, new Uint8Array(0));
+  /** `payload` comes back once all that was said before has been taken; up to 125 bytes. */
+  ping(payload = ""): void {
+    this.#write(PING, new TextEncoder().encode(payload));
+  }
+
+  /** Whether anything that is said still goes out, and may be answered. */
+  get isOpen(): boolean {
+    return !this.#isFrozen && !this.#isClosing && !this.#isOver;
   }
 
   /** Says farewell; the client answers, and the connection ends. */
@@ -99,15 +110,18 @@ export class Wire {
   }
 
   #write(opcode: number, payload: Uint8Array): void {
-    if (this.#isFrozen || this.#isClosing || this.#isOver) return;
+    if (!this.isOpen) return;
     if (this.#socket.writableLength > WAITING_BYTES_MAX) return this.abort();
     const { length } = payload;
     const head = length < 126 ? [length] : length < 65_536 ? [126, length >> 8, length & 255] : [
       127,
       ...[56, 48, 40, 32, 24, 16, 8, 0].map((shift) => shift > 31 ? 0 : (length >>> shift) & 255),
     ];
-    this.#socket.write(Uint8Array.of(0x80 | opcode, ...head));
-    this.#socket.write(payload);
+    const frame = new Uint8Array(1 + head.length + length);
+    frame[0] = 0x80 | opcode;
+    frame.set(head, 1);
+    frame.set(payload, 1 + head.length);
+    this.#socket.write(frame);
   }
 
   #take(bytes: Uint8Array): void {
@@ -142,7 +156,8 @@ export class Wire {
         return this.#refuse(1007);
       }
       if (!this.#isClosing) this.#listener.text(message);
-    } else if (opcode !== PONG) this.#refuse(1003);
+    } else if (opcode === PONG) this.#listener.pong(new TextDecoder().decode(payload));
+    else this.#refuse(1003);
   }
 
   #refuse(code: number): void {
