@@ -30,9 +30,10 @@ export interface Frame {
 
 /**
  * Why a connection is over: the venue or the net `closed` it; it was `silent`; its reader was too slow (`overflow`);
- * another one stands in its place (`rollover`); every symbol was `refused`; the follower was `stopped`.
+ * another one stands in its place, beside which it spoke to the end (`rollover`) or said nothing of the market (`quiet`);
+ * every symbol was `refused`; the follower was `stopped`.
  */
-export type Why = "closed" | "silent" | "overflow" | "rollover" | "refused" | "stopped";
+export type Why = "closed" | "silent" | "quiet" | "overflow" | "rollover" | "refused" | "stopped";
 
 /**
  * What became of a connection, in its place among its frames: all frames of a connection lie between its `connected` and
@@ -55,7 +56,7 @@ export type FeedEvent =
     | { readonly event: "refused"; readonly detail: string }
     /** Nothing came for too long; it is disconnected then. */
     | { readonly event: "silent" }
-    /** `successor` names the connection that is subscribed in its place: nothing was missed. `code`: of the close frame. */
+    /** `successor` names the one that is subscribed in its place: after a `rollover` nothing was missed. `code`: of the close frame. */
     | {
       readonly event: "disconnected";
       readonly why: Why;

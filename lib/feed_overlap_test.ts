@@ -2,7 +2,7 @@
 import assert from "@std/assert";
 import fc from "fast-check";
 import { madeVenue } from "../testdata/peer.ts";
-import type { FeedEvent } from "./feed.ts";
+import type { FeedEvent, Why } from "./feed.ts";
 import { Continuity } from "./feed/continuity.ts";
 import { Overlap } from "./feed/overlap.ts";
 import { isTick, type Tick } from "./tick.ts";
@@ -20,8 +20,8 @@ function of(connection: string) {
     connected: (replaces: string | null = null): FeedEvent => ({ ...common, event: "connected", replaces }),
     subscribed: { ...common, event: "subscribed" } as FeedEvent,
     refused: { ...common, symbols: ["B"], event: "refused", detail: "unknown\nsymbol" } as FeedEvent,
-    over: (successor: string | null): FeedEvent => (
-      { ...common, event: "disconnected", why: "closed", code: 1006, detail: null, successor }
+    over: (successor: string | null, why: Why = "closed"): FeedEvent => (
+      { ...common, event: "disconnected", why, code: 1006, detail: null, successor }
     ),
     /** One frame a text, as the made venue writes them. */
     says: (venue: Venue, ...frames: readonly string[]): Said[] =>
@@ -127,7 +127,9 @@ Deno.test(
       old.over("r.2"),
       ...third.says(venue, '{"s":"A","b":1}', '{"s":"A","u":2}', '{"s":"A","t":2}', '{"s":"A","t":1}'),
     ];
-    assert.deepEqual(counted(venue, script), ["trade 1", "delta 50", "book 1", "delta 2", "trade 2", "trade 1"]);
+    // The one of the last number is what whoever lost a change before it waits for.
+    const expected = ["trade 1", "delta 50", "book 50", "book 1", "delta 2", "trade 2", "trade 1"];
+    assert.deepEqual(counted(venue, script), expected);
   },
 );
 
@@ -194,8 +196,32 @@ Deno.test(
     assert.deepEqual(gapsOf(A("u", 7), A("b", 9)), [["gap", "A", 7, 9, "book"]]);
     assert.deepEqual(gapsOf(A("t", null), A("t", null, null)), [["gap", "A", null, null, "trade"]]);
     assert.deepEqual(gapsOf([...A("t", 1), ...A("q", 1)], [...A("t", 4), ...A("q", 4)]).length, 2);
+    // Numbers that leave no hole show what is missing where nothing broke as well, and what comes late is no break.
+    assert.deepEqual(gapsOf([], A("t", 7, 9, 8, 10)), [["gap", "A", 7, 9, "trade"]]);
+    assert.deepEqual(gapsOf([], A("q", 7, 9)), []);
     // Nothing had come before, or nobody asked for it.
     assert.deepEqual(gapsOf([], A("t", 12)), []);
     assert.deepEqual(gapsOf(['{"s":"C","t":1}'], ['{"s":"C","t":9}']), []);
+  },
+);
+
+Deno.test(
+  "who is served by another connection is not disconnected, and only one that was heard to its end has missed nothing",
+  strict,
+  () => {
+    const venue = madeVenue({}, { trade: "none" });
+    const trade = '{"s":"A","t":null}';
+    const statesOf = (...script: readonly (FeedEvent | Said)[]) =>
+      told(venue, [old.connected(), old.subscribed, ...old.says(venue, trade), young.connected("r.0"), ...script])
+        .map((line) => (line as unknown[])[0]).slice(6).filter((state) => state !== "subscribed");
+    const before = young.subscribed, after = young.says(venue, trade);
+    assert.deepEqual(statesOf(before, old.over("r.1", "rollover"), ...after), []);
+    for (const why of ["closed", "quiet", "silent"] as const) {
+      assert.deepEqual(statesOf(before, old.over("r.1", why), ...after), ["gap"], why);
+    }
+    // The young one is gone, and the old one goes on; or the old one is, before there is another.
+    assert.deepEqual(statesOf(before, young.over(null), ...old.says(venue, trade)), ["gap"]);
+    assert.deepEqual(statesOf(old.over(null), before, ...after), ["disconnected", "disconnected", "gap"]);
+    assert.deepEqual(statesOf(before, young.over(null), old.over(null)).length, 2);
   },
 );

@@ -5,7 +5,7 @@ import { HandClock, host, madeVenue, worldOf } from "../testdata/peer.ts";
 import { Misuse, Outage } from "./failure.ts";
 import { type FeedEvent, follow, type Following, type Frame, type Received } from "./feed.ts";
 import { chunksOf } from "./feed/asking.ts";
-import { ANSWER_MS, CLOSE_MS } from "./feed/connection.ts";
+import { ANSWER_MS, CLOSE_MS, QUIET_MS } from "./feed/connection.ts";
 import { Continuity } from "./feed/continuity.ts";
 import { HANDSHAKE_MS } from "./feed/handshake.ts";
 import { OVERLAP_MS, PAUSES } from "./feed/line.ts";
@@ -502,7 +502,9 @@ Deno.test(
     young.send(...trades(41, 80));
     assert.equal((await second).connection, "r.1");
     for (let at = 0; at < 40; at++) await feed.frame();
+    const heard = feed.frame();
     old.send(...trades(51, 83));
+    await heard;
     const over = feed.until("disconnected");
     await feed.clock.pass(OVERLAP_MS);
     assert.equal(await old.closed, 1000);
@@ -535,6 +537,64 @@ Deno.test(
     assert.deepEqual(states, ["connected", "subscribed", "connected", "subscribed", "disconnected"]);
   },
 );
+
+Deno.test("one that says nothing more beside the one in its place may have been forgotten before", strict, async () => {
+  await using venue = host();
+  const feed = followed({ base: venue.base, venue: madeVenue({ lifetimeMs: 1_000_000, silentMs: 5_000_000 }) });
+  const first = feed.until("subscribed");
+  const old = await venue.peer();
+  await old.agree();
+  await first;
+  const second = feed.until("subscribed");
+  await feed.clock.pass(850_000);
+  await (await venue.peer()).agree();
+  await second;
+  const over = feed.until("disconnected");
+  await feed.clock.pass(OVERLAP_MS);
+  const { why, successor } = await over;
+  assert.deepEqual([why, successor], ["quiet", "r.1"]);
+  feed.stop.abort();
+  await feed.rest();
+});
+
+Deno.test("a connection that only beats is replaced by another beside it", strict, async () => {
+  await using venue = host();
+  const made = madeVenue({ isBeat: (frame) => frame === "beat", silentMs: 5_000_000 });
+  let isQuiet = true;
+  const feed = followed({ base: venue.base, venue: made, isQuiet: () => isQuiet });
+  const first = feed.until("subscribed");
+  const old = await venue.peer();
+  await old.agree();
+  await first;
+  // Nobody expects it to speak; but then they do.
+  await feed.clock.pass(QUIET_MS);
+  await feed.clock.waiting(QUIET_MS);
+  isQuiet = false;
+  feed.clock.go(QUIET_MS - 1_000);
+  let frame = feed.frame();
+  old.send('{"s":"A","t":1}');
+  await frame;
+  feed.clock.go(1_000);
+  await feed.clock.waiting(QUIET_MS - 1_000);
+  frame = feed.frame();
+  old.send("beat");
+  await frame;
+  const second = feed.until("subscribed");
+  await feed.clock.pass(QUIET_MS - 1_000);
+  const young = await venue.peer();
+  await young.agree();
+  assert.equal((await second).connection, "r.1");
+  frame = feed.frame();
+  old.send('{"s":"A","t":2}');
+  await frame;
+  const over = feed.until("disconnected");
+  await feed.clock.pass(OVERLAP_MS);
+  assert.equal(await old.closed, 1000);
+  const { why, successor } = await over;
+  assert.deepEqual([why, successor], ["quiet", "r.1"]);
+  feed.stop.abort();
+  await feed.rest();
+});
 
 Deno.test("an old connection that ends by itself beside a new one leaves its place to it", strict, async () => {
   await using venue = host();

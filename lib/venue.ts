@@ -84,6 +84,8 @@ export interface Live {
   answer(frame: string): Answer | null;
   /** What the client must say, and how often, so that the venue keeps the connection; absent where frames of the socket do. */
   readonly heartbeat?: { readonly message: string; readonly everyMs: number };
+  /** Whether a frame says no more than that the connection stands; absent where that is not told apart. */
+  isBeat?(frame: string): boolean;
   /** A connection on which nothing at all came for so long is dead, ms. */
   readonly silentMs: number;
   /** After so long the venue closes every connection, ms; absent where it does not. */

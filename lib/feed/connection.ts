@@ -18,6 +18,8 @@ import type { Renewals } from "./renewals.ts";
 export const ANSWER_MS = 10_000;
 /** How long a venue may take to close as well. */
 export const CLOSE_MS = 2_000;
+/** How long a connection may say nothing of the market while it keeps on beating: it may be forgotten. */
+export const QUIET_MS = 300_000;
 
 /** What all connections of one follower have in common. */
 export interface Manner {
@@ -59,10 +61,13 @@ export class Connection {
   readonly #pace: Pace;
   readonly #live = new AbortController();
   readonly #closing = new AbortController();
+  readonly #quiet = new AbortController();
   readonly #gone = new AbortController();
   #why: Why = "closed";
   #frames = 0;
   #heardAt: number;
+  #toldAt: number;
+  #told = 0;
   #isGivenUp = false;
   #asked = 0;
 
@@ -82,7 +87,7 @@ export class Connection {
     this.#asking = new Asking(manner.live, { symbols, channels: manner.channels });
     // One of them is left for the pongs that the socket sends by itself.
     this.#pace = new Pace(manner.live.messagesPerSecond - 1, 1_000, manner.clock);
-    this.since = this.#heardAt = manner.clock.now();
+    this.since = this.#heardAt = this.#toldAt = manner.clock.now();
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
     manner.renewals?.hear((symbol) => void this.#renew(symbol), this.#closing.signal);
@@ -90,11 +95,22 @@ export class Connection {
     void this.#ask();
     void this.#beat();
     void this.#watch();
+    void this.#doubt();
   }
 
   /** Fires when it is subscribed and has spoken. */
   get live(): AbortSignal {
     return this.#live.signal;
+  }
+
+  /** Fires when it has said nothing of the market for long, though it stands. */
+  get quiet(): AbortSignal {
+    return this.#quiet.signal;
+  }
+
+  /** Frames that said more than that it stands. */
+  get told(): number {
+    return this.#told;
   }
 
   /** Fires when it is over, and everything that came over it was handed over. */
@@ -146,6 +162,10 @@ export class Connection {
     const text = typeof data === "string" ? data : Buffer.from(data as ArrayBuffer).toString("base64");
     const frame = { kind: "frame", connection: this.name, number: this.#frames, receivedTime, text } as const;
     this.#heardAt = receivedTime;
+    if (this.#manner.live.isBeat?.(text) !== true) {
+      this.#toldAt = receivedTime;
+      this.#told++;
+    }
     if (!this.#ear.put(frame, text.length + 1)) return this.#drop("overflow");
     if (this.#frames++ === 0) this.#ear.heard();
     if (!this.live.aborted && !this.#closing.signal.aborted) this.#settle(text);
@@ -213,6 +233,22 @@ export class Connection {
       }
       this.#tell({ event: "silent" });
       return this.#drop("silent");
+    }
+  }
+
+  /** Watches for the time at which it has been quiet for too long; who beats not is silent long before. */
+  async #doubt(): Promise<void> {
+    const { clock, isQuiet, live } = this.#manner;
+    const { signal } = this.#closing;
+    if (live.isBeat === undefined) return;
+    for (;;) {
+      const left = this.#toldAt + QUIET_MS * 1_000 - clock.now();
+      if (left > 0) await clock.pause(Math.ceil(left / 1_000), signal);
+      if (signal.aborted) return;
+      const now = clock.now();
+      if (this.#toldAt + QUIET_MS * 1_000 > now) continue;
+      if (![...this.#asking.wanted].every((symbol) => isQuiet(symbol, now))) return this.#quiet.abort();
+      this.#toldAt = now;
     }
   }
 

@@ -3,8 +3,9 @@
  * and `gap` where ticks may be missing between two.
  *
  * A gap is told when it is over, in front of the first tick after it: `firstId` is the last sequence before it, `lastId`
- * the first behind it, null where the venue gives none, `detail` whose they are. None is told where the numbers show
- * that nothing is missing, and none where nothing had come before.
+ * the first behind it, null where the venue gives none, `detail` whose they are. After a break none is told where the
+ * numbers show that nothing is missing, and none where nothing had come before; where numbers leave no hole, one is told
+ * without a break as well.
  * **In** events and ticks, in their order, **Out** status ticks. **Knows** `tick`, `venue`.
  */
 import type { FeedEvent } from "../feed.ts";
@@ -33,6 +34,8 @@ export class Continuity {
   readonly #venue: Pick<Venue, "name" | "disciplines">;
   /** Of every symbol that was asked for. */
   readonly #symbols = new Map<string, Partial<Record<Series, Known>>>();
+  /** Connections that there are, and the one beside which each was opened. */
+  readonly #open = new Map<string, string | null>();
 
   constructor(venue: Pick<Venue, "name" | "disciplines">) {
     this.#venue = venue;
@@ -43,15 +46,21 @@ export class Continuity {
     const { symbols, receivedTime, connection } = event;
     switch (event.event) {
       case "connected":
+        this.#open.set(connection, event.replaces);
         for (const symbol of symbols) if (!this.#symbols.has(symbol)) this.#symbols.set(symbol, {});
         return this.#all(symbols, receivedTime, "connected", connection);
       case "disconnected": {
-        // Another one was subscribed before this one ended: nobody was disconnected.
-        if (event.successor !== null) return [];
+        const { why, code, detail, successor } = event;
+        const beside = this.#open.get(connection) ?? null;
+        this.#open.delete(connection);
+        // Heard until it was closed in order: nothing was missed. What ended otherwise may have lost its last words, or
+        // those that counted instead of another's.
+        if (successor !== null && why === "rollover") return [];
         for (const symbol of symbols) {
           for (const known of Object.values(this.#symbols.get(symbol) ?? {})) known.isBroken = true;
         }
-        const { why, code, detail } = event;
+        // The one after it, or the one that it was to replace, serves: nobody is disconnected.
+        if (successor !== null || (beside !== null && this.#open.has(beside))) return [];
         return this.#all(
           symbols,
           receivedTime,
@@ -72,19 +81,20 @@ export class Continuity {
     for (const tick of ticks) {
       const series = seriesOf(tick);
       const symbol = this.#symbols.get(tick.symbol);
-      if (series === null || symbol === undefined) continue;
+      // What was fetched afterwards says nothing of what is said now.
+      if (series === null || symbol === undefined || tick.source === "backfill") continue;
       const known = symbol[series];
       const { sequence } = tick;
       if (known === undefined) {
         symbol[series] = { last: sequence, isBroken: false };
         continue;
       }
-      if (known.isBroken) {
-        known.isBroken = false;
-        if (!this.#follows(tick, known.last)) {
-          gaps.push(...this.#all([tick.symbol], receivedTime, "gap", series, known.last, sequence));
-        }
+      const isHole = this.#venue.disciplines[tick.type] === "contiguous" && sequence !== null && known.last !== null &&
+        sequence > known.last + 1;
+      if (isHole || known.isBroken && !this.#follows(tick, known.last)) {
+        gaps.push(...this.#all([tick.symbol], receivedTime, "gap", series, known.last, sequence));
       }
+      known.isBroken = false;
       // A book may be begun again with lower numbers; a trade of long ago may be told again.
       if (sequence !== null) known.last = series === "trade" ? Math.max(sequence, known.last ?? 0) : sequence;
     }

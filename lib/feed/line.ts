@@ -1,6 +1,6 @@
 /**
  * One socket's worth of symbols, for as long as they are followed: a connection after the other, and two for a moment
- * when one must end soon.
+ * when one must end soon, or may be forgotten by its venue.
  *
  * **In** a signal, **Out** connections, whose frames and events go into the queue.
  * **Knows** `patience`, `failure`, `world`.
@@ -119,12 +119,13 @@ export class Line {
     const { manner } = this.#setup;
     const { lifetimeMs } = manner.live;
     const either = AbortSignal.any([signal, connection.gone]);
-    if (lifetimeMs === undefined) await until(either);
+    const any = AbortSignal.any([either, connection.quiet]);
+    if (lifetimeMs === undefined) await until(any);
     else {
       const margin = Math.min(lifetimeMs / 10, MARGIN_MS_MAX);
       // By chance, lest all lines do so at once.
       const due = connection.since / 1_000 + lifetimeMs - margin * (1 + this.#setup.world.trying.random());
-      await manner.clock.pause(Math.max(0, due - manner.clock.now() / 1_000), either);
+      await manner.clock.pause(Math.max(0, due - manner.clock.now() / 1_000), any);
     }
     while (!either.aborted) {
       const next = await this.#replace(connection, either);
@@ -147,6 +148,7 @@ export class Line {
     if (young === null) return null;
     await until(AbortSignal.any([either, young.live, young.gone]));
     if (young.gone.aborted) return null;
+    const before = old.told;
     if (young.live.aborted) {
       old.successor = young.name;
       await this.#setup.manner.clock.pause(OVERLAP_MS, AbortSignal.any([either, young.gone]));
@@ -155,7 +157,8 @@ export class Line {
         return null;
       }
     }
-    if (!either.aborted) old.close("rollover");
+    // One that says nothing while both are heard may have been silent for long.
+    if (!either.aborted) old.close(old.quiet.aborted || old.told === before ? "quiet" : "rollover");
     await until(either);
     return young;
   }

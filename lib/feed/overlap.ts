@@ -23,7 +23,7 @@ interface Pair<T> {
   isLive: boolean;
   /** Whether it counts alone: a snapshot that it sends then begins its book again, whatever its number. */
   isOver: boolean;
-  readonly held: { readonly tick: T; readonly mark: Mark }[];
+  readonly held: Marked<T>[];
   /** The last number of each series that the old one said. */
   last: Map<string, number>;
   /** Ids that it said beside the young one. */
@@ -32,6 +32,10 @@ interface Pair<T> {
   readonly begun: Set<string>;
 }
 
+interface Marked<T> {
+  readonly tick: T;
+  readonly mark: Mark;
+}
 /** How a tick is compared with those of the other connection. */
 type Mark = { readonly series: string; readonly number: number } | { readonly id: string };
 
@@ -109,7 +113,7 @@ export class Overlap<T extends Tick = Tick> {
     const mark = this.#markOf(tick);
     if (pair.isOver) {
       if (mark !== null && "number" in mark && tick.type === "book") pair.last.delete(mark.series);
-      return mark === null || isBeyond(mark, pair) ? [tick] : [];
+      return mark === null || isBeyond({ tick, mark }, pair) ? [tick] : [];
     }
     if (mark === null) {
       if (tick.type === "book") pair.begun.add(tick.symbol);
@@ -133,19 +137,21 @@ export class Overlap<T extends Tick = Tick> {
 }
 
 /** The young one counts alone from now on: what it said beyond the old one. */
-function release<T>(pair: Pair<T>): T[] {
+function release<T extends Tick>(pair: Pair<T>): T[] {
   pair.isOver = true;
   // As it is now: who is not heard any more may still speak.
   pair.last = new Map(pair.last);
-  const beyond = pair.held.filter(({ mark }) => isBeyond(mark, pair)).map(({ tick }) => tick);
+  const beyond = pair.held.filter((marked) => isBeyond(marked, pair)).map(({ tick }) => tick);
   pair.held.length = 0;
   return beyond;
 }
 
 /** Whether the old one has not said it; the young one may be behind it even when it has ended. */
-function isBeyond<T>(mark: Mark, { last, ids }: Pair<T>): boolean {
+function isBeyond<T extends Tick>({ tick, mark }: Marked<T>, { last, ids }: Pair<T>): boolean {
   if ("id" in mark) return !ids.has(mark.id);
-  if (mark.number <= (last.get(mark.series) ?? -1)) return false;
+  const said = last.get(mark.series) ?? -1;
+  // A book of the last number may be what whoever lost a change before it waits for.
+  if (tick.type === "book" ? mark.number < said : mark.number <= said) return false;
   // It has caught up: from now on nothing of it is compared.
   last.delete(mark.series);
   return true;

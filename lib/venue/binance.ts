@@ -154,6 +154,7 @@ function liveOf(isFutures: boolean): Live {
     },
     // The venue's own pings are answered by the socket, which shows them to nobody: quiet instruments are asked about.
     heartbeat: { message: '{"method":"LIST_SUBSCRIPTIONS","id":0}', everyMs: 20_000 },
+    isBeat: (frame) => frame.startsWith('{"result":['),
     silentMs: 60_000,
     lifetimeMs: 24 * 3_600_000,
     topicsMax: isFutures ? 200 : 1_024,

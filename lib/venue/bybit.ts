@@ -135,6 +135,7 @@ function liveOf(category: Category): Live {
       return { refused: String(said), ...(symbol === undefined ? request : { symbols: [symbol] }) };
     },
     heartbeat: { message: '{"op":"ping"}', everyMs: 20_000 },
+    isBeat: (frame) => frame.length < 256 && /"(?:op|ret_msg)":"pong"/.test(frame),
     // Three heartbeats without an answer.
     silentMs: 60_000,
     // All topics of a connection may have 21,000 characters: 42 each with quotes and comma, a symbol of 26 in the longest.

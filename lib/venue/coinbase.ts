@@ -180,6 +180,7 @@ function exchangeLive(): Live {
     // One product that it does not know makes it refuse the whole request, so a refusal is of no symbol alone. Names of
     // channels come back as others (level2_batch as level2_50): the answer alone counts.
     answer: answerOf,
+    isBeat: (frame) => frame.startsWith('{"type":"heartbeat"'),
     silentMs: SILENT_MS,
     topicsMax: 300,
     messagesPerSecond: 8,
@@ -220,6 +221,7 @@ function advancedLive(): Live {
     // Heartbeats are the connection's: whatever else it carries needs them still.
     unsubscribe: (subscription) => requests("unsubscribe", subscription),
     answer: answerOf,
+    isBeat: (frame) => frame.startsWith('{"channel":"heartbeats"'),
     silentMs: SILENT_MS,
     // A book comes whole in a frame of several MB, so few share a connection.
     topicsMax: 60,

@@ -121,6 +121,7 @@ const live: Live = {
   },
   // Without a subscription a connection is closed after about a minute; with one it hears a heartbeat each second.
   heartbeat: { message: '{"method":"ping"}', everyMs: 30_000 },
+  isBeat: (frame) => frame.startsWith('{"channel":"heartbeat"') || frame.startsWith('{"method":"pong"'),
   silentMs: 10_000,
   // The vendor names no bounds but one, 200 instruments, for a channel that is not used here; messages are bounded by load.
   topicsMax: 600,
