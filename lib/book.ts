@@ -1,5 +1,5 @@
 /**
- * The order books of one connection: each instrument's is begun and kept as its venue's discipline says, and nothing is
+ * The order books of one connection, or of two that say the same: each instrument's is begun and kept as its venue's discipline says, and nothing is
  * built from one that is not in sync. An instrument that lost something is healed alone.
  *
  * **In** what a venue's `map` gave, frame by frame. **Out** the ticks to send on: those that came, a `status` where a book
@@ -93,8 +93,8 @@ export class Keeper {
   readonly #options: KeeperOptions;
   readonly #settings: Settings;
   readonly #instruments = new Map<string, { readonly instrument: Instrument; readonly built: Built }>();
-  /** The number that the connection's next frame should have. */
-  #next: number | null = null;
+  /** The number that each connection's next frame should have. */
+  readonly #next = new Map<string, number>();
 
   /** @throws {RangeError} for a depth that a book cannot have */
   constructor(options: KeeperOptions) {
@@ -128,12 +128,12 @@ export class Keeper {
     };
   }
 
-  /** Takes one frame's ticks. */
-  take({ ticks, checksums, number }: Mapped): Kept {
+  /** Takes one frame's ticks. `connection` is named where there are two. */
+  take({ ticks, checksums, number }: Mapped, connection = ""): Kept {
     if (RULES[this.#settings.discipline] === null) return { ticks, wants: [], compared: [] };
     const out = newOutput();
     const isLate = this.#settings.discipline === "connection" && number !== undefined &&
-      this.#isLate(number, ticks[0], out);
+      this.#isLate(connection, number, ticks[0], out);
     for (let i = 0; i < ticks.length; i++) {
       const tick = ticks[i]!;
       if (isLate || !isKept(tick)) out.ticks.push(tick);
@@ -145,7 +145,7 @@ export class Keeper {
   /** The connection is gone: its books are too, until their snapshots come. `receivedTime` is when that was noticed, µs. */
   disconnect(receivedTime: number): Kept {
     const out = newOutput();
-    this.#next = null;
+    this.#next.clear();
     const times: Times = { eventTime: receivedTime, receivedTime, timeSource: "received" };
     for (const { instrument, built } of this.#instruments.values()) {
       const { last } = instrument;
@@ -153,6 +153,11 @@ export class Keeper {
       if (broke !== null) this.#publishBreak(last!, broke, times, built, out);
     }
     return out;
+  }
+
+  /** One of two connections is gone, and the other one has its books. */
+  leave(connection: string): void {
+    this.#next.delete(connection);
   }
 
   /** How the book of this instrument is. */
@@ -183,15 +188,15 @@ export class Keeper {
   }
 
   /** Whether a frame of this number comes after a later one. Tells of what was lost before it. */
-  #isLate(number: number, first: Tick | undefined, out: Output): boolean {
-    const next = this.#next;
+  #isLate(connection: string, number: number, first: Tick | undefined, out: Output): boolean {
+    const next = this.#next.get(connection);
     // Every connection begins with 0.
-    if (next !== null && number !== 0 && number < next) {
+    if (next !== undefined && number !== 0 && number < next) {
       this.#counts.late++;
       return true;
     }
-    this.#next = number + 1;
-    if (next === null || number === next) return false;
+    this.#next.set(connection, number + 1);
+    if (next === undefined || number === next) return false;
     for (const { instrument, built } of this.#instruments.values()) {
       const { last } = instrument;
       const broke = instrument.miss("connection", `frame ${number} came after ${next - 1}`);

@@ -54,8 +54,10 @@ export class Collector {
   readonly #conflation: Conflation;
   /** By connection; two that overlap share one. */
   readonly #keepers = new Map<string, Keeper>();
-  /** The connection that serves each symbol: answers by REST are for its books. */
-  readonly #serving = new Map<string, string>();
+  /** The connection that serves each symbol, null while there is none: answers by REST are for its books. */
+  readonly #serving = new Map<string, string | null>();
+  /** Connections that there are, and the one beside which each was opened. */
+  readonly #open = new Map<string, string | null>();
   /** By symbol, what history is to fill. */
   readonly #holes = new Map<string, Hole[]>();
   #missing: Missing[] = [];
@@ -94,16 +96,16 @@ export class Collector {
       said.forEach((tick, i) => this.#checksums.set(tick, checksums[i]!));
       sums = this.#checksumsOf(counting);
     }
-    const { ticks, wants } = this.#keep(
-      serving ?? frame.connection,
-      {
-        kind,
-        ticks: counting,
-        ...(number !== undefined && { number }),
-        ...(sums !== undefined && { checksums: sums }),
-      },
-      frame,
-    );
+    const heard: Mapped = {
+      kind,
+      ticks: counting,
+      ...(number !== undefined && { number }),
+      ...(sums !== undefined && { checksums: sums }),
+    };
+    // Where nobody serves, the books that an answer is for are gone with their connection.
+    const { ticks, wants } = serving === null
+      ? { ticks: counting, wants: [] }
+      : this.#keep(serving ?? frame.connection, heard, frame);
     return { kind, ticks: named(ticks, name), wants, missing: this.#missing };
   }
 
@@ -120,8 +122,12 @@ export class Collector {
     if (event.event === "connected") {
       const shared = event.replaces === null ? undefined : this.#keepers.get(event.replaces);
       this.#keepers.set(connection, shared ?? this.#newKeeper());
+      this.#open.set(connection, event.replaces);
       for (const symbol of symbols) this.#serving.set(symbol, connection);
     }
+    if (event.event === "disconnected") ticks.push(...this.#lose(event));
+    // What was lost is told before whatever was held comes behind it.
+    ticks.push(...this.#continuity.event(event));
     const held = this.#overlap.event(event);
     if (held.length > 0) {
       const checksums = this.#checksumsOf(held);
@@ -130,12 +136,24 @@ export class Collector {
       ticks.push(...kept.ticks);
       wants.push(...kept.wants);
     }
-    if (event.event === "disconnected" && event.successor === null) {
-      ticks.push(...this.#keepers.get(connection)?.disconnect(event.receivedTime).ticks ?? []);
-    }
-    ticks.push(...this.#continuity.event(event));
     if (event.event === "disconnected") this.#keepers.delete(connection);
     return { ticks, wants };
+  }
+
+  /** What the end of a connection does to its books. */
+  #lose({ connection, symbols, receivedTime, successor }: FeedEvent & { event: "disconnected" }): readonly Tick[] {
+    const keeper = this.#keepers.get(connection);
+    const beside = this.#open.get(connection) ?? null;
+    const isYoung = beside !== null && this.#open.has(beside);
+    this.#open.delete(connection);
+    for (const symbol of symbols) {
+      if (this.#serving.get(symbol) === connection) this.#serving.set(symbol, isYoung ? beside : successor);
+    }
+    keeper?.leave(connection);
+    // What a young one said of numbered books was only held. Of others it was heard instead of what the old one said.
+    const { books } = this.#venue;
+    const isUntouched = isYoung && (books === "splice" || books === "link" || books === "chain");
+    return successor !== null || isUntouched ? [] : keeper?.disconnect(receivedTime).ticks ?? [];
   }
 
   #keep(connection: string, mapped: Mapped, { receivedTime }: Frame): Pick<Kept, "ticks" | "wants"> {
@@ -146,7 +164,7 @@ export class Collector {
       : mapped.ticks;
     const gaps = receivedTime === null ? [] : this.#continuity.ticks(told, receivedTime);
     gaps.forEach((gap) => this.#miss(gap));
-    const { ticks, wants } = keeper.take(mapped);
+    const { ticks, wants } = keeper.take(mapped, connection);
     return { ticks: gaps.length === 0 ? ticks : [...gaps, ...ticks], wants };
   }
 

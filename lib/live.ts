@@ -4,8 +4,9 @@
  *
  * **In** a venue and a subscription, **Out** frames. **Knows** `feed`, `frames`, `source`, `venue`, `failure`, `world`.
  */
-import { reasonOf } from "./failure.ts";
+import { Outage, reasonOf } from "./failure.ts";
 import { follow, type Received } from "./feed.ts";
+import { PAUSES } from "./feed/line.ts";
 import { Renewals } from "./feed/renewals.ts";
 import { type Reply, RestClient } from "./feed/rest.ts";
 import type { Frame } from "./frames.ts";
@@ -96,15 +97,23 @@ export class LiveSource implements Source {
     const question = `${what} of ${symbol}`;
     if (this.#asked.has(question)) return;
     this.#asked.add(question);
-    try {
-      const reply = await ask();
-      this.#asked.delete(question);
-      this.#put(keptReply(this.#venue.name, symbol, reply));
-    } catch (error) {
-      this.#asked.delete(question);
-      // The other instruments go on; whoever wants it still is heard at its next event.
-      if (!this.#over.signal.aborted) this.#options.world.report(`no ${question}: ${reasonOf(error)}`);
+    const { world } = this.#options;
+    const { signal } = this.#over;
+    let reply: Reply | null = null;
+    for (let tries = 0; reply === null && !signal.aborted; tries++) {
+      try {
+        reply = await ask();
+      } catch (error) {
+        if (signal.aborted) break;
+        // The other instruments go on.
+        if (tries === 0) world.report(`no ${question}: ${reasonOf(error)}`);
+        if (!(error instanceof Outage)) break;
+        // Whoever wants it asks but once.
+        await world.trying.pause(PAUSES.msMax, signal);
+      }
     }
+    this.#asked.delete(question);
+    if (reply !== null) this.#put(keptReply(this.#venue.name, symbol, reply));
   }
 
   async #pump(signal: AbortSignal): Promise<void> {
