@@ -32,6 +32,11 @@ Deno.test("a time is of a unit that shows, or none", () => {
   assert.equal(microsOfText("2023-11-14T22:13:20Z"), 1700000000000000);
   assert.equal(microsOfText("2023-11-14T22:13:20.123456789Z"), 1700000000123456);
   assert.equal(microsOfText("2023-11-14T22:13:20.5Z"), 1700000000500000);
+  // One second after the other, and back: what is remembered of the last one is its own.
+  assert.equal(microsOfText("2023-11-14T22:13:21.000001Z"), 1700000001000001);
+  assert.equal(microsOfText("2023-11-14T22:13:20.000001Z"), 1700000000000001);
+  assert.equal(microsOfText("2023-13-14T22:13:20.5Z"), undefined);
+  assert.equal(microsOfText("2023-13-14T22:13:20.5Z"), undefined);
   for (const v of ["0001-01-01T00:00:00.000000Z", "2023-11-14 22:13:20", "2023-13-14T22:13:20Z", 5]) {
     assert.equal(microsOfText(v), undefined);
   }

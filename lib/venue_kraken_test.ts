@@ -4,6 +4,7 @@
  */
 import assert from "@std/assert";
 import fc from "fast-check";
+import { crc32 } from "node:zlib";
 import { CHECKED_LEVELS, checksumOf } from "./checksum.ts";
 import { compare, sign } from "./decimal.ts";
 import { exactReader, type Fields, fieldsOf, isFields } from "./fields.ts";
@@ -243,6 +244,17 @@ Deno.test("the vendor's published vector gives its checksum", options, () => {
   assert.notEqual(checksumOf(asks, bids), 3_310_070_434);
   assert.notEqual(checksumOf(bids.map(([price, size]) => [price, String(Number(size))]), asks), 3_310_070_434);
   assert.equal(checksumOf([], []), 0);
+});
+
+Deno.test("a checksum is the CRC-32 of the digits behind the leading zeros, whatever the amounts", options, () => {
+  const amount = fc.stringMatching(/^(?:0|[1-9]\d{0,6})(?:\.\d{1,8})?$/);
+  const side = fc.array(fc.tuple(amount, amount), { maxLength: 13 });
+  const digitsOf = (rows: Rows): string =>
+    rows.slice(0, CHECKED_LEVELS).flat().map((text) => text.replace(".", "").replace(/^0+/, "")).join("");
+  fc.assert(
+    fc.property(side, side, (bids, asks) => checksumOf(bids, asks) === crc32(digitsOf(asks) + digitsOf(bids))),
+    { seed: 20260101, numRuns: 2_000 },
+  );
 });
 
 Deno.test("the book of depth10.jsonl agrees with every checksum, and without the cut with few", options, async () => {
