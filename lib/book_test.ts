@@ -381,6 +381,19 @@ Deno.test("connection: a frame that comes late is passed on and changes no book;
   assert.equal(keeper.stateOf("A"), "synced", "numbers of another connection say nothing");
 });
 
+Deno.test("connection: each of two numbers its own frames, and a jump of either is a loss", options, () => {
+  const keeper = keep("connection");
+  const told = (connection: string, number: number) =>
+    keeper.take({ kind: "heartbeat", ticks: [], number }, connection);
+  keeper.take({ kind: "l2", ticks: [{ ...book(null), sequence: null }], number: 100 }, "r.0");
+  for (let number = 0; number < 5; number++) {
+    assert.deepEqual([told("r.1", number).ticks, told("r.0", 101 + number).ticks], [[], []]);
+  }
+  assert.equal(keeper.stateOf("A"), "synced");
+  keeper.leave("r.0");
+  assert.equal(statuses(told("r.1", 6))[0]![3], "book connection: frame 6 came after 4");
+});
+
 Deno.test("a connection that is gone takes its books with it, and nothing is asked for on it", options, () => {
   const keeper = synced("chain");
   take(keeper, delta([null, 7], [], [], "B"));

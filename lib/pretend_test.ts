@@ -769,6 +769,30 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  "the venue tells when all that it said was heard, and waits for nobody who cannot hear",
+  strict,
+  () =>
+    pretending({ as: "binance" }, async (pretend) => {
+      const { client } = await listening(pretend, "binance");
+      const { client: deaf } = await listening(pretend, "binance");
+      pretend.plant({ fault: "halfOpen", connection: 2 });
+      for (const count of [1, 50]) {
+        const [trades, books] = [pretend.truth.trades("BTCUSDT").length, pretend.truth.books("BTCUSDT").length];
+        steps(pretend, count);
+        // Its own ping is on the way.
+        pretend.beat();
+        await pretend.heard();
+        const told = pretend.truth.trades("BTCUSDT").length - trades + pretend.truth.books("BTCUSDT").length - books;
+        const frames = (await client.texts(client.left)).filter((frame) => !frame.includes("bookTicker"));
+        assert.equal(frames.length, told);
+      }
+      await pretend.close();
+      await pretend.heard();
+      await Promise.all([client.ended, deaf.ended]);
+    }),
+);
+
 for (const code of [1000, 1001, 1008, 1011, 1012, 1013]) {
   Deno.test(
     `a connection is closed with ${code} as planned`,

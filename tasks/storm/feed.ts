@@ -323,14 +323,13 @@ export async function storm(plan: Storm, seed: number, faults: number): Promise<
           () => open().length > before.length || open().some((name) => !before.includes(name)),
         );
         if (deed === "rollover struck") {
-          const connection = chance.below(2) === 0 ? { connection: Number(one(open()).slice(6)) + 1 } : {};
           const fault: Planted = one([
-            { fault: "halfOpen" },
-            { fault: "stall" },
+            { fault: one(["halfOpen", "stall"]) },
+            ends(),
             ends(),
             { fault: one(["drop", "twice", "swap"]), ...anyFrame() },
           ]);
-          plant({ ...fault, ...connection });
+          plant({ ...fault, connection: Number(one(open()).slice(6)) + 1 });
         }
         // What both say is said while there are two.
         for (let round = 0; open().length > 1 && round < STROLLS_MAX; round++) await stroll();
