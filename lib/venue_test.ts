@@ -199,3 +199,38 @@ Deno.test("binance knows every frame of the recorded combined streams of 2021", 
   }
   assert.deepEqual([...kinds].sort(), ["aggTrade", "depthUpdate", "kline", "untimed"]);
 });
+
+const BEATS: Readonly<Record<string, readonly string[]>> = {
+  "binance": ['{"result":["aaausd@trade","aaausd@depth@100ms"],"id":0}'],
+  "binance-usdm": ['{"result":[],"id":0}'],
+  "bybit": ['{"success":true,"ret_msg":"pong","conn_id":"c-1","op":"ping"}'],
+  "bybit-linear": [
+    '{"args":["1700000003240"],"op":"pong"}',
+    '{"success":true,"ret_msg":"","conn_id":"c-1","op":"pong"}',
+  ],
+  "coinbase": [
+    '{"type":"heartbeat","sequence":90,"last_trade_id":5001,"product_id":"AAA-USD","time":"2023-11-14T22:13:21Z"}',
+  ],
+  "coinbase-advanced": ['{"channel":"heartbeats","timestamp":"2023-11-14T22:13:22.25Z","sequence_num":2,"events":[]}'],
+  "kraken": ['{"channel":"heartbeat"}', '{"method":"pong","req_id":1,"time_in":"a","time_out":"b"}'],
+};
+
+Deno.test("what beats says nothing of the market, and what says something of it is no beat", options, async () => {
+  for (const name of VENUES) {
+    const venue = await openVenue(name);
+    const isBeat = venue.live?.isBeat;
+    assert.equal(isBeat !== undefined, BEATS[name] !== undefined, name);
+    if (isBeat === undefined) continue;
+    for (const frame of BEATS[name]!) {
+      assert.ok(isBeat(frame), `${name}: ${frame}`);
+      assert.equal(venue.map(frame, 1_700_000_000_000_000).ticks.length, 0);
+    }
+    for (const entry of Deno.readDirSync(join(WRITTEN, name))) {
+      if (!entry.name.endsWith(".jsonl") || entry.name.endsWith(".ticks.jsonl")) continue;
+      for (const line of (await Deno.readTextFile(join(WRITTEN, name, entry.name))).split("\n")) {
+        const frame = line.slice(line.indexOf(" ") + 1);
+        if (venue.map(frame, 1_700_000_000_000_000).ticks.length > 0) assert.ok(!isBeat(frame), `${name}: ${frame}`);
+      }
+    }
+  }
+});

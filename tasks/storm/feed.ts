@@ -39,6 +39,16 @@ export type Deed =
   | "rollover"
   | "rollover struck";
 
+/** Where a follower finds itself. */
+export interface Scene {
+  readonly plan: Storm;
+  readonly pretend: Pretend;
+  readonly venue: Venue;
+  /** µs. */
+  readonly now: () => number;
+  readonly world: World & { readonly trying: Trying };
+}
+
 /** How a venue is stormed. */
 export interface Storm {
   readonly as: string;
@@ -69,6 +79,7 @@ export interface Found {
 }
 
 const SYMBOLS = 3;
+const RUN = "storm";
 /**
  * Time moves in whole steps of it, ms: no two events of the market have the same. What is left of a client's wait after some
  * of them is never a round number, so that nothing looks like a wait for the network that is none.
@@ -128,8 +139,8 @@ class Tide {
   }
 }
 
-/** Who follows the venue, and keeps all that was collected. */
-class Follower {
+/** What a storm sees of whoever follows the venue: all that was collected, and what became of connections. */
+export abstract class Follower {
   readonly ticks: Tick[] = [];
   /** Connections, and whether they are subscribed. */
   readonly open = new Map<string, boolean>();
@@ -138,34 +149,70 @@ class Follower {
   /** The last trade of a symbol. */
   readonly last = new Map<string, number>();
   rollovers = 0;
-  readonly #source: LiveSource;
-  readonly #over = new AbortController();
-  readonly #reading: Promise<void>;
   #failure: unknown = null;
   #happened: () => void = () => {};
-
-  constructor(venue: Venue, source: LiveSource, depth: number) {
-    this.#source = source;
-    const collector = new Collector(venue, { names: false, depth, everyMs: 0 });
-    this.#reading = this.#read(collector).catch((error) => {
-      this.#failure = error;
-      this.#happened();
-    });
-  }
 
   /** Until this is so; it is looked at whenever something was taken. */
   async until(isSo: () => boolean): Promise<void> {
     while (!isSo()) {
-      if (this.#failure !== null) throw this.#failure;
+      this.check();
       await new Promise<void>((resolve) => this.#happened = resolve);
     }
+  }
+
+  /** Stops to follow. */
+  abstract close(): Promise<void>;
+
+  /** @throws what the follower fell over */
+  protected check(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  protected fail(error: unknown): void {
+    this.#failure = error;
+    this.#happened();
+  }
+
+  protected take(tick: Tick): void {
+    this.ticks.push(tick);
+    if (tick.type === "trade") this.last.set(tick.symbol, numberOf(tick));
+    if (tick.type === "status" && tick.detail === "book synced") this.synced.set(tick.symbol, true);
+    if (isBookGap(tick)) this.synced.set(tick.symbol, false);
+    this.#happened();
+  }
+
+  protected hear(event: FeedEvent): void {
+    if (event.event === "connected") this.open.set(event.connection, false);
+    if (event.event === "subscribed") this.open.set(event.connection, true);
+    if (event.event === "disconnected") {
+      this.open.delete(event.connection);
+      if (event.successor !== null) this.rollovers++;
+    }
+    this.#happened();
+  }
+}
+
+/** Follows by hand: a live source into a collector. */
+class Directly extends Follower {
+  readonly #source: LiveSource;
+  readonly #over = new AbortController();
+  readonly #reading: Promise<void>;
+
+  constructor({ plan, pretend, venue, now, world }: Scene) {
+    super();
+    this.#source = new LiveSource(venue, {
+      subscription: { symbols: pretend.symbols, channels: venue.live!.channels },
+      ...{ run: RUN, base: pretend.socketUrl, rest: pretend.restUrl, micros: now, world },
+    });
+    const collector = new Collector(venue, { names: false, depth: plan.depth, everyMs: 0 });
+    this.#reading = this.#read(collector).catch((error) => this.fail(error));
   }
 
   async close(): Promise<void> {
     this.#over.abort();
     await this.#reading;
     await this.#source[Symbol.asyncDispose]();
-    if (this.#failure !== null) throw this.#failure;
+    this.check();
   }
 
   async #read(collector: Collector): Promise<void> {
@@ -173,32 +220,25 @@ class Follower {
       for (const frame of frames) {
         const collected = collector.take(frame);
         this.#source.want(collected);
-        for (const tick of collected.ticks) this.#take(tick);
-        if (frame.isEvent) this.#hear(JSON.parse(frame.frame));
+        for (const tick of collected.ticks) this.take(tick);
+        if (frame.isEvent) this.hear(JSON.parse(frame.frame));
       }
-      this.#happened();
     }
-  }
-
-  #take(tick: Tick): void {
-    this.ticks.push(tick);
-    if (tick.type === "trade") this.last.set(tick.symbol, numberOf(tick));
-    if (tick.type !== "status") return;
-    if (tick.detail === "book synced") this.synced.set(tick.symbol, true);
-    else if (tick.state === "gap" && tick.detail?.startsWith("book ")) this.synced.set(tick.symbol, false);
-  }
-
-  #hear(event: FeedEvent): void {
-    if (event.event === "connected") this.open.set(event.connection, false);
-    if (event.event === "subscribed") this.open.set(event.connection, true);
-    if (event.event !== "disconnected") return;
-    this.open.delete(event.connection);
-    if (event.successor !== null) this.rollovers++;
   }
 }
 
-/** One storm. */
-export async function storm(plan: Storm, seed: number, faults: number): Promise<Found> {
+/** Whether the book was lost, as its keeper tells it. */
+function isBookGap(tick: Tick): boolean {
+  return tick.type === "status" && tick.state === "gap" && tick.detail?.startsWith("book ") === true;
+}
+
+/** One storm. `follow` begins to follow. */
+export async function storm(
+  plan: Storm,
+  seed: number,
+  faults: number,
+  follow: (scene: Scene) => Follower = (scene) => new Directly(scene),
+): Promise<Found> {
   const { as, frames, deeds, depth } = plan;
   const chance = Chance.of(seed, 40);
   const jitter = Chance.of(seed, 41);
@@ -223,29 +263,21 @@ export async function storm(plan: Storm, seed: number, faults: number): Promise<
       hear: listener(report, () => {}),
     },
   };
-  const source = new LiveSource(venue, {
-    subscription: { symbols, channels: venue.live!.channels },
-    ...{ run: "storm", base: pretend.socketUrl, rest: pretend.restUrl, micros: tide.now, world },
-  });
-  const follower = new Follower(venue, source, depth);
-
-  /** Connections on which nothing more comes, by their number here and there. */
-  const deaf = (): ReadonlySet<string> => {
-    const struck = pretend.truth.faults.filter(({ fault }) => fault === "stall" || fault === "halfOpen");
-    return new Set(struck.map(({ connection }) => `storm.${connection! - 1}`));
-  };
-  /** Those that the venue has ended. */
-  const ended = (): ReadonlySet<string> => {
-    const struck = pretend.truth.faults.filter(({ fault }) => fault === "close" || fault === "abort");
-    return new Set(struck.map(({ connection }) => `storm.${connection! - 1}`));
-  };
+  const follower = follow({ plan, pretend, venue, now: tide.now, world });
+  // The venue numbers connections from 1, their followers from 0.
+  const numberOfName = (name: string): number => Number(name.slice(name.lastIndexOf(".") + 1)) + 1;
+  const struckBy = (...faults: readonly string[]): ReadonlySet<number> =>
+    new Set(pretend.truth.faults.filter(({ fault }) => faults.includes(fault)).map(({ connection }) => connection!));
+  /** Connections on which nothing more comes, and those that the venue has ended. */
+  const deaf = (): ReadonlySet<number> => struckBy("stall", "halfOpen");
+  const ended = (): ReadonlySet<number> => struckBy("close", "abort");
   const open = (): string[] => [...follower.open.keys()];
 
   /** Until everybody has heard what was said, and has said what there is to say to it. */
   async function settle(): Promise<void> {
     for (let i = 0; i < 2; i++) {
       const over = ended();
-      await follower.until(() => !open().some((connection) => over.has(connection)));
+      await follower.until(() => !open().some((name) => over.has(numberOfName(name))));
       await tide.free();
       await pretend.heard();
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -270,7 +302,7 @@ export async function storm(plan: Storm, seed: number, faults: number): Promise<
 
   const isWell = (): boolean => {
     const gone = deaf();
-    return open().length > 0 && [...follower.open].every(([name, isLive]) => isLive && !gone.has(name)) &&
+    return open().length > 0 && [...follower.open].every(([name, isLive]) => isLive && !gone.has(numberOfName(name))) &&
       symbols.every((symbol) => follower.synced.get(symbol) === true);
   };
   async function until(what: string, isSo: () => boolean): Promise<void> {
@@ -329,7 +361,7 @@ export async function storm(plan: Storm, seed: number, faults: number): Promise<
             ends(),
             { fault: one(["drop", "twice", "swap"]), ...anyFrame() },
           ]);
-          plant({ ...fault, connection: Number(one(open()).slice(6)) + 1 });
+          plant({ ...fault, connection: numberOfName(one(open())) });
         }
         // What both say is said while there are two.
         for (let round = 0; open().length > 1 && round < STROLLS_MAX; round++) await stroll();
@@ -477,7 +509,7 @@ function books(truth: readonly Shown[], ticks: readonly Tick[], depth: number, s
   let last: Book | null = null;
   for (const tick of ticks) {
     if (tick.type === "status" && tick.detail === "book synced") isSynced = true;
-    if (tick.type === "status" && tick.state === "gap" && tick.detail?.startsWith("book ")) isSynced = false;
+    if (isBookGap(tick)) isSynced = false;
     if (tick.type !== "book" || tick.source !== "built") continue;
     count++;
     last = tick;
