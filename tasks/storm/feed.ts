@@ -237,7 +237,7 @@ export async function storm(
   plan: Storm,
   seed: number,
   faults: number,
-  follow: (scene: Scene) => Follower = (scene) => new Directly(scene),
+  follow: (scene: Scene) => Follower | Promise<Follower> = (scene) => new Directly(scene),
 ): Promise<Found> {
   const { as, frames, deeds, depth } = plan;
   const chance = Chance.of(seed, 40);
@@ -263,7 +263,7 @@ export async function storm(
       hear: listener(report, () => {}),
     },
   };
-  const follower = follow({ plan, pretend, venue, now: tide.now, world });
+  const follower = await follow({ plan, pretend, venue, now: tide.now, world });
   // The venue numbers connections from 1, their followers from 0.
   const numberOfName = (name: string): number => Number(name.slice(name.lastIndexOf(".") + 1)) + 1;
   const struckBy = (...faults: readonly string[]): ReadonlySet<number> =>
