@@ -53,6 +53,7 @@ export const PRETENDED = [
   "kraken",
   "coinbase",
   "coinbase-advanced",
+  "finnhub",
 ] as const;
 
 const SECOND = 1_000_000;
@@ -298,6 +299,7 @@ export class Pretend {
     const line = new Connection(id, () => this.#lines.delete(id));
     const answer = this.#isPlaying ? { says: [] } : this.#speech.connect(url, line, this.#pit);
     if (answer === undefined) return refuse("404 Not Found", "");
+    if (answer === 401) return refuse("401 Unauthorized", "");
     this.#lastLine = id;
     const hear = (message: string): void => {
       if (!this.#isPlaying) line.follow(this.#speech.request(message, line, this.#pit));

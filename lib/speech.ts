@@ -104,8 +104,8 @@ export interface Speech {
   readonly faults: readonly FrameFault[];
   /** Seconds between two pings of the socket; 0 for none. */
   readonly pingSeconds: number;
-  /** Answers a connection to this address; undefined where there is none. */
-  connect(url: URL, line: Line, floor: Floor): Answer | undefined;
+  /** Answers a connection to this address; undefined where there is none, 401 where the token is missing. */
+  connect(url: URL, line: Line, floor: Floor): Answer | 401 | undefined;
   request(message: string, line: Line, floor: Floor): Answer;
   /** The frame that tells this topic what happened; undefined where it hears nothing of it. */
   tell(happening: Happening, topic: Topic, line: Line, floor: Floor): string | undefined;

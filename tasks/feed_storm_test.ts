@@ -43,6 +43,9 @@ const STORMS: readonly Storm[] = [
     answers: { faults: ["html", "tooMany"], after: "trade" },
     depth: 20,
   },
+  // Nothing tells one of its trades from another, so that neither a lost nor a doubled frame can be known; and it bears no
+  // second connection of one token.
+  { as: "finnhub", frames: [], deeds: ["halfOpen", "close", "abort", "refused"] },
 ];
 
 for (const plan of STORMS) {
@@ -59,7 +62,10 @@ for (const plan of STORMS) {
       for (const [fault, count] of Object.entries(one.struck)) struck.set(fault, (struck.get(fault) ?? 0) + count);
     }
     const [trades, gaps, books] = [sum((one) => one.trades), sum((one) => one.gaps), sum((one) => one.books)];
-    assert.ok(trades > 100 && gaps > 0 && books > 500, `${trades} trades, ${gaps} gaps, ${books} books`);
+    assert.ok(
+      trades > 100 && gaps > 0 && books > (plan.depth === undefined ? -1 : 500),
+      `${trades} trades, ${gaps} gaps, ${books} books`,
+    );
     if (FAULTS <= 40) return;
     console.log(
       [
@@ -70,6 +76,7 @@ for (const plan of STORMS) {
     );
   });
 
+  if (!plan.deeds.includes("rollover")) continue;
   Deno.test(
     `${plan.as}: one connection after the other loses nothing, doubles nothing and tells no gap`,
     strict,
@@ -114,8 +121,7 @@ class Staged extends Follower {
       symbols: pretend.symbols.join(),
       base: pretend.socketUrl,
       rest: pretend.restUrl,
-      "book-depth": String(plan.depth),
-      "book-every": "0",
+      ...(plan.depth !== undefined && { "book-depth": String(plan.depth), "book-every": "0" }),
     }).flatMap(([flag, value]) => [`--${flag}`, value]);
     const setting = settingOf(timed, data, [...args, "--frames"]);
     this.#running = perform(timed, setting, () => {}, this.#over.signal, new AbortController().signal)
@@ -165,15 +171,21 @@ for (const plan of STORMS) {
   });
 }
 
-const [SYMBOL, ID] = ["symbol", "id"].map((name) => TABLES.trades.findIndex((column) => column.name === name)) as [
+const [SYMBOL, ID, TIME] = ["symbol", "id", "event_time"].map((name) =>
+  TABLES.trades.findIndex((column) => column.name === name)
+) as [
+  number,
   number,
   number,
 ];
-const named = (symbol: unknown, id: unknown): string => `${symbol} ${id}`;
+/** Finnhub's trades have no id; each has a time of its own here. */
+const named = (symbol: unknown, id: unknown, time: unknown): string => `${symbol} ${id ?? time}`;
 
 function hotTrades(data: string): string[] {
   using db = new DatabaseSync(`${data}/hot.db`, { readOnly: true });
-  return db.prepare("SELECT symbol, id FROM trades").all().map(({ symbol, id }) => named(symbol, id));
+  return db.prepare("SELECT symbol, id, event_time FROM trades").all().map((row) =>
+    named(row.symbol, row.id, row.event_time)
+  );
 }
 
 async function coldTrades(data: string): Promise<string[]> {
@@ -186,7 +198,7 @@ async function coldTrades(data: string): Promise<string[]> {
   const trades: string[] = [];
   for (const { files } of await lake.units()) {
     for (const file of files.filter(({ table }) => table === "trades")) {
-      trades.push(...(await lake.rows(file)).map((row) => named(row[SYMBOL], row[ID])));
+      trades.push(...(await lake.rows(file)).map((row) => named(row[SYMBOL], row[ID], row[TIME])));
     }
   }
   await lake.close();

@@ -57,8 +57,8 @@ export interface Storm {
   readonly deeds: readonly Deed[];
   /** What may be wrong with an answer by REST, and which lost frame has one asked for. */
   readonly answers?: { readonly faults: readonly AnswerFault[]; readonly after: "trade" | "book" };
-  /** Levels of the books that are built. */
-  readonly depth: number;
+  /** Levels of the books that are built, where it has books. */
+  readonly depth?: number;
 }
 
 /** What became of a storm. */
@@ -80,6 +80,7 @@ export interface Found {
 
 const SYMBOLS = 3;
 const RUN = "storm";
+const TOKEN = "storm";
 /**
  * Time moves in whole steps of it, ms: no two events of the market have the same. What is left of a client's wait after some
  * of them is never a round number, so that nothing looks like a wait for the network that is none.
@@ -146,7 +147,7 @@ export abstract class Follower {
   readonly open = new Map<string, boolean>();
   /** Whether the book of a symbol is in sync, as it was told. */
   readonly synced = new Map<string, boolean>();
-  /** The last trade of a symbol. */
+  /** When the last trade of a symbol was, µs. */
   readonly last = new Map<string, number>();
   rollovers = 0;
   #failure: unknown = null;
@@ -175,7 +176,7 @@ export abstract class Follower {
 
   protected take(tick: Tick): void {
     this.ticks.push(tick);
-    if (tick.type === "trade") this.last.set(tick.symbol, numberOf(tick));
+    if (tick.type === "trade") this.last.set(tick.symbol, tick.eventTime);
     if (tick.type === "status" && tick.detail === "book synced") this.synced.set(tick.symbol, true);
     if (isBookGap(tick)) this.synced.set(tick.symbol, false);
     this.#happened();
@@ -202,9 +203,10 @@ class Directly extends Follower {
     super();
     this.#source = new LiveSource(venue, {
       subscription: { symbols: pretend.symbols, channels: venue.live!.channels },
-      ...{ run: RUN, base: pretend.socketUrl, rest: pretend.restUrl, micros: now, world },
+      ...{ run: RUN, base: pretend.socketUrl, rest: pretend.restUrl, token: TOKEN, micros: now, world },
     });
-    const collector = new Collector(venue, { names: false, depth: plan.depth, everyMs: 0 });
+    const { depth } = plan;
+    const collector = new Collector(venue, { names: false, ...(depth !== undefined && { depth, everyMs: 0 }) });
     this.#reading = this.#read(collector).catch((error) => this.fail(error));
   }
 
@@ -249,11 +251,12 @@ export async function storm(
     ...{ as, seed, symbols: SYMBOLS, levels: 60, now: tide.now, tradesMax: Infinity, booksMax: 1_000_000 },
   });
   const { symbols } = pretend;
-  const venue: Venue = { ...known, live: { ...known.live!, lifetimeMs: LIFETIME_MS } };
+  const isRenewed = deeds.some((deed) => deed.startsWith("rollover"));
+  const venue: Venue = isRenewed ? { ...known, live: { ...known.live!, lifetimeMs: LIFETIME_MS } } : known;
   const report = (): void => {};
   const world: World & { readonly trying: Trying } = {
     now: () => Math.floor(tide.time / 1_000),
-    env: () => undefined,
+    env: (name) => name === known.live!.secret ? TOKEN : undefined,
     report,
     retryForMs: 100_000_000,
     trying: {
@@ -303,7 +306,7 @@ export async function storm(
   const isWell = (): boolean => {
     const gone = deaf();
     return open().length > 0 && [...follower.open].every(([name, isLive]) => isLive && !gone.has(numberOfName(name))) &&
-      symbols.every((symbol) => follower.synced.get(symbol) === true);
+      (depth === undefined || symbols.every((symbol) => follower.synced.get(symbol) === true));
   };
   async function until(what: string, isSo: () => boolean): Promise<void> {
     for (let round = 0; !isSo(); round++) {
@@ -375,7 +378,7 @@ export async function storm(
   }
 
   try {
-    await follower.until(() => [...follower.open.values()].includes(true));
+    await follower.until(() => follower.open.size > 0);
     await until("begun", () => isWell() && follower.last.size === symbols.length);
     for (let fault = 0; fault < faults; fault++) {
       await strike(one(deeds));
@@ -387,8 +390,8 @@ export async function storm(
     const isDone = (): boolean => {
       const since = pretend.truth.faults.at(-1)?.time ?? 0;
       return isWell() && symbols.every((symbol) => {
-        const { id, time } = pretend.truth.trades(symbol).at(-1)!;
-        return time > since && follower.last.get(symbol) === id;
+        const { time } = pretend.truth.trades(symbol).at(-1)!;
+        return time > since && follower.last.get(symbol) === time;
       });
     };
     await until("calm", isDone);
@@ -400,14 +403,17 @@ export async function storm(
   }
 }
 
-/** The number of a trade, as the venue's truth has it. */
-function numberOf({ sequence, id }: Trade): number {
+/** Gives a trade its number in the venue's truth. */
+function numbering(truth: ReadonlyMap<number, { readonly id: number; readonly time: number }>) {
+  // Finnhub's have nothing but their time, of which each has its own here.
+  const byTime = new Map([...truth.values()].map(({ id, time }) => [time, id]));
   // Bybit has ids and no counter: 19 digits, whose end rises by one here.
-  return sequence ?? Number(BigInt(id!) % 1_000_000_000_000n);
+  return ({ sequence, id, eventTime }: Trade): number =>
+    sequence ?? (id === null ? byTime.get(eventTime) ?? NaN : Number(BigInt(id) % 1_000_000_000_000n));
 }
 
 /** What was collected, held against what the venue did. */
-function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, depth: number): Found {
+function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, depth: number | undefined): Found {
   const wrong: string[] = [];
   const say = (line: string): void => void (wrong.length < 20 && wrong.push(line));
   const struck: Record<string, number> = { rollover: rollovers };
@@ -421,6 +427,7 @@ function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, 
   for (const symbol of pretend.symbols) {
     const own = valid.filter((tick) => tick.symbol === symbol);
     const truth = new Map(pretend.truth.trades(symbol).map((trade) => [trade.id, trade]));
+    const numberOf = numbering(truth);
     const collected = new Set<number>();
     const gaps: Status[] = [];
     for (const tick of own) {
@@ -431,14 +438,14 @@ function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, 
       if (collected.has(number)) say(`${symbol}: trade ${number} counts twice`);
       collected.add(number);
       const isTrue = trade !== undefined && trade.price === tick.price && trade.size === tick.size &&
-        trade.side === tick.side && trade.time === tick.eventTime;
+        tick.side === (isNamed(tick) ? trade.side : "unknown") && trade.time === tick.eventTime;
       if (!isTrue) say(`${symbol}: trade ${number} is invented: ${JSON.stringify(tick)}`);
     }
     const first = Math.min(...collected), last = Math.max(...truth.keys());
     found.trades += last - first + 1;
     found.collected += collected.size;
     found.gaps += gaps.length;
-    const inGap = isNumbered ? within(gaps) : between(own, collected);
+    const inGap = isNumbered ? within(gaps) : between(own, collected, numberOf);
     for (let number = first; number <= last; number++) {
       if (collected.has(number)) continue;
       found.missed++;
@@ -449,7 +456,7 @@ function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, 
         say(`${symbol}: a gap from ${firstId} to ${lastId} has ends that never came`);
       }
     }
-    found.books += books(pretend.truth.books(symbol), own, depth, say);
+    if (depth !== undefined) found.books += books(pretend.truth.books(symbol), own, depth, say);
   }
   return found;
 }
@@ -465,7 +472,7 @@ function ruled(ticks: readonly Tick[], say: (line: string) => void): { valid: Ti
       say(`${verdict.reason}: ${JSON.stringify(tick)}`);
     }
     // What has no number is known by its id.
-    const id = tick.type === "trade" && tick.sequence === null ? `${tick.symbol} ${tick.id}` : null;
+    const id = tick.type === "trade" && tick.sequence === null && tick.id !== null ? `${tick.symbol} ${tick.id}` : null;
     const isNew = verdict.to === "valid" && (id === null || !seen.has(id));
     if (id !== null) seen.add(id);
     if (!isNew) doubled++;
@@ -480,7 +487,11 @@ function within(gaps: readonly Status[]): (number: number) => boolean {
 }
 
 /** Where trades have no numbers to those who collect them: whether a gap was told between the trades around this one. */
-function between(ticks: readonly Tick[], collected: ReadonlySet<number>): (number: number) => boolean {
+function between(
+  ticks: readonly Tick[],
+  collected: ReadonlySet<number>,
+  numberOf: (trade: Trade) => number,
+): (number: number) => boolean {
   const told = new Set<number>();
   let last = Infinity, hasGap = false;
   for (const tick of ticks) {
@@ -493,6 +504,9 @@ function between(ticks: readonly Tick[], collected: ReadonlySet<number>): (numbe
   }
   return (number) => told.has(number);
 }
+
+/** Whether something tells the trade from others. */
+const isNamed = ({ sequence, id }: Trade): boolean => sequence !== null || id !== null;
 
 /** Holds every book that was built against the venue's, and the last one against its last. How many there were. */
 function books(truth: readonly Shown[], ticks: readonly Tick[], depth: number, say: (line: string) => void): number {
