@@ -5,17 +5,19 @@
  */
 import { command } from "../lib/crew.ts";
 import type { Flags } from "../lib/flag.ts";
+import { FRAMES } from "../lib/frames.ts";
 import { listener, pause } from "../lib/patience.ts";
 import { openTransport, TOPICS } from "../lib/transport.ts";
 
+const ALL: readonly string[] = [...Object.values(TOPICS), FRAMES];
 const flags = {
-  topic: { kind: "text", value: "NAME", does: "one topic instead of the flow's three" },
+  topic: { kind: "text", value: "NAME", does: "one topic instead of all of the flow's" },
 } as const satisfies Flags;
 
 await command({
   name: "prepare",
   does: "creates topics with an explicit partition count",
-  flow: "─▶ " + Object.values(TOPICS).join(" + "),
+  flow: "─▶ " + ALL.join(" + "),
   flags,
   examples: ["deno task prepare --transport kafka://localhost:9092 --partitions 8"],
 }, async ({ values, say, stop }) => {
@@ -30,7 +32,7 @@ await command({
   const transport = await openTransport(url, world);
   const created: string[] = [];
   try {
-    for (const topic of values.topic === undefined ? Object.values(TOPICS) : [values.topic]) {
+    for (const topic of values.topic === undefined ? ALL : [values.topic]) {
       await transport.create(topic, values.partitions);
       created.push(topic);
     }

@@ -198,7 +198,7 @@ class Log implements Transport {
       Deno.statSync(`${this.#path}/${topic}/topic.json`);
     } catch {
       throw new Misuse(
-        `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --topic ${topic} --partitions N`,
+        `Cannot use topic "${topic}": it does not exist in ${this.#path}, must be created with deno task prepare --partitions N on the same --data`,
       );
     }
     return identify(`${this.#path}/${topic}/topic.json`) as unknown as { id: string; partitions: number };

@@ -296,7 +296,7 @@ class MemoryLog implements Transport {
     const found = this.#store.topics.get(topic);
     if (found !== undefined) return found;
     throw new Misuse(
-      `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --topic ${topic} --partitions N, or --create`,
+      `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --partitions N on the same --transport, or --create`,
     );
   }
 

@@ -27,7 +27,7 @@ export function isAbsent(error: unknown): boolean {
 /** The misuse that names an absent topic. */
 export function absent(topic: string): Misuse {
   return new Misuse(
-    `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --topic ${topic} --partitions N, or --create`,
+    `Cannot use topic "${topic}": it does not exist, must be created with deno task prepare --partitions N on the same --transport, or --create`,
   );
 }
 
