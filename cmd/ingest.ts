@@ -3,12 +3,13 @@
  * the same file again adds nothing and an interrupted one goes on.
  *
  * **In** a source of frames and a venue's mapper, **Out** `ticks.raw`, with `--frames` the frames as they came, and every
- * frame counted by kind. **Knows** `collect`, `source`, `live`, `instruments`, `frames`, `venue`, `producer`, `tape`,
+ * frame counted by kind. **Knows** `book`, `collect`, `source`, `live`, `instruments`, `frames`, `venue`, `producer`, `tape`,
  * `stage`, `crew`.
  */
 import { Buffer } from "node:buffer";
 import { start } from "../lib/crew.ts";
 import { Misuse } from "../lib/failure.ts";
+import { OUTCOMES } from "../lib/book.ts";
 import { Collector } from "../lib/collect.ts";
 import { FRAMES, messagesOf } from "../lib/frames.ts";
 import { bring } from "../lib/instruments.ts";
@@ -58,6 +59,10 @@ const stage = defineStage({
     frames: { kind: "switch", does: "keeps each frame as it came, before it is parsed; ticks name theirs" },
     "book-depth": { kind: "count", max: 1_000, does: "builds books of so many levels a side (default none)" },
     "book-every": { kind: "amount", default: 100, unit: "ms", does: "event time between two built books" },
+    "compare-every": {
+      ...{ kind: "amount", default: 600, max: 1_000_000, unit: "s" },
+      does: "live: how often a book is held against a fresh snapshot, 0 for never",
+    },
     again: { kind: "switch", does: "reads a capture that was read already; says instruments that are unchanged" },
     to: { kind: "text", value: "URL", does: "another transport for the output; - for stdout" },
   },
@@ -148,6 +153,7 @@ const stage = defineStage({
       }
     }
     const kinds: Record<string, number> = {};
+    const compared: Record<string, number> = {};
     let [lines, notes, ticks, saved, position] = [0, 0, 0, 0, kept.position];
     for await (const batch of source.read(kept.position, signal)) {
       // Kept before anything is made of them: whoever finds a tick finds its frame.
@@ -160,6 +166,11 @@ const stage = defineStage({
       for (const frame of batch.frames) {
         const collected = collector.take(frame);
         source.want?.(collected);
+        for (const { outcome, levels, agreeing } of collected.compared) {
+          compared[outcome] = (compared[outcome] ?? 0) + 1;
+          tally.add("books_compared_total", 1, venue.name, outcome);
+          if (levels > 0) tally.set("book_agreement_ratio", agreeing / levels, venue.name);
+        }
         const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
         // What no message can hold is no tick of this venue; it must not stop those behind it.
         const isWhole = messages.every(({ value }) => fits(value));
@@ -181,7 +192,8 @@ const stage = defineStage({
       saved = ticks;
     }
     await save(position, !signal.aborted && !source.grows);
-    return { lines, notes, ticks, kinds, text: framesText(lines, ticks, kinds) };
+    const text = [framesText(lines, ticks, kinds), ...comparedText(compared)].join("\n");
+    return { lines, notes, ticks, kinds, ...(sum(Object.values(compared)) > 0 && { compared }), text };
   },
 });
 
@@ -192,6 +204,7 @@ function liveOf(
     readonly channels: string;
     readonly base?: string | undefined;
     readonly rest?: string | undefined;
+    readonly "compare-every": number;
   },
   { name, live }: Venue,
   { epoch, micros, world }: { readonly epoch: number; readonly micros: () => number; readonly world: World },
@@ -214,6 +227,7 @@ function liveOf(
     ...(values.base !== undefined && { base: values.base }),
     ...(values.rest !== undefined && { rest: values.rest }),
     ...(token !== undefined && { token }),
+    compareEveryMs: values["compare-every"] * 1_000,
     micros,
     world: { ...world, trying },
   };
@@ -233,6 +247,14 @@ function framesText(lines: number, ticks: number, kinds: Readonly<Record<string,
   const shown = (n: number): string => n.toLocaleString("en");
   const byKind = Object.entries(kinds).sort(([, a], [, b]) => b - a).map(([kind, n]) => `${kind} ${shown(n)}`);
   return `frames   ${[`${shown(lines)} lines, ${shown(ticks)} ticks`, ...byKind].join("   ")}`;
+}
+
+/** What came of comparisons, where there were any. */
+function comparedText(compared: Readonly<Record<string, number>>): string[] {
+  const total = sum(Object.values(compared));
+  if (total === 0) return [];
+  const byOutcome = OUTCOMES.filter((outcome) => compared[outcome] !== undefined);
+  return [`books    ${total} compared   ${byOutcome.map((outcome) => `${outcome} ${compared[outcome]}`).join("   ")}`];
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);

@@ -12,18 +12,18 @@ import {
   type Break,
   type Change,
   type Checksum,
-  type Comparison,
   type Counts,
   FAULTS,
   Instrument,
   type Settings,
   type State,
 } from "./book/instrument.ts";
+import { type Comparison, OUTCOMES } from "./book/held.ts";
 import type { Known, Levels } from "./book/ladder.ts";
 import { type Book, type Delta, LEVELS_MAX, type Quote, type Status, type Tick } from "./tick.ts";
 import type { BookDiscipline, Mapped } from "./venue.ts";
 
-export { type Checksum, type Comparison, type Counts, FAULTS, type State };
+export { type Checksum, type Comparison, type Counts, FAULTS, OUTCOMES, type State };
 
 /** How books are kept, and what is built from them. */
 export interface KeeperOptions {
@@ -55,7 +55,7 @@ export interface Kept {
   readonly ticks: readonly Tick[];
   /** Instruments whose snapshot is to be asked for: by REST, or by subscribing again where it comes on the socket. */
   readonly wants: readonly string[];
-  /** Snapshots that were waiting for their book and have met it. */
+  /** What came of snapshots that were held against their book, or were waiting to be. */
   readonly compared: readonly Comparison[];
 }
 
@@ -95,6 +95,8 @@ export class Keeper {
   readonly #instruments = new Map<string, { readonly instrument: Instrument; readonly built: Built }>();
   /** The number that each connection's next frame should have. */
   readonly #next = new Map<string, number>();
+  /** The instrument whose book a snapshot was asked for last to be held against. */
+  #comparing: Instrument | null = null;
 
   /** @throws {RangeError} for a depth that a book cannot have */
   constructor(options: KeeperOptions) {
@@ -179,12 +181,30 @@ export class Keeper {
     return { symbol, id, eventTime: last.eventTime, bids: sides.bids(depth), asks: sides.asks(depth), known };
   }
 
+  /** A snapshot is asked for, to be held against this book: what it takes in until then is remembered, of one at a time. */
+  expect(symbol: string): void {
+    this.#comparing?.forget();
+    this.#comparing = this.#instruments.get(symbol)?.instrument ?? null;
+    this.#comparing?.remember();
+  }
+
   /**
-   * Holds a fresh snapshot against the book, in the range that both know. One that is ahead is `held` until the book is as
-   * far, and then {@linkcode Kept} tells; where the book has `passed` it another is needed.
+   * Holds a fresh snapshot against the book as it was at the same id, in the range that both know. One that is ahead waits
+   * until the book is as far, and then {@linkcode Kept} tells. A book that is another one is broken.
    */
-  compare(snapshot: Book): Comparison | "held" | "passed" | "unsynced" {
-    return this.#instruments.get(snapshot.symbol)?.instrument.compare(snapshot) ?? "unsynced";
+  compare(snapshot: Book): Kept {
+    const out = newOutput();
+    const { symbol } = snapshot;
+    const entry = this.#instruments.get(symbol);
+    if (entry === undefined) {
+      out.compared.push({ symbol, id: null, levels: 0, agreeing: 0, outcome: "unsynced" });
+      return out;
+    }
+    const { compared, broke } = entry.instrument.compare(snapshot);
+    if (compared !== undefined) out.compared.push(compared);
+    if (broke !== undefined) this.#publishBreak(snapshot, broke, timesOf(snapshot), entry.built, out);
+    if (entry.instrument.takeAsk()) out.wants.push(symbol);
+    return out;
   }
 
   /** Whether a frame of this number comes after a later one. Tells of what was lost before it. */

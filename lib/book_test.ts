@@ -196,7 +196,7 @@ Deno.test(
     assert.deepEqual(take(keeper, book(106, [["5.0", "1"], ["4.0", "4"]], ASKS)).wants, []);
     take(keeper, delta([105, 105], [["4.0", "4"]], [["13.0", "0"]]));
     const met = take(keeper, delta([106, 107], [["3.0", "3"]], [["11.0", "2"]]));
-    assert.deepEqual(met.compared, [{ symbol: "A", id: 107, levels: 2, agreeing: 2 }]);
+    assert.deepEqual(met.compared, [{ symbol: "A", id: 107, levels: 2, agreeing: 2, outcome: "equal" }]);
     assert.deepEqual(keeper.read("A")?.known, { bid: "4.0", ask: "12.0" });
     assert.deepEqual(built(take(keeper, delta([108, 108], [["5.0", "2"]]))).map(({ type }) => type), ["quote", "book"]);
   },
@@ -206,8 +206,9 @@ Deno.test("link: a fresh snapshot that no event straddles is asked for again, an
   const keeper = synced("link");
   assert.deepEqual(take(keeper, delta([99, 101, 95], [["10.0", "0"], ["9.0", "0"], ["8.0", "0"]])).wants, ["A"]);
   assert.deepEqual(take(keeper, book(103)).wants, []);
+  const passed = { symbol: "A", id: 103, levels: 0, agreeing: 0, outcome: "passed" } as const;
   assert.deepEqual(take(keeper, delta([105, 110, 101])), {
-    ...{ ticks: [delta([105, 110, 101])], wants: ["A"], compared: [] },
+    ...{ ticks: [delta([105, 110, 101])], wants: ["A"], compared: [passed] },
   });
   assert.deepEqual([keeper.stateOf("A"), keeper.read("A")?.bids], ["synced", []]);
 });
@@ -539,22 +540,95 @@ Deno.test("instruments beyond the bound pass without a book", options, () => {
 
 // comparison
 
+const outcomes = ({ compared }: Kept) => compared.map(({ outcome, id, levels }) => `${outcome} ${id} ${levels}`);
+
 Deno.test("a snapshot is held until the book has reached it, and tells how far they agree", options, () => {
   const keeper = synced("splice");
-  assert.equal(keeper.compare(book(99)), "passed");
-  assert.equal(keeper.compare(book(100, BIDS, ASKS, "B")), "unsynced");
-  assert.deepEqual(keeper.compare(book(100, [["10", "1.0"], ["9", "2.5"]], ASKS)), {
-    ...{ symbol: "A", id: 100, levels: 4, agreeing: 3 },
+  assert.deepEqual(outcomes(keeper.compare(book(99))), ["passed 99 0"]);
+  assert.deepEqual(outcomes(keeper.compare(book(100, BIDS, ASKS, "B"))), ["unsynced null 0"]);
+  assert.deepEqual(keeper.compare(book(100, [["10", "1.0"], ["9", "2.0"]], ASKS)), {
+    ...{ ticks: [], wants: [] },
+    compared: [{ symbol: "A", id: 100, levels: 4, agreeing: 4, outcome: "equal" }],
   });
-  assert.equal(keeper.compare(book(102, [["10.0", "1"], ["9.5", "1"]], ASKS)), "held");
+  const ahead = keeper.compare(book(102, [["10.0", "1"], ["9.5", "1"]], ASKS));
+  assert.deepEqual([ahead.compared, ahead.ticks], [[], []], "it waits");
   assert.deepEqual(take(keeper, delta([101, 101], [["9.5", "1"]])).compared, []);
-  assert.deepEqual(take(keeper, delta([102, 102])).compared, [{ symbol: "A", id: 102, levels: 4, agreeing: 4 }]);
+  assert.deepEqual(outcomes(take(keeper, delta([102, 102]))), ["equal 102 4"]);
   assert.deepEqual(take(keeper, delta([103, 103])).compared, []);
   assert.deepEqual(keeper.read("A")?.known, { bid: "8.0", ask: "12.0" }, "it was looked at, not taken over");
-  assert.equal(keeper.compare(book(110)), "held");
+  keeper.compare(book(110));
   take(keeper, delta([106, 106]));
   take(keeper, book(107));
   assert.deepEqual(take(keeper, delta([108, 110])).compared, [], "of a book that broke nothing is told");
+});
+
+Deno.test("a snapshot that the book has passed since it was asked for is brought as far as the book", options, () => {
+  for (const discipline of ["splice", "link"] as const) {
+    const keeper = synced(discipline);
+    keeper.expect("A");
+    // Changes that the snapshot has in part already: they are absolute.
+    take(
+      keeper,
+      delta([101, 101, 100]),
+      delta([102, 103, 101], [["9.5", "1"]]),
+      delta([104, 105, 103], [["9.5", "0"]], [["11.0", "7"]]),
+    );
+    take(keeper, delta([106, 106, 105], [["1.0", "1"]]));
+    const compared = keeper.compare(book(102, [["10.0", "1"], ["9.5", "1"], ["9.0", "2"], ["8.0", "3"]], ASKS));
+    assert.deepEqual(outcomes(compared), ["equal 106 5"], discipline);
+    // What was remembered is forgotten with the answer, and with another question.
+    assert.deepEqual(outcomes(keeper.compare(book(102))), ["passed 102 0"]);
+    keeper.expect("A");
+    take(keeper, delta([107, 107, 106]));
+    keeper.expect("B");
+    assert.deepEqual(outcomes(keeper.compare(book(106))), ["passed 106 0"]);
+    assert.equal(keeper.stateOf("A"), "synced");
+  }
+  const keeper = synced("splice");
+  keeper.expect("A");
+  for (let id = 101; id <= 1_101; id++) take(keeper, delta([id, id]));
+  assert.deepEqual(outcomes(keeper.compare(book(100))), ["passed 100 0"], "of too much nothing is remembered");
+});
+
+Deno.test("a book that is another one than the snapshot of its id is broken, and asked for again", options, () => {
+  for (const isAhead of [false, true]) {
+    const keeper = synced("splice", { depth: 2 });
+    const lie = [["10.0", "1"], ["9.0", "2.5"], ["8.0", "3"]] as [string, string][];
+    let kept = keeper.compare(book(isAhead ? 101 : 100, lie, ASKS));
+    if (isAhead) {
+      assert.deepEqual(kept.wants, []);
+      kept = take(keeper, delta([101, 101]));
+    }
+    const id = isAhead ? 101 : 100;
+    assert.deepEqual(statuses(kept), [[
+      "gap",
+      id,
+      null,
+      `book snapshot: 1 of 5 levels are others in a snapshot of ${id}`,
+    ]]);
+    assert.deepEqual([outcomes(kept), kept.wants, built(kept)], [[`differing ${id} 5`], ["A"], []]);
+    assert.deepEqual([keeper.stateOf("A"), keeper.counts.broken.snapshot], ["broken", 1]);
+    take(keeper, book(110));
+    assert.equal(keeper.stateOf("A"), "synced");
+  }
+});
+
+Deno.test("a snapshot that is to stand in the book's place is brought as far as the book first", options, () => {
+  const keeper = synced("splice", { depth: 10 });
+  const outrun = take(keeper, delta([101, 101], [["10.0", "0"], ["9.0", "0"], ["8.0", "0"], ["5.0", "1"]]));
+  assert.deepEqual(outrun.wants, ["A"]);
+  take(keeper, delta([102, 103], [["4.0", "4"]]));
+  const kept = take(keeper, book(102, [["5.0", "1"], ["3.0", "1"]], ASKS));
+  assert.deepEqual([kept.wants, outcomes(kept)], [[], ["equal 103 2"]]);
+  assert.deepEqual(keeper.read("A")?.bids, [["5.0", "1"], ["4.0", "4"], ["3.0", "1"]]);
+});
+
+Deno.test("where nothing numbers them a snapshot proves nothing, and how far they agree is told", options, () => {
+  const keeper = synced("trust");
+  const { compared, ticks, wants } = keeper.compare(book(7, [["10.0", "9"], ["9.0", "2"]], ASKS));
+  assert.deepEqual(compared, [{ symbol: "A", id: null, levels: 4, agreeing: 3, outcome: "unnumbered" }]);
+  assert.deepEqual([ticks, wants, keeper.stateOf("A"), keeper.read("A")?.bids], [[], [], "synced", BIDS]);
+  assert.deepEqual(outcomes(keeper.compare(book(7, [["10.0", "-1"]], ASKS))), ["passed null 0"]);
 });
 
 // replay

@@ -6,11 +6,12 @@
  * **In** frames and events, **Out** ticks, and whose snapshots are wanted. **Knows** `venue`, `book`, `feed`, `frames`,
  * `conflation`, `tick`.
  */
-import { Keeper, type KeeperOptions, type Kept } from "./book.ts";
+import { type Comparison, Keeper, type KeeperOptions, type Kept } from "./book.ts";
 import { Conflation } from "./conflation.ts";
 import type { FeedEvent } from "./feed.ts";
 import { Continuity, seriesOf } from "./feed/continuity.ts";
 import { Overlap } from "./feed/overlap.ts";
+import type { Comparing } from "./feed/rest.ts";
 import { type Frame, nameOf } from "./frames.ts";
 import type { Status, Tick } from "./tick.ts";
 import type { Mapped, Venue } from "./venue.ts";
@@ -29,6 +30,8 @@ export interface Collected {
   readonly wants: readonly string[];
   /** Trades that were missed, and that the venue's history may have: from which id on. */
   readonly missing: readonly Missing[];
+  /** What came of snapshots that were held against books. */
+  readonly compared: readonly Comparison[];
 }
 
 /** Trades of an instrument that were missed, from this id on. */
@@ -79,14 +82,18 @@ export class Collector {
     this.#missing = [];
     const name = this.#options.names ? nameOf(frame) : null;
     if (frame.isEvent) {
-      const { ticks, wants } = this.#event(JSON.parse(frame.frame), frame);
-      return { kind: null, ticks: named(ticks, name), wants, missing: this.#missing };
+      const { ticks, wants, compared } = this.#event(JSON.parse(frame.frame), frame);
+      return { kind: null, ticks: named(ticks, name), wants, missing: this.#missing, compared };
     }
     const { kind, ticks: mapped, number, checksums, volumes } = this.#venue.map(
       frame.frame,
       frame.receivedTime,
       frame.symbol,
     );
+    if (frame.isComparison) {
+      const { ticks, ...rest } = this.#compare(mapped);
+      return { kind, ticks: named(ticks, name), ...rest, missing: this.#missing };
+    }
     const said = named(volumes === undefined ? mapped : [...mapped, ...this.#conflation.trades(volumes)], name);
     const isAnswer = frame.request !== undefined;
     const counting = isAnswer ? this.#filling(said, frame.symbol) : this.#overlap.ticks(frame.connection, said);
@@ -103,10 +110,24 @@ export class Collector {
       ...(sums !== undefined && { checksums: sums }),
     };
     // Where nobody serves, the books that an answer is for are gone with their connection.
-    const { ticks, wants } = serving === null
-      ? { ticks: counting, wants: [] }
+    const { ticks, wants, compared } = serving === null
+      ? { ticks: counting, wants: NOTHING, compared: NOTHING }
       : this.#keep(serving ?? frame.connection, heard, frame);
-    return { kind, ticks: named(ticks, name), wants, missing: this.#missing };
+    return { kind, ticks: named(ticks, name), wants, missing: this.#missing, compared };
+  }
+
+  /** Of an answer that is to be held against a book nothing is passed on but what that shows. */
+  #compare(ticks: readonly Tick[]): Kept {
+    const book = ticks.find((tick) => tick.type === "book");
+    if (book === undefined) return { ticks: NOTHING, wants: NOTHING, compared: NOTHING };
+    const unsynced = { symbol: book.symbol, id: null, levels: 0, agreeing: 0, outcome: "unsynced" } as const;
+    return this.#keeperOf(book.symbol)?.compare(book) ?? { ticks: NOTHING, wants: NOTHING, compared: [unsynced] };
+  }
+
+  /** Whoever keeps the book of this symbol. */
+  #keeperOf(symbol: string): Keeper | undefined {
+    const serving = this.#serving.get(symbol);
+    return serving === undefined || serving === null ? undefined : this.#keepers.get(serving);
   }
 
   /** What the venue said of its book after each of these ticks that were heard on two connections; nothing where it did not. */
@@ -115,10 +136,15 @@ export class Collector {
     return sums.every((sum) => sum !== undefined) ? sums : undefined;
   }
 
-  #event(event: FeedEvent, frame: Frame): Pick<Kept, "ticks" | "wants"> {
+  #event(event: FeedEvent | Comparing, frame: Frame): Kept {
     const { connection, symbols } = event;
+    if (event.event === "comparing") {
+      for (const symbol of symbols) this.#keeperOf(symbol)?.expect(symbol);
+      return { ticks: NOTHING, wants: NOTHING, compared: NOTHING };
+    }
     const ticks: Tick[] = [];
     const wants: string[] = [];
+    const compared: Comparison[] = [];
     if (event.event === "connected") {
       const shared = event.replaces === null ? undefined : this.#keepers.get(event.replaces);
       this.#keepers.set(connection, shared ?? this.#newKeeper());
@@ -135,9 +161,10 @@ export class Collector {
       const kept = this.#keep(connection, mapped, frame);
       ticks.push(...kept.ticks);
       wants.push(...kept.wants);
+      compared.push(...kept.compared);
     }
     if (event.event === "disconnected") this.#keepers.delete(connection);
-    return { ticks, wants };
+    return { ticks, wants, compared };
   }
 
   /** What the end of a connection does to its books. */
@@ -156,7 +183,7 @@ export class Collector {
     return successor !== null || isUntouched ? [] : keeper?.disconnect(receivedTime).ticks ?? [];
   }
 
-  #keep(connection: string, mapped: Mapped, { receivedTime }: Frame): Pick<Kept, "ticks" | "wants"> {
+  #keep(connection: string, mapped: Mapped, { receivedTime }: Frame): Kept {
     let keeper = this.#keepers.get(connection);
     if (keeper === undefined) this.#keepers.set(connection, keeper = this.#newKeeper());
     const told = this.#isKept && mapped.ticks.some(isOfBook)
@@ -164,8 +191,8 @@ export class Collector {
       : mapped.ticks;
     const gaps = receivedTime === null ? [] : this.#continuity.ticks(told, receivedTime);
     gaps.forEach((gap) => this.#miss(gap));
-    const { ticks, wants } = keeper.take(mapped, connection);
-    return { ticks: gaps.length === 0 ? ticks : [...gaps, ...ticks], wants };
+    const kept = keeper.take(mapped, connection);
+    return gaps.length === 0 ? kept : { ...kept, ticks: [...gaps, ...kept.ticks] };
   }
 
   /** Notes a gap among trades that history can fill. */
@@ -214,6 +241,8 @@ export class Collector {
     });
   }
 }
+
+const NOTHING: readonly never[] = [];
 
 const isOfBook = (tick: Tick): boolean => seriesOf(tick) === "book";
 

@@ -1,7 +1,9 @@
 /** From frames and events to ticks: what two connections say at once keeps its frame and its checksum. */
 import assert from "@std/assert";
-import { Collector } from "./collect.ts";
+import { type Collected, Collector } from "./collect.ts";
 import type { FeedEvent } from "./feed.ts";
+import type { Comparing } from "./feed/rest.ts";
+import type { Frame } from "./frames.ts";
 import { openVenue, type Venue } from "./venue.ts";
 import { mappedLines, WRITTEN } from "../testdata/recordings.ts";
 
@@ -70,3 +72,52 @@ Deno.test("ticks that were held for a while are named after the frame that they 
   assert.deepEqual([kind, ...ticks.map(({ type, id, frame }) => [type, id, frame])], [null, ["trade", "3", "young/4"]]);
   assert.deepEqual(young.says(trade(4)).ticks.map(({ frame }) => frame), ["young/5"]);
 });
+
+Deno.test(
+  "an answer that is to be held against a book begins none, and tells of a book that lies",
+  strict,
+  async () => {
+    const collector = new Collector(await openVenue("binance"), { names: true, depth: 5, everyMs: 0 });
+    const framed = (connection: string, frame: unknown, more: Partial<Frame> = {}) =>
+      collector.take({
+        ...{ venue: "binance", connection, number: 0, receivedTime: NOW, frame: JSON.stringify(frame), ...more },
+      });
+    const about = { kind: "event", receivedTime: NOW, symbols: ["A"] } as const;
+    const tell = (event: FeedEvent | Comparing) => framed(event.connection, event, { isEvent: true });
+    const change = (id: number, b: string[][] = []) =>
+      framed("c", { e: "depthUpdate", E: NOW / 1_000, s: "A", U: id, u: id, b, a: [] });
+    const answer = (lastUpdateId: number, bids: string[][], more: Partial<Frame> = {}) =>
+      framed("rest", { lastUpdateId, bids, asks: [["2", "1"]] }, { request: "https://a/depth", symbol: "A", ...more });
+    const comparing = () => tell({ ...about, connection: "rest", event: "comparing" });
+    const outcomes = ({ compared }: Collected) => compared.map(({ outcome, id }) => `${outcome} ${id}`);
+
+    tell({ ...about, connection: "c", event: "connected", replaces: null });
+    assert.deepEqual(change(5).wants, ["A"]);
+    const early = answer(4, [["1", "1"]], { isComparison: true });
+    assert.deepEqual([early.kind, early.ticks, outcomes(early)], ["snapshot", [], ["unsynced null"]]);
+    assert.ok(answer(5, [["1", "1"]]).ticks.some(({ type }) => type === "book"));
+    const { ticks, kind } = comparing();
+    assert.deepEqual([ticks, kind], [[], null]);
+    change(6, [["1.1", "1"]]);
+    const equal = answer(5, [["1", "1"]], { isComparison: true });
+    assert.deepEqual([equal.ticks, equal.wants, outcomes(equal)], [[], [], ["equal 6"]]);
+    comparing();
+    change(7, [["1.2", "1"]]);
+    const lie = answer(6, [["1.1", "7"], ["1", "1"]], { isComparison: true });
+    assert.deepEqual([lie.wants, outcomes(lie)], [["A"], ["differing 7"]]);
+    assert.deepEqual(lie.ticks.map((tick) => tick.type === "status" && [tick.state, tick.detail, tick.frame]), [
+      ["gap", "book snapshot: 1 of 4 levels are others in a snapshot of 7", "rest/0"],
+    ]);
+    assert.deepEqual(answer(8, [["1", "1"]]).ticks.map(({ type }) => type), ["book", "status", "book"]);
+    tell({
+      ...about,
+      connection: "c",
+      event: "disconnected",
+      why: "closed",
+      code: null,
+      detail: null,
+      successor: null,
+    });
+    assert.deepEqual(outcomes(answer(9, [["1", "1"]], { isComparison: true })), ["unsynced null"]);
+  },
+);

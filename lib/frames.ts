@@ -4,9 +4,9 @@
  *
  *     {"venue":"kraken","connection":"9f86d081","number":7,"receivedTime":1700000000000000,"frame":"{…}"}
  *
- * `request` stands in it where the frame answers one, `symbol` where somebody said what it is about, `isEvent` where it is
- * what became of the connection, `part` (`[0, 3]` the first of three) where it is too long for one message. All frames of
- * a venue lie in one partition, in order of arrival.
+ * `request` stands in it where the frame answers one, `isComparison` where the answer is to be held against a book, `symbol`
+ * where somebody said what it is about, `isEvent` where it is what became of the connection, `part` (`[0, 3]` the first of
+ * three) where it is too long for one message. All frames of a venue lie in one partition, in order of arrival.
  * **In** frames, **Out** messages, and back. **Knows** `tick`, `transport`, `failure`.
  */
 import { z } from "@zod/zod";
@@ -32,6 +32,8 @@ export interface Frame {
   readonly receivedTime: number | null;
   /** The request that it answers. */
   readonly request?: string;
+  /** Set where it answers with a book that is to be held against ours, and not to begin it. */
+  readonly isComparison?: true;
   /** The instrument that it is about, where it does not say it itself. */
   readonly symbol?: string;
   /** Set where it is no word of the venue but what became of the connection, as JSON. */
@@ -45,6 +47,7 @@ const Kept = z.strictObject({
   number: z.int().min(0),
   receivedTime: z.int().refine(isMicros).nullable(),
   request: z.string().max(4096).optional(),
+  isComparison: z.literal(true).optional(),
   symbol: z.string().max(128).optional(),
   isEvent: z.literal(true).optional(),
   part: z.tuple([z.int().min(0), z.int().min(2).max(PARTS_MAX)]).optional(),

@@ -1,6 +1,7 @@
 /**
  * What a venue says live, as a source of frames: its sockets' frames and events and its answers by REST, one after the
- * other in the order in which they came. Snapshots that books want are asked for, or subscribed to again.
+ * other in the order in which they came. Snapshots that books want are asked for, or subscribed to again; others, every
+ * so often, to be held against the books.
  *
  * **In** a venue and a subscription, **Out** frames. **Knows** `feed`, `frames`, `source`, `venue`, `failure`, `world`.
  */
@@ -8,7 +9,8 @@ import { Outage, reasonOf } from "./failure.ts";
 import { follow, type Received } from "./feed.ts";
 import { PAUSES } from "./feed/line.ts";
 import { Renewals } from "./feed/renewals.ts";
-import { type Reply, RestClient } from "./feed/rest.ts";
+import { inTurn } from "./feed/pace.ts";
+import { type Comparing, type Reply, RestClient } from "./feed/rest.ts";
 import type { Frame } from "./frames.ts";
 import type { Source, SourceBatch, Wanted } from "./source.ts";
 import type { Subscription, Venue } from "./venue.ts";
@@ -25,6 +27,8 @@ export interface LiveOptions {
   readonly base?: string;
   readonly rest?: string;
   readonly token?: string;
+  /** How often each book is held against a fresh snapshot, ms; 0, which is the default, for never. */
+  readonly compareEveryMs?: number;
   /** Whole µs since the epoch. */
   readonly micros: () => number;
   readonly world: World & { readonly trying: Trying };
@@ -63,6 +67,7 @@ export class LiveSource implements Source {
       isEnded = true;
       this.#ring();
     });
+    const comparing = this.#compareAll(over);
     try {
       for (;;) {
         while (this.#inbox.length === 0 && !isEnded) await new Promise<void>((resolve) => this.#ring = resolve);
@@ -76,6 +81,7 @@ export class LiveSource implements Source {
       this.#over.abort();
       this.#drained();
       await pump;
+      await comparing;
     }
   }
 
@@ -114,6 +120,42 @@ export class LiveSource implements Source {
     }
     this.#asked.delete(question);
     if (reply !== null) this.#put(keptReply(this.#venue.name, symbol, reply));
+  }
+
+  /** Asks for a snapshot of each book in turn, at half of the venue's pace at most, and never while a book waits for one. */
+  async #compareAll(signal: AbortSignal): Promise<void> {
+    const { compareEveryMs = 0, subscription: { symbols, channels }, world } = this.#options;
+    const rest = this.#venue.live?.rest;
+    const client = this.#client;
+    if (client === null || rest?.snapshot === undefined || compareEveryMs === 0 || !channels.includes("book")) return;
+    const spaceMs = Math.max(compareEveryMs / symbols.length, 2 * 60_000 / rest.requestsPerMinute);
+    let isFailing = false;
+    await inTurn(
+      symbols,
+      { spaceMs, pause: world.trying.pause, isBusy: () => this.#asked.size > 0 },
+      async (symbol) => {
+        try {
+          await this.#compare(client, symbol, signal);
+          isFailing = false;
+        } catch (error) {
+          if (signal.aborted) return;
+          // It is tried again in its turn.
+          if (!isFailing) world.report(`no snapshot of ${symbol} to compare with: ${reasonOf(error)}`);
+          isFailing = true;
+        }
+      },
+      signal,
+    );
+  }
+
+  async #compare(client: RestClient, symbol: string, signal: AbortSignal): Promise<void> {
+    const { run, micros } = this.#options;
+    const connection = `${run}.rest`;
+    const about = { connection, receivedTime: micros() };
+    const event: Comparing = { kind: "event", event: "comparing", ...about, symbols: [symbol] };
+    this.#put({ venue: this.#venue.name, ...about, number: 0, isEvent: true, frame: JSON.stringify(event) });
+    const reply = await client.snapshot(symbol, signal);
+    this.#put({ ...keptReply(this.#venue.name, symbol, reply), isComparison: true });
   }
 
   async #pump(signal: AbortSignal): Promise<void> {

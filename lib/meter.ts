@@ -110,6 +110,7 @@ const KINDS = [
   "untimed",
   "unknown",
 ] as const;
+const OUTCOMES = ["equal", "differing", "passed", "unsynced", "unnumbered"] as const;
 // From 1 ms, below which two clocks cannot be told apart, to 10 minutes, above which it is an outage.
 const LAG_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 const BATCH_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -137,6 +138,16 @@ export const METERS = {
     {},
   ),
   frames_total: counter("Frames read from a venue, by what they were", { venue: VENUES, kind: KINDS }),
+  books_compared_total: counter("Snapshots asked for to be held against a live book, by what came of it", {
+    venue: VENUES,
+    outcome: OUTCOMES,
+  }),
+  book_agreement_ratio: gauge(
+    "Share of equal levels when a live book and a snapshot were last held against each other",
+    {
+      venue: VENUES,
+    },
+  ),
   venue_skew_seconds: gauge("Venue time less received time of a batch's last sound tick that has both", {
     venue: VENUES,
   }),

@@ -14,7 +14,7 @@ import { perform, type Stage } from "../lib/stage.ts";
 import { TABLES } from "../lib/table.ts";
 import { TOPICS } from "../lib/transport.ts";
 import { openVenue } from "../lib/venue.ts";
-import { flow, run, settingOf, withData } from "../testdata/flow.ts";
+import { flow, run, settingOf, ticksIn, withData } from "../testdata/flow.ts";
 import { type Deed, Follower, type Found, type Scene, type Storm, storm } from "./storm/feed.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
@@ -29,8 +29,22 @@ const EVERY = ["trade", "quote", "book"] as const;
 const ANSWERS = { faults: ["html", "tooMany", "stale"], after: "book" } as const;
 
 const STORMS: readonly Storm[] = [
-  { as: "binance", frames: EVERY, deeds: [...LINES, ...FRAMES, "shutdown", "unanswered"], answers: ANSWERS, depth: 20 },
-  { as: "binance-usdm", frames: EVERY, deeds: [...LINES, ...FRAMES, "unanswered"], answers: ANSWERS, depth: 20 },
+  {
+    as: "binance",
+    frames: EVERY,
+    deeds: [...LINES, ...FRAMES, "shutdown", "unanswered"],
+    answers: ANSWERS,
+    depth: 20,
+    compares: "equal",
+  },
+  {
+    as: "binance-usdm",
+    frames: EVERY,
+    deeds: [...LINES, ...FRAMES, "unanswered"],
+    answers: ANSWERS,
+    depth: 20,
+    compares: "equal",
+  },
   // Its trades have no counter: one that is lost while all else comes is missed by nobody.
   { as: "bybit", frames: ["book"], deeds: [...LINES, ...FRAMES, "reset"], depth: 50 },
   { as: "kraken", frames: EVERY, deeds: [...LINES, ...FRAMES, "checksum"], depth: 10 },
@@ -42,6 +56,7 @@ const STORMS: readonly Storm[] = [
     deeds: [...LINES, ...FRAMES, "unanswered"],
     answers: { faults: ["html", "tooMany"], after: "trade" },
     depth: 20,
+    compares: "unnumbered",
   },
   // Nothing tells one of its trades from another, so that neither a lost nor a doubled frame can be known; and it bears no
   // second connection of one token.
@@ -66,6 +81,11 @@ for (const plan of STORMS) {
       trades > 100 && gaps > 0 && books > (plan.depth === undefined ? -1 : 500),
       `${trades} trades, ${gaps} gaps, ${books} books`,
     );
+    const came = (outcome: string): number => sum(({ compared }) => compared[outcome] ?? 0);
+    if (plan.compares !== undefined) {
+      const others = `${came("passed")} passed, ${came("unsynced")} unsynced`;
+      assert.ok(came(plan.compares) > 5, `${came(plan.compares)} ${plan.compares}, ${others}`);
+    }
     if (FAULTS <= 40) return;
     console.log(
       [
@@ -92,6 +112,10 @@ for (const plan of STORMS) {
     },
   );
 }
+
+/** Flags that build every book. */
+const builtOf = ({ depth }: Storm): readonly string[] =>
+  depth === undefined ? [] : ["--book-depth", String(depth), "--book-every", "0"];
 
 /** Follows by the stage `ingest`, and sees what it sends. */
 class Staged extends Follower {
@@ -121,9 +145,9 @@ class Staged extends Follower {
       symbols: pretend.symbols.join(),
       base: pretend.socketUrl,
       rest: pretend.restUrl,
-      ...(plan.depth !== undefined && { "book-depth": String(plan.depth), "book-every": "0" }),
+      "compare-every": "200",
     }).flatMap(([flag, value]) => [`--${flag}`, value]);
-    const setting = settingOf(timed, data, [...args, "--frames"]);
+    const setting = settingOf(timed, data, [...args, ...builtOf(plan), "--frames"]);
     this.#running = perform(timed, setting, () => {}, this.#over.signal, new AbortController().signal)
       .catch((error) => this.fail(error));
   }
@@ -161,6 +185,13 @@ for (const plan of STORMS) {
         assert.equal(new Set(hot).size, hot.length, `seed ${seed}: a trade is in the hot store twice`);
         assert.equal(hot.length, found.collected, `seed ${seed}`);
         assert.deepEqual(cold.sort(), hot.sort(), `seed ${seed}`);
+        // The tape of frames gives the same again, and what was held against books shows the same.
+        const tape = ["--from", `log:${data}/log/${TAPE}`, "--venue", plan.as, ...builtOf(plan)];
+        const again = await run(ingest, `${data}/again`, ...tape);
+        assert.deepEqual(await ticksIn(`${data}/again`), await ticksIn(data), `seed ${seed}`);
+        const outcomes = (again.compared ?? {}) as Readonly<Record<string, number>>;
+        assert.equal(outcomes.differing, undefined, `seed ${seed}`);
+        if (plan.compares !== undefined) assert.ok((outcomes[plan.compares] ?? 0) > 5, JSON.stringify(outcomes));
         faults += ROUND;
         stored += hot.length;
         gaps += found.gaps;

@@ -3,38 +3,13 @@ import assert from "@std/assert";
 import ingest from "../cmd/ingest.ts";
 import { readCapture } from "../lib/capture.ts";
 import { FRAMES, readFrames } from "../lib/frames.ts";
-import { TOPICS, type Transport } from "../lib/transport.ts";
 import { VENUES } from "../lib/venue.ts";
-import { run, withData } from "../testdata/flow.ts";
+import { looking, run, ticksIn, withData, withLog } from "../testdata/flow.ts";
 import { type Capture, RECORDED, RECORDINGS, WRITTEN, written } from "../testdata/recordings.ts";
 import { openTransport } from "../lib/transport.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const never = new AbortController().signal;
-const looking = { now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0, isLooking: true } as const;
-
-async function withLog<T>(data: string, use: (log: Transport) => Promise<T>): Promise<T> {
-  const log = await openTransport(`log:${data}/log`, looking);
-  try {
-    return await use(log);
-  } finally {
-    await log.close();
-  }
-}
-
-/** Every message of `ticks.raw`, partition by partition. */
-function ticksIn(data: string): Promise<unknown[]> {
-  return withLog(data, async (log) => {
-    const all: unknown[] = [];
-    for (const [partition, { low, high }] of (await log.ranges(TOPICS.raw)).entries()) {
-      for await (const records of log.read(TOPICS.raw, partition, low, high)) {
-        all.push(...records.map(({ key, value }) => [partition, key, value]));
-      }
-    }
-    return all;
-  });
-}
-
 async function assertFedBack({ venue, path }: Capture): Promise<void> {
   await withData(async (data) => {
     const first = await run(ingest, data, "--from", path, "--venue", venue, "--symbol", "BTCUSDT", "--frames");

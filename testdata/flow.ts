@@ -7,6 +7,7 @@ import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 import { COMMON, readFlags } from "../lib/flag.ts";
 import { type Outcome, perform, type Setting, type Stage, type Word } from "../lib/stage.ts";
+import { openTransport, TOPICS, type Transport } from "../lib/transport.ts";
 
 const never = new AbortController().signal;
 const at_once = AbortSignal.abort();
@@ -50,4 +51,36 @@ export async function withData(use: (data: string) => Promise<void>): Promise<vo
   } finally {
     await Deno.remove(data, { recursive: true });
   }
+}
+
+/** How a log is looked at. */
+export const looking = {
+  now: () => 0,
+  env: () => undefined,
+  report: () => {},
+  retryForMs: 0,
+  isLooking: true,
+} as const;
+
+/** Looks into the log of a data folder. */
+export async function withLog<T>(data: string, use: (log: Transport) => Promise<T>): Promise<T> {
+  const log = await openTransport(`log:${data}/log`, looking);
+  try {
+    return await use(log);
+  } finally {
+    await log.close();
+  }
+}
+
+/** Every message of `ticks.raw`, partition by partition. */
+export function ticksIn(data: string): Promise<unknown[]> {
+  return withLog(data, async (log) => {
+    const all: unknown[] = [];
+    for (const [partition, { low, high }] of (await log.ranges(TOPICS.raw)).entries()) {
+      for await (const records of log.read(TOPICS.raw, partition, low, high)) {
+        all.push(...records.map(({ key, value }) => [partition, key, value]));
+      }
+    }
+    return all;
+  });
 }

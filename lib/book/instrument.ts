@@ -10,16 +10,26 @@ import { compare as compareDecimals } from "../decimal.ts";
 import type { Book, Delta, Quote } from "../tick.ts";
 import type { BookDiscipline } from "../venue.ts";
 import type { Rule } from "./discipline.ts";
-import { type Agreement, agreementOf, type Known, Ladder, type Levels, type Refusal } from "./ladder.ts";
+import { type Comparison, type Held, Recent } from "./held.ts";
+import { agreementOf, type Known, Ladder, type Levels, type Refusal } from "./ladder.ts";
 
 export type State = "empty" | "buffering" | "synced" | "broken";
 
 /**
  * Why a book broke: `hole` in its numbers, `unnumbered` event where a number is the proof, `checksum` of another book,
- * `connection` that lost a frame or was lost, `unreadable` level, `bounds` of levels or of buffered events, `reported` by
- * the collector that wrote the ticks.
+ * `snapshot` of the same id that says otherwise, `connection` that lost a frame or was lost, `unreadable` level, `bounds`
+ * of levels or of buffered events, `reported` by the collector that wrote the ticks.
  */
-export const FAULTS = ["hole", "unnumbered", "checksum", "connection", "unreadable", "bounds", "reported"] as const;
+export const FAULTS = [
+  "hole",
+  "unnumbered",
+  "checksum",
+  "snapshot",
+  "connection",
+  "unreadable",
+  "bounds",
+  "reported",
+] as const;
 export type Fault = typeof FAULTS[number];
 
 /** The best levels of a book, best first. */
@@ -71,12 +81,6 @@ export interface Settings {
   readonly bufferMax: number;
 }
 
-/** Whether, and how far, a book agreed with a snapshot of the same update id. */
-export interface Comparison extends Agreement {
-  readonly symbol: string;
-  readonly id: number;
-}
-
 /** Why the book is gone, for people. */
 export interface Break {
   readonly fault: Fault;
@@ -99,15 +103,6 @@ export interface Change {
 const UNCHANGED: Change = { isChanged: false };
 const EVERYTHING: Known = { bid: null, ask: null };
 
-/** A snapshot that waits until the book has reached its id. */
-interface Held {
-  readonly ladder: Ladder;
-  readonly id: number;
-  readonly known: Known;
-  /** Whether it was asked for, to stand in the book's place. */
-  readonly isAdopted: boolean;
-}
-
 export class Instrument {
   readonly symbol: string;
   readonly #settings: Settings;
@@ -123,6 +118,8 @@ export class Instrument {
   #known: Known = EVERYTHING;
   #buffer: Delta[] = [];
   #held: Held | null = null;
+  /** What was taken in since a snapshot was asked for. */
+  #recent: Recent | null = null;
   /** Last number before the book broke. */
   #before: number | null = null;
   #isWanting = false;
@@ -186,7 +183,7 @@ export class Instrument {
     if (this.#state !== "synced") return this.#splice(book);
     if (!this.#isWanting) return UNCHANGED;
     this.#served();
-    if (this.#hold(book, true)) return { isChanged: false, compared: this.#settle(null) };
+    if (this.#hold(book, true)) return { isChanged: false, ...this.#settle(null) };
     this.#refuse();
     return UNCHANGED;
   }
@@ -206,8 +203,9 @@ export class Instrument {
       if (this.#rule.isSpliced && step.fault === "hole") this.#buffer = [delta];
       return { isChanged: false, broke: step };
     }
+    this.#recent?.add(delta);
     this.#suspect(delta, this.#counts.unknownDeletes > unknown);
-    return { isChanged: true, compared: this.#settle(delta) };
+    return { isChanged: true, ...this.#settle(delta) };
   }
 
   /** Whether the quote says nothing new. */
@@ -256,10 +254,30 @@ export class Instrument {
     return broke;
   }
 
-  /** Holds a copy of the snapshot until the book is as far, if it is not further already. */
-  compare(book: Book): Comparison | "held" | "passed" | "unsynced" {
-    if (this.#state !== "synced") return "unsynced";
-    return this.#hold(book, false) ? this.#settle(null) ?? "held" : "passed";
+  /** Remembers what is taken in from now on, for a snapshot that is asked for. */
+  remember(): void {
+    this.#recent = this.#rule.isSpliced && this.#state === "synced" ? new Recent() : null;
+  }
+  forget(): void {
+    this.#recent = null;
+  }
+
+  /**
+   * Holds the snapshot against the book: as both were at its id, once the book is as far. A book that is another one then
+   * is broken. Where nothing numbers them, they are held against each other as they are.
+   */
+  compare(book: Book): Pick<Change, "compared" | "broke"> {
+    const none = { symbol: this.symbol, id: null, levels: 0, agreeing: 0 };
+    if (this.#state !== "synced") return { compared: { ...none, outcome: "unsynced" } };
+    if (!this.#rule.isSpliced) {
+      const ladder = new Ladder(this.#settings.levelsMax);
+      if (ladder.load(book.bids, book.asks) !== null) return { compared: { ...none, outcome: "passed" } };
+      const agreement = agreementOf(this.#ladder, this.known, ladder, ladder.worst);
+      return { compared: { ...none, ...agreement, outcome: "unnumbered" } };
+    }
+    // What the book needs goes first.
+    const isHeld = this.#held?.isAdopted !== true && this.#hold(book, false);
+    return isHeld ? this.#settle(null) : { compared: { ...none, id: book.sequence, outcome: "passed" } };
   }
 
   /** Whether it is known what the best of each side is. */
@@ -282,6 +300,7 @@ export class Instrument {
     this.#isWanting = true;
     if (this.#isAsked) return;
     this.#isAsked = this.#isToAsk = true;
+    this.remember();
   }
   #served(): void {
     this.#isWanting = this.#isAsked = this.#isToAsk = false;
@@ -300,6 +319,7 @@ export class Instrument {
     this.#id = null;
     this.#buffer = [];
     this.#last = null;
+    this.#recent = null;
     this.#counts.broken[fault]++;
     this.#want();
     return { fault, firstId: this.#before, lastId, detail: `book ${fault}: ${state}` };
@@ -400,7 +420,7 @@ export class Instrument {
     this.#isLinked = false;
     this.#last = book;
     // Numbers may have begun anew.
-    this.#held = null;
+    this.#held = this.#recent = null;
     this.#crossedSince = this.#differingSince = null;
     this.#isOutrun = false;
   }
@@ -413,17 +433,23 @@ export class Instrument {
 
   #hold(book: Book, isAdopted: boolean): boolean {
     const id = book.sequence;
-    if (id === null || this.#id === null || id < this.#id) return false;
+    const recent = this.#recent;
+    this.#recent = null;
+    if (id === null || this.#id === null) return false;
     const ladder = new Ladder(this.#settings.levelsMax);
     if (ladder.load(book.bids, book.asks) !== null) return false;
-    this.#held = { ladder, id, known: ladder.worst, isAdopted };
+    const known = ladder.worst;
+    const isBehind = id < this.#id;
+    // What an answer says is of the moment in which it was given, and the book has gone on since.
+    if (isBehind && recent?.bring(ladder, id, this.#rule) !== this.#id) return false;
+    this.#held = { ladder, id: isBehind ? this.#id : id, known, isAdopted };
     return true;
   }
 
   /** Holds the snapshot that waits against the book, once this stands at its id; `delta` is what brought it there. */
-  #settle(delta: Delta | null): Comparison | undefined {
+  #settle(delta: Delta | null): Pick<Change, "compared" | "broke"> {
     const held = this.#held;
-    if (held === null || this.#id === null || this.#id < held.id) return undefined;
+    if (held === null || this.#id === null || this.#id < held.id) return {};
     this.#held = null;
     // An event that began before the snapshot and ended after it belongs to both, and then they stand at the same id.
     if (this.#id > held.id) {
@@ -431,20 +457,23 @@ export class Instrument {
         held.ladder.apply(delta.bids, delta.asks) === null;
       if (!isCovered) {
         if (held.isAdopted) this.#refuse();
-        return undefined;
+        return { compared: { symbol: this.symbol, id: held.id, levels: 0, agreeing: 0, outcome: "passed" } };
       }
     }
-    const compared = {
-      symbol: this.symbol,
-      id: this.#id,
-      ...agreementOf(this.#ladder, this.known, held.ladder, held.known),
-    };
+    const agreement = agreementOf(this.#ladder, this.known, held.ladder, held.known);
+    const { levels, agreeing } = agreement;
+    const outcome = agreeing === levels ? "equal" : "differing";
+    const compared: Comparison = { symbol: this.symbol, id: this.#id, ...agreement, outcome };
+    if (outcome === "differing") {
+      const state = `${levels - agreeing} of ${levels} levels are others in a snapshot of ${this.#id}`;
+      return { compared, broke: this.#break("snapshot", null, state) };
+    }
     if (held.isAdopted) {
       this.#ladder = held.ladder;
       this.#known = held.known;
       this.#isOutrun = false;
     }
-    return compared;
+    return { compared };
   }
 
   /** What proves nothing, but should not be. */

@@ -12,6 +12,29 @@ export interface Clock {
   readonly pause: Trying["pause"];
 }
 
+/** How things are done one after the other. */
+export interface Turns {
+  /** From the end of one to the beginning of the next, ms. */
+  readonly spaceMs: number;
+  readonly pause: Trying["pause"];
+  /** Whether it is no time for it now: its turn is put off. */
+  readonly isBusy: () => boolean;
+}
+
+/** Does it for each, the first again after the last, until the signal. */
+export async function inTurn<T>(
+  list: readonly T[],
+  { spaceMs, pause, isBusy }: Turns,
+  act: (item: T) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let turn = 0;;) {
+    await pause(Math.ceil(spaceMs), signal);
+    if (signal.aborted) return;
+    if (!isBusy()) await act(list[turn++ % list.length]!);
+  }
+}
+
 export class Pace {
   readonly #max: number;
   readonly #perMs: number;

@@ -26,6 +26,20 @@ export interface Reply extends Frame {
   readonly requestedTime: number;
 }
 
+/**
+ * A snapshot of the symbol's book is about to be asked for, to be held against it. What the book takes in from now on is
+ * remembered until the answer is there, which may be of any moment since.
+ */
+export interface Comparing {
+  readonly kind: "event";
+  readonly event: "comparing";
+  /** The connection that the answer will name. */
+  readonly connection: string;
+  /** µs since the epoch. */
+  readonly receivedTime: number;
+  readonly symbols: readonly string[];
+}
+
 /** How a venue is asked; as in `Following`. */
 export interface Asker {
   readonly base?: string;

@@ -59,6 +59,8 @@ export interface Storm {
   readonly answers?: { readonly faults: readonly AnswerFault[]; readonly after: "trade" | "book" };
   /** Levels of the books that are built, where it has books. */
   readonly depth?: number;
+  /** What comes of most snapshots that are held against books; absent where none are. */
+  readonly compares?: "equal" | "unnumbered";
 }
 
 /** What became of a storm. */
@@ -75,6 +77,8 @@ export interface Found {
   /** Books that were built and held against the venue's own. */
   readonly books: number;
   readonly bookGaps: number;
+  /** Snapshots that were held against books, by what came of it. */
+  readonly compared: Readonly<Record<string, number>>;
   readonly wrong: readonly string[];
 }
 
@@ -87,6 +91,7 @@ const TOKEN = "storm";
  */
 const GRAIN_MS = 7;
 const LIFETIME_MS = 400_000;
+const COMPARE_EVERY_MS = 200_000;
 /** Rounds of waiting within which everything must be well again. */
 const ROUNDS_MAX = 2_000;
 /** Rounds in which two connections may be heard at once, one by one. */
@@ -150,6 +155,7 @@ export abstract class Follower {
   /** When the last trade of a symbol was, µs. */
   readonly last = new Map<string, number>();
   rollovers = 0;
+  readonly compared: Record<string, number> = {};
   #failure: unknown = null;
   #happened: () => void = () => {};
 
@@ -204,6 +210,7 @@ class Directly extends Follower {
     this.#source = new LiveSource(venue, {
       subscription: { symbols: pretend.symbols, channels: venue.live!.channels },
       ...{ run: RUN, base: pretend.socketUrl, rest: pretend.restUrl, token: TOKEN, micros: now, world },
+      compareEveryMs: COMPARE_EVERY_MS,
     });
     const { depth } = plan;
     const collector = new Collector(venue, { names: false, ...(depth !== undefined && { depth, everyMs: 0 }) });
@@ -223,6 +230,7 @@ class Directly extends Follower {
         const collected = collector.take(frame);
         this.#source.want(collected);
         for (const tick of collected.ticks) this.take(tick);
+        for (const { outcome } of collected.compared) this.compared[outcome] = (this.compared[outcome] ?? 0) + 1;
         if (frame.isEvent) this.hear(JSON.parse(frame.frame));
       }
     }
@@ -413,7 +421,12 @@ function numbering(truth: ReadonlyMap<number, { readonly id: number; readonly ti
 }
 
 /** What was collected, held against what the venue did. */
-function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, depth: number | undefined): Found {
+function judged(
+  pretend: Pretend,
+  { ticks, rollovers, compared }: Follower,
+  venue: Venue,
+  depth: number | undefined,
+): Found {
   const wrong: string[] = [];
   const say = (line: string): void => void (wrong.length < 20 && wrong.push(line));
   const struck: Record<string, number> = { rollover: rollovers };
@@ -422,7 +435,19 @@ function judged(pretend: Pretend, { ticks, rollovers }: Follower, venue: Venue, 
     struck[name] = (struck[name] ?? 0) + 1;
   }
   const { valid, doubled } = ruled(ticks, say);
-  const found = { struck, doubled, trades: 0, collected: 0, missed: 0, gaps: 0, books: 0, bookGaps: 0, wrong };
+  const found = {
+    struck,
+    doubled,
+    trades: 0,
+    collected: 0,
+    missed: 0,
+    gaps: 0,
+    books: 0,
+    bookGaps: 0,
+    compared,
+    wrong,
+  };
+  if (compared.differing !== undefined) say(`${compared.differing} books are others than their snapshots`);
   const isNumbered = venue.disciplines.trade === "contiguous";
   for (const symbol of pretend.symbols) {
     const own = valid.filter((tick) => tick.symbol === symbol);
