@@ -7,6 +7,7 @@
  * **In** a venue and a subscription, **Out** frames and events. **Knows** `venue`, `patience`, `failure`, `world`.
  */
 import { Misuse, shownUrl } from "./failure.ts";
+import type { Authorizing } from "./feed/authorize.ts";
 import { chunksOf } from "./feed/asking.ts";
 import type { Manner } from "./feed/connection.ts";
 import { Line } from "./feed/line.ts";
@@ -70,8 +71,9 @@ export type Received = Frame | FeedEvent;
 
 /** How a venue is followed. */
 export interface Following {
-  /** Scheme, host and port instead of the venue's own. */
+  /** Scheme, host and port instead of the venue's own, and of its REST, where that is asked for the address. */
   readonly base?: string;
+  readonly rest?: string;
   /** The secret that the venue asks for. It is never shown. */
   readonly token?: string;
   /** Begins the names of the connections, so that they are this run's alone: up to 48 letters, digits, `_`, `.`, `-`. */
@@ -111,7 +113,7 @@ export async function* follow(
   subscription: Subscription,
   following: Following,
 ): AsyncGenerator<Received, void, undefined> {
-  const { live, base, url } = placeOf(venue, subscription, following);
+  const { live, base, address } = placeOf(venue, subscription, following);
   const { signal: stop, now, world, token, run } = following;
   const clock: Clock = { now, pause: world.trying.pause };
   const channels = [...new Set(subscription.channels)];
@@ -130,13 +132,13 @@ export async function* follow(
   // Venues bound how often somebody connects; many lines begin one after the other.
   const connects = new Pace(1, 1_000, clock);
   let connections = 0;
-  const symbolsMax = Math.max(1, Math.floor(live.topicsMax / channels.length));
+  const symbolsMax = Math.max(1, live.symbolsMax?.(channels) ?? Math.floor(live.topicsMax / channels.length));
   const lines = chunksOf([...new Set(subscription.symbols)], symbolsMax).map((symbols) =>
     new Line({
       venue: venue.name,
       secret: live.secret,
       base,
-      address: url(symbols),
+      address: address(symbols),
       symbols,
       manner,
       queue,
@@ -175,11 +177,11 @@ export async function* follow(
 }
 
 /** Where the venue is spoken to. @throws {Misuse} where it is not, or not so */
-function placeOf(venue: Venue, subscription: Subscription, { base: other, token }: Following): {
+function placeOf(venue: Venue, subscription: Subscription, { base: other, rest: otherRest, token }: Following): {
   readonly live: Live;
   /** What may be shown of the address. */
   readonly base: string;
-  readonly url: (symbols: readonly string[]) => string;
+  readonly address: (symbols: readonly string[]) => string | Authorizing;
 } {
   const says = (state: string, wanted: string): Misuse =>
     new Misuse(`Cannot follow "${venue.name}": ${state}, must ${wanted}`);
@@ -196,7 +198,18 @@ function placeOf(venue: Venue, subscription: Subscription, { base: other, token 
   if (!/^wss?:\/\/[^/?#]+$/.test(base) || !URL.canParse(base)) {
     throw says(`its base is "${shownUrl(base)}"`, "be spoken to at wss:// with a host and nothing else");
   }
-  return { live, base: shownUrl(base), url: (symbols) => base + live.path({ symbols, channels }, token) };
+  const { authorize } = live;
+  if (authorize === undefined) {
+    return { live, base: shownUrl(base), address: (symbols) => base + live.path({ symbols, channels }, token) };
+  }
+  const rest = (otherRest ?? live.rest?.base ?? "").replace(/\/+$/, "");
+  if (!/^https?:\/\/[^/?#]+$/.test(rest) || !URL.canParse(rest)) {
+    throw says(`its REST is "${shownUrl(rest)}"`, "be asked at https:// with a host and nothing else");
+  }
+  // What no header can hold would be shown by whoever refuses it.
+  if (!/^[!-~]+$/.test(token ?? "")) throw says(`${live.secret} holds no token`, "be given the venue's token in it");
+  const asking: Authorizing = { authorize, rest, base, isOther: other !== undefined, token: token ?? "" };
+  return { live, base: shownUrl(base), address: () => asking };
 }
 
 /** `text` without the token, however it is spelled in a URL. */

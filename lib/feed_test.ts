@@ -317,6 +317,35 @@ Deno.test("a frame in time keeps a socket, and so does the pause of a session", 
   await peer.closed;
 });
 
+Deno.test("whoever rests, as the last beat has it, is not missed", strict, async () => {
+  await using venue = host();
+  const isBeat = (frame: string): boolean => frame.startsWith("rest");
+  const asked: (string | undefined)[] = [];
+  const resting: Live["resting"] = (_time, beat) => {
+    asked.push(beat?.frame);
+    return (symbol) => beat?.frame === `rest ${symbol}`;
+  };
+  const feed = followed({ base: venue.base, venue: madeVenue({ isBeat, resting, silentMs: 7_000 }) });
+  const subscribed = feed.until("subscribed");
+  const peer = await venue.peer();
+  await peer.agree();
+  await subscribed;
+  const frame = feed.frame();
+  peer.send("rest A");
+  await frame;
+  await feed.clock.pass(7_000);
+  const other = feed.frame();
+  peer.send("rest B");
+  await other;
+  const silent = feed.until("silent");
+  await feed.clock.pass(7_000);
+  await silent;
+  assert.deepEqual(asked, ["rest A", "rest B"]);
+  feed.stop.abort();
+  await feed.rest();
+  await peer.closed;
+});
+
 Deno.test("a venue that wants to hear something hears it as often as it wants", strict, async () => {
   await using venue = host();
   const made = madeVenue({ heartbeat: { message: "ping", everyMs: 3_000 } });
@@ -379,6 +408,24 @@ Deno.test(
     await feed.clock.pass(1_000);
     await venue.peer();
     assert.deepEqual((await second).symbols, ["E"]);
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
+Deno.test(
+  "where each instrument counts once, as many of them go over one socket, whatever is asked",
+  strict,
+  async () => {
+    await using venue = host();
+    const made = madeVenue({ topicsMax: 2, symbolsMax: (channels) => channels.length + 1 });
+    const feed = followed({
+      ...{ base: venue.base, venue: made },
+      subscription: { symbols: ["A", "B", "C", "D"], channels: ["trade", "quote"] },
+    });
+    const first = feed.until("connected");
+    await venue.peer();
+    assert.deepEqual((await first).symbols, ["A", "B", "C"]);
     feed.stop.abort();
     await feed.rest();
   },

@@ -159,10 +159,11 @@ export class LiveSource implements Source {
   }
 
   async #pump(signal: AbortSignal): Promise<void> {
-    const { subscription, run, base, token, micros, world } = this.#options;
+    const { subscription, run, base, rest, token, micros, world } = this.#options;
     const following = {
       ...{ run, signal, now: micros, world, renewals: this.#renewals },
       ...(base !== undefined && { base }),
+      ...(rest !== undefined && { rest }),
       ...(token !== undefined && { token }),
     };
     for await (const received of follow(this.#venue, subscription, following)) {

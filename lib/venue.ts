@@ -74,8 +74,12 @@ export interface Live {
   readonly base: string;
   /** The variable that holds the token without which it does not serve; absent where it serves everybody. */
   readonly secret?: string;
-  /** What follows the base: path and query, with the token where that is where it goes. */
+  /** What follows the base: path and query, with the token where that is where it goes. What is authorized names its own. */
   path(subscription: Subscription, token: string | undefined): string;
+  /** How the venue is asked for the address of each connection, where it names it to those alone whom it knows. */
+  readonly authorize?: Authorize;
+  /** Set where it takes messages as bytes, their UTF-8, and not as text. */
+  readonly takesBytes?: true;
   /** What is sent once connected, in order, each within the venue's limits; `id` is the first request's number. */
   subscribe(subscription: Subscription, id: number): readonly string[];
   /** What ends that again. */
@@ -86,15 +90,33 @@ export interface Live {
   readonly heartbeat?: { readonly message: string; readonly everyMs: number };
   /** Whether a frame says no more than that the connection stands; absent where that is not told apart. */
   isBeat?(frame: string): boolean;
+  /** Who may be silent at this time, µs, by the clock and the connection's last beat; absent where nobody ever rests. */
+  resting?(time: number, beat: Beat | null): (symbol: string) => boolean;
   /** A connection on which nothing at all came for so long is dead, ms. */
   readonly silentMs: number;
   /** After so long the venue closes every connection, ms; absent where it does not. */
   readonly lifetimeMs?: number;
   /** Instruments times channels that one connection may carry. */
   readonly topicsMax: number;
+  /** Instruments of these channels that it may carry, where each counts once whatever is asked of it. */
+  symbolsMax?(channels: readonly Channel[]): number;
   /** Messages that the client may send in a second. */
   readonly messagesPerSecond: number;
   readonly rest?: Rest;
+}
+
+/** Asked by `rest`, with the token as a bearer's. */
+export interface Authorize {
+  /** Path and query of the question. */
+  readonly path: string;
+  /** The address that the answer names, good for one connection; null for what names none. */
+  address(answer: string): string | null;
+}
+
+/** A frame that said no more than that the connection stands, and when it came, µs. */
+export interface Beat {
+  readonly frame: string;
+  readonly receivedTime: number;
 }
 
 /** Price and size, as the wire has them. */

@@ -213,6 +213,7 @@ const BEATS: Readonly<Record<string, readonly string[]>> = {
   ],
   "coinbase-advanced": ['{"channel":"heartbeats","timestamp":"2023-11-14T22:13:22.25Z","sequence_num":2,"events":[]}'],
   "kraken": ['{"channel":"heartbeat"}', '{"method":"pong","req_id":1,"time_in":"a","time_out":"b"}'],
+  "upstox": ['{"type":"market_info","currentTs":"1700000000000"}', "CAIY0JWZ/fMx"],
 };
 
 Deno.test("what beats says nothing of the market, and what says something of it is no beat", options, async () => {

@@ -1,7 +1,7 @@
 import assert from "@std/assert";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { isTick } from "./tick.ts";
-import { type Mapped, openVenue } from "./venue.ts";
+import { type Beat, type Channel, CHANNELS, type Mapped, openVenue } from "./venue.ts";
 import { counts, mappedLines, recorded, RECORDINGS, WRITTEN } from "../testdata/recordings.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true } as const;
@@ -166,4 +166,81 @@ Deno.test("the recorded messages as bytes are the same as decoded, line for line
     ),
     [["298.29", "240.3"], 4],
   );
+});
+
+const live = venue.live!;
+
+Deno.test("an address is what its answer names, and nothing else is one", options, () => {
+  const { path, address } = live.authorize!;
+  assert.equal(live.rest!.base + path, "https://api.upstox.com/v3/feed/market-data-feed/authorize");
+  const named = `${live.base}/market-data-feeder/v3/upstox-developer-api/feeds?requestId=r&code=c`;
+  assert.equal(address(JSON.stringify({ status: "success", data: { authorized_redirect_uri: named } })), named);
+  assert.equal(address(JSON.stringify({ status: "success", data: { authorizedRedirectUri: named } })), named);
+  for (const other of ["<html>", "[]", "{}", '{"data":null}', '{"data":{"authorized_redirect_uri":1}}']) {
+    assert.equal(address(other), null, other);
+  }
+});
+
+Deno.test("each instrument is asked for once, in the mode that says what is wanted, in lots", options, () => {
+  const of = (channels: readonly Channel[], symbols: readonly string[] = ["A|1", "NSE_INDEX|Nifty 50"]) =>
+    live.subscribe({ symbols, channels }, 7).map((message) => JSON.parse(message));
+  const keys = { instrumentKeys: ["A|1", "NSE_INDEX|Nifty 50"] };
+  assert.deepEqual(of(CHANNELS), [{ guid: "7", method: "sub", data: { mode: "full", ...keys } }]);
+  assert.deepEqual(of(["trade"]), [{ guid: "7", method: "sub", data: { mode: "option_greeks", ...keys } }]);
+  assert.deepEqual([live.symbolsMax!(CHANNELS), live.symbolsMax!(["trade", "quote"])], [2_000, 3_000]);
+  const many = of(CHANNELS, Array.from({ length: 1_100 }, (_, i) => `A|${i}`));
+  assert.deepEqual(many.map(({ guid, data }) => [guid, data.instrumentKeys.length]), [["7", 500], ["8", 500], [
+    "9",
+    100,
+  ]]);
+  assert.deepEqual(
+    live.unsubscribe({ symbols: ["A|1"], channels: ["book"] }, 9).map((message) => JSON.parse(message)),
+    [
+      { guid: "9", method: "unsub", data: { instrumentKeys: ["A|1"] } },
+    ],
+  );
+});
+
+Deno.test("a snapshot answers for those whom it names, and nothing else answers", options, async () => {
+  for (const path of ["decoded", "protobuf"]) {
+    const text = await Deno.readTextFile(`${WRITTEN}/upstox/${path}.jsonl`);
+    const frames = text.trimEnd().split("\n").map((line) => line.slice(line.indexOf(" ") + 1));
+    const answers = frames.map((frame) => [venue.map(frame, NOW).kind, live.answer(frame)] as const);
+    for (const [kind, answer] of answers) {
+      // One of last prices alone may be a snapshot as well.
+      if (kind !== "ltpc") assert.equal(answer !== null, kind === "initialFeed", kind);
+    }
+    const [, first] = answers.find(([, answer]) => answer !== null)!;
+    assert.deepEqual(first, { refused: null, symbols: ["NSE_EQ|INE000A00001"] });
+  }
+});
+
+Deno.test("whoever is outside of its session rests, and whoever is said in it to be closed", options, () => {
+  /** µs of a time in India, of November 2026: the 16th is a Monday. */
+  const at = (day: number, hours: number, minutes: number) => Date.UTC(2026, 10, day, hours, minutes - 330) * 1_000;
+  const rest = (time: number, beat: Beat | null = null) =>
+    ["NSE_EQ|INE000A00001", "NSE_INDEX|Nifty 50", "NCD_FO|1", "MCX_FO|1"].filter(live.resting!(time, beat)).length;
+  const all = 4;
+  assert.deepEqual([rest(at(16, 8, 59)), rest(at(16, 9, 0)), rest(at(16, 9, 15))], [all, 2, 0]);
+  assert.deepEqual([rest(at(16, 15, 29)), rest(at(16, 15, 30)), rest(at(16, 17, 0))], [0, 2, 3]);
+  assert.deepEqual([rest(at(16, 23, 29)), rest(at(16, 23, 30)), rest(at(21, 12, 0)), rest(at(22, 12, 0))], [
+    3,
+    4,
+    4,
+    4,
+  ]);
+  const states = { NSE_EQ: "NORMAL_CLOSE", NSE_INDEX: "NORMAL_OPEN", NCD_FO: "PRE_OPEN_END", MCX_FO: "NORMAL_CLOSE" };
+  const json = JSON.stringify({ type: "market_info", marketInfo: { segmentStatus: states } });
+  const state = (segment: string, value: number) => inner(1, text(1, segment), integer(2, value));
+  const bytes = frameOf(integer(1, 2), inner(4, state("NSE_EQ", 3), state("NSE_INDEX", 2), state("MCX_FO", 3)));
+  assert.ok(live.isBeat!(bytes));
+  assert.equal(venue.map(bytes, NOW).kind, "marketInfo");
+  for (const frame of [json, bytes]) {
+    assert.equal(rest(at(17, 12, 0), { frame, receivedTime: at(17, 9, 20) }), 2, frame);
+    // What was said before the session, or on another day, says nothing of it.
+    for (const said of [at(17, 7, 0), at(16, 12, 0)]) {
+      assert.equal(rest(at(17, 12, 0), { frame, receivedTime: said }), 0);
+    }
+  }
+  assert.equal(rest(at(17, 12, 0), { frame: "CAI", receivedTime: at(17, 9, 20) }), 0);
 });

@@ -102,11 +102,13 @@ export class Peer {
   constructor(url: string, socket: WebSocket) {
     this.url = url;
     this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#messages.put(String(data));
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) =>
+      this.#messages.put(typeof data === "string" ? data : `bytes ${new TextDecoder().decode(data)}`);
     this.closed = new Promise((resolve) => socket.onclose = ({ code }) => resolve(code));
   }
 
-  /** What it was sent next. */
+  /** What it was sent next; of bytes, what they say behind `bytes `. */
   message(): Promise<string> {
     return this.#messages.take();
   }

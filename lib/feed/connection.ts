@@ -9,7 +9,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { FeedEvent, Received, Why } from "../feed.ts";
-import type { Channel, Live } from "../venue.ts";
+import type { Beat, Channel, Live } from "../venue.ts";
 import { Asking, type Refused } from "./asking.ts";
 import { type Clock, Pace } from "./pace.ts";
 import type { Renewals } from "./renewals.ts";
@@ -68,6 +68,7 @@ export class Connection {
   #heardAt: number;
   #toldAt: number;
   #told = 0;
+  #lastBeat: Beat | null = null;
   #isGivenUp = false;
   #asked = 0;
 
@@ -162,7 +163,8 @@ export class Connection {
     const text = typeof data === "string" ? data : Buffer.from(data as ArrayBuffer).toString("base64");
     const frame = { kind: "frame", connection: this.name, number: this.#frames, receivedTime, text } as const;
     this.#heardAt = receivedTime;
-    if (this.#manner.live.isBeat?.(text) !== true) {
+    if (this.#manner.live.isBeat?.(text) === true) this.#lastBeat = { frame: text, receivedTime };
+    else {
       this.#toldAt = receivedTime;
       this.#told++;
     }
@@ -219,7 +221,7 @@ export class Connection {
   }
 
   async #watch(): Promise<void> {
-    const { clock, silentMs, isQuiet } = this.#manner;
+    const { clock, silentMs } = this.#manner;
     const { signal } = this.#closing;
     for (;;) {
       const left = this.#heardAt + silentMs * 1_000 - clock.now();
@@ -227,7 +229,7 @@ export class Connection {
       if (signal.aborted) return;
       const now = clock.now();
       if (this.#heardAt + silentMs * 1_000 > now) continue;
-      if ([...this.#asking.wanted].every((symbol) => isQuiet(symbol, now))) {
+      if (this.#mayRest(now)) {
         this.#heardAt = now;
         continue;
       }
@@ -238,7 +240,7 @@ export class Connection {
 
   /** Watches for the time at which it has been quiet for too long; who beats not is silent long before. */
   async #doubt(): Promise<void> {
-    const { clock, isQuiet, live } = this.#manner;
+    const { clock, live } = this.#manner;
     const { signal } = this.#closing;
     if (live.isBeat === undefined) return;
     for (;;) {
@@ -247,15 +249,22 @@ export class Connection {
       if (signal.aborted) return;
       const now = clock.now();
       if (this.#toldAt + QUIET_MS * 1_000 > now) continue;
-      if (![...this.#asking.wanted].every((symbol) => isQuiet(symbol, now))) return this.#quiet.abort();
+      if (!this.#mayRest(now)) return this.#quiet.abort();
       this.#toldAt = now;
     }
+  }
+
+  /** Whether nobody here needs to speak at this time. */
+  #mayRest(now: number): boolean {
+    const { isQuiet, live } = this.#manner;
+    const rests = live.resting?.(now, this.#lastBeat) ?? (() => false);
+    return [...this.#asking.wanted].every((symbol) => isQuiet(symbol, now) || rests(symbol));
   }
 
   /** Sends in turn; false where the connection is over. */
   async #say(message: string): Promise<boolean> {
     if (!await this.#pace.turn(this.#closing.signal)) return false;
-    this.#socket.send(message);
+    this.#socket.send(this.#manner.live.takesBytes ? new TextEncoder().encode(message) : message);
     return true;
   }
 

@@ -6,9 +6,10 @@
  * **Knows** `patience`, `failure`, `world`.
  */
 import type { Received } from "../feed.ts";
-import { Misuse, Outage, printable, reasonOf } from "../failure.ts";
+import { Misuse, Outage, printable, reasonOf, shownUrl } from "../failure.ts";
 import { type Bounds, type Finding, Patience } from "../patience.ts";
 import type { Trying, World } from "../world.ts";
+import { authorized, type Authorizing, Unauthorized } from "./authorize.ts";
 import { Connection, type Ear, type Manner } from "./connection.ts";
 import { openSocket, Unopened } from "./handshake.ts";
 import type { Pace } from "./pace.ts";
@@ -30,8 +31,8 @@ export interface Setup {
   readonly secret: string | undefined;
   /** What may be shown of the address. */
   readonly base: string;
-  /** May hold the token: never shown. */
-  readonly address: string;
+  /** May hold the token: never shown. Or how it is asked for. */
+  readonly address: string | Authorizing;
   readonly symbols: readonly string[];
   readonly manner: Manner;
   readonly queue: Queue<Received>;
@@ -105,7 +106,9 @@ export class Line {
         );
       },
     };
-    return await openSocket(address, manner.clock, signal, (socket) => {
+    const place = typeof address === "string" ? address : await authorized(address, manner.clock, signal);
+    if (place === null) return null;
+    return await openSocket(place, manner.clock, signal, (socket) => {
       const connection = new Connection(nextName(), symbols, socket, manner, ear, replaces);
       this.#open.add(connection);
       connection.gone.addEventListener("abort", () => this.#open.delete(connection));
@@ -183,15 +186,24 @@ export class Line {
 
   #judge(error: unknown): Finding {
     if (!(error instanceof Unopened)) return { error, passes: error instanceof Outage };
-    const { venue, base, secret, manner } = this.#setup;
+    const { venue, base, secret, manner, address } = this.#setup;
     const { status } = error;
+    const question = typeof address === "string" ? null : address;
+    const isAsked = question !== null && error instanceof Unauthorized;
+    const place = isAsked ? shownUrl(question.rest) : base;
     const says = (state: string, wanted: string): string =>
-      `Cannot follow "${venue}": ${base} ${state}, must ${wanted}`;
-    if (status === 401) {
+      `Cannot follow "${venue}": ${place} ${state}, must ${wanted}`;
+    // Behind an address that was named, it is its code that is refused: the next one has another.
+    if (isAsked ? status === 401 || status === 403 : question === null && status === 401) {
       const wanted = secret === undefined
         ? "be a host that asks for no token"
         : `be given in ${secret} one that it knows`;
-      return { error: new Misuse(says("refuses the token (401)", wanted)), passes: false };
+      return { error: new Misuse(says(`refuses the token (${status})`, wanted)), passes: false };
+    }
+    if (isAsked) {
+      const outage = new Outage(says(manner.hide(error.message), error.wanted));
+      const leaveMs = CROWDED.includes(status) ? PAUSES.msMax / 2 : 0;
+      return { error: outage, passes: true, leaveMs: Math.max(leaveMs, error.retryAfterMs) };
     }
     const state = status === null ? `cannot be reached (${manner.hide(reasonOf(error))})` : `answers ${status}`;
     const outage = new Outage(says(state, status === null ? "be reachable" : "open a websocket"));

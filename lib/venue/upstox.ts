@@ -1,7 +1,7 @@
 /**
  * Upstox, as its market data feed v3 speaks of the exchanges of India: bytes of protobuf, whose frame is their base64, or
- * the same decoded to JSON. It can be read but not listened to: its address is asked for anew before each connection, and
- * it takes its requests as bytes.
+ * the same decoded to JSON. Its address is asked for anew before each connection, and requests that are no bytes it passes
+ * over in silence. It answers none: whoever it knows has a snapshot, of all others it says nothing.
  *
  * **In** frames, **Out** quotes, books and volumes, of which `conflation` makes trades. **Knows** `venue`, `fields`, `tick`.
  *
@@ -16,7 +16,7 @@
  * | volume of the day     | vtt, with ltp and ltt        |               | volume; its session is the day of ltt        | I, D    |
  * | greeks, oi, OHLC, sums| other fields                 |               | nothing                                      | I, D    |
  * | last prices alone     | ltpc, indexFF, no vtt        | `ltpc`        | nothing: not each trade is told, so that the sum of ltq is not what was traded | D |
- * | state of the segments | `type` = market_info         | `marketInfo`  | nothing: it names no instrument              | I, D    |
+ * | state of the segments | `type` = market_info         | `marketInfo`  | nothing: it names no instrument; live, that the connection stands, and who rests | I, D |
  * | of another type       | text for a number and so on  | `malformed`   | nothing of the whole frame                   | golden  |
  * | no base64, no protobuf|                              | `malformed`   | nothing                                      | golden  |
  * | no time of any clock  | no currentTs, none received  | `untimed`     | nothing: a time is never made up             | D       |
@@ -28,23 +28,77 @@
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { type Fields, fieldsOf, headOf, isFields, type Levels, microsOf, plainDecimal, timesOf } from "../fields.ts";
 import type { Tick } from "../tick.ts";
-import type { Mapped, Venue, Volume } from "../venue.ts";
+import type { Beat, Channel, Live, Mapped, Subscription, Venue, Volume } from "../venue.ts";
 
 const KINDS = ["initialFeed", "liveFeed", "ltpc", "marketInfo", "malformed", "untimed", "unknown"] as const;
 type Kind = typeof KINDS[number];
+
+/** Bounds its connections: instruments of each mode that one may carry where all of it are of that mode. */
+const KEYS_MAX = { full: 2_000, option_greeks: 3_000 } as const;
+/** Instruments of one request; the venue bounds none. */
+const KEYS_OF_REQUEST = 500;
+
+/** All levels, or the best one; both tell the volume. Of a share nobody has seen the second, nor of it the first alone. */
+const modeOf = (channels: readonly Channel[]): keyof typeof KEYS_MAX =>
+  channels.includes("book") ? "full" : "option_greeks";
+
+const live: Live = {
+  channels: ["trade", "quote", "book"],
+  // The only host that its answers were seen to name.
+  base: "wss://wsfeeder-api.upstox.com",
+  secret: "UPSTOX_TOKEN",
+  path: () => "",
+  authorize: {
+    path: "/v3/feed/market-data-feed/authorize",
+    address(answer) {
+      const { data } = fieldsOf(answer) ?? {};
+      const address = isFields(data) ? data.authorized_redirect_uri ?? data.authorizedRedirectUri : undefined;
+      return typeof address === "string" ? address : null;
+    },
+  },
+  takesBytes: true,
+  subscribe: (subscription, id) => requests("sub", subscription, id, { mode: modeOf(subscription.channels) }),
+  unsubscribe: (subscription, id) => requests("unsub", subscription, id),
+  answer(frame) {
+    const { type, feeds } = read(frame) ?? {};
+    return isFields(feeds) && kindOf(type, feeds) === "initialFeed"
+      ? { refused: null, symbols: Object.keys(feeds) }
+      : null;
+  },
+  // The first field, 1, of value 2.
+  isBeat: (frame) => frame.startsWith("CAI") || frame.startsWith('{"type":"market_info"'),
+  resting,
+  // It pings by frames of the socket, which nobody here sees; in a session whatever is traded at all moves within this.
+  silentMs: 120_000,
+  topicsMax: KEYS_MAX.full,
+  symbolsMax: (channels) => KEYS_MAX[modeOf(channels)],
+  // How often it may be spoken to is nowhere said.
+  messagesPerSecond: 10,
+  rest: { base: "https://api.upstox.com", requestsPerMinute: 60 },
+};
+
+function requests(method: string, { symbols }: Subscription, id: number, how: object = {}): string[] {
+  return Array.from({ length: Math.ceil(symbols.length / KEYS_OF_REQUEST) }, (_, i) => {
+    const instrumentKeys = symbols.slice(i * KEYS_OF_REQUEST, (i + 1) * KEYS_OF_REQUEST);
+    return JSON.stringify({ guid: String(id + i), method, data: { ...how, instrumentKeys } });
+  });
+}
 
 export const venues: readonly Venue[] = [{
   name: "upstox",
   kinds: KINDS,
   disciplines: { trade: "none", quote: "none", book: "none", delta: "none", status: "none" },
   books: "whole",
+  live,
   map(frame, receivedTime) {
     // Stands for bytes that were not UTF-8: what they said is not known.
     if (frame.includes("\ufffd")) return nothing("malformed");
-    const response = frame.startsWith("{") ? fieldsOf(frame) : decoded(frame);
+    const response = read(frame);
     return response === undefined ? nothing("malformed") : mapped(response, receivedTime);
   },
 }];
+
+const read = (frame: string): Fields | undefined => frame.startsWith("{") ? fieldsOf(frame) : decoded(frame);
 
 /** What is read of a message, by the numbers of its fields; others are skipped, also those that nobody knows yet. */
 type Shape = { readonly [number: number]: readonly [name: string, type: keyof typeof WIRE, of?: Shape] };
@@ -83,8 +137,10 @@ const RESPONSE: Shape = {
   1: ["type", "enum"],
   2: ["feeds", "map", { 1: ["key", "text"], 2: ["value", "message", FEED] }],
   3: ["currentTs", "int64"],
+  // States are kept as their numbers.
+  4: ["marketInfo", "message", { 1: ["segmentStatus", "map", { 1: ["key", "text"], 2: ["value", "int64"] }] }],
 };
-/** Values of `type`, the only enum that is read; a later one is its number. */
+/** Values of `type`, the only enum whose names are known here; a later one is its number. */
 const TYPES = ["initial_feed", "live_feed", "market_info"];
 
 /** What the bytes say, in the form that protobuf gives its messages in JSON; undefined where they are no message. */
@@ -227,6 +283,31 @@ function depthOf(rows: unknown): Depth | null | undefined {
 const DAY = 86_400_000_000;
 /** All of its exchanges are in one time zone, which has no summer, and their sessions end before midnight. */
 const INDIA = 19_800_000_000;
+
+/** When each segment must speak, minutes of the day in India, Monday to Friday: where others trade longer, these do for sure. */
+const SESSIONS: readonly (readonly [segment: RegExp, opens: number, closes: number])[] = [
+  [/^(?:MCX_|NSE_COM)/, 9 * 60, 23 * 60 + 30],
+  [/^(?:NCD|BCD)_/, 9 * 60, 17 * 60],
+  [/^/, 9 * 60 + 15, 15 * 60 + 30],
+];
+/** NORMAL_CLOSE by number and by name. */
+const CLOSED: readonly unknown[] = ["3", "NORMAL_CLOSE"];
+
+/** Who is outside of its session, or said in it to be closed, as on a holiday: none is told when it opens. */
+function resting(time: number, beat: Beat | null): (symbol: string) => boolean {
+  const placeOf = (at: number) => ({ day: Math.floor((at + INDIA) / DAY), minute: (at + INDIA) % DAY / 60_000_000 });
+  const now = placeOf(time), said = placeOf(beat?.receivedTime ?? 0);
+  const states = innerOf(innerOf(beat === null ? undefined : read(beat.frame), "marketInfo"), "segmentStatus");
+  // The first of January 1970 was a Thursday.
+  const isWeekend = [0, 6].includes((now.day + 4) % 7);
+  return (symbol) => {
+    const segment = symbol.split("|", 1)[0]!;
+    const [, opens, closes] = SESSIONS.find(([pattern]) => pattern.test(segment))!;
+    const isOutside = isWeekend || now.minute < opens || now.minute >= closes;
+    const isSaid = said.day === now.day && said.minute >= opens;
+    return isOutside || isSaid && CLOSED.includes(states?.[segment]);
+  };
+}
 
 /** Null where it is not all there, undefined where something is of another type. */
 function volumeOf(ltpc: Fields | undefined, vtt: unknown): Heard["volume"] | undefined {
