@@ -37,6 +37,8 @@ interface Traded extends Instrument {
   /** What changed since, by side and price: also what is by now as it was, since a snapshot may lie between. */
   touched: Map<string, Row>;
   mustReset: boolean;
+  traded: bigint;
+  session: number;
 }
 
 /** Number of every stream's first book. */
@@ -88,6 +90,8 @@ export class Pit implements Floor {
           firstUntold: 0,
           touched: new Map(),
           mustReset: false,
+          traded: 0n,
+          session: -1,
         },
         get trades() {
           return history.trades(symbol);
@@ -148,13 +152,19 @@ export class Pit implements Floor {
   }
 
   #trade(
-    { symbol, book }: Traded,
+    instrument: Traded,
     tick: { readonly price: string; readonly size: string; readonly side: "buy" | "sell"; readonly sequence: number },
   ): Told {
+    const { symbol, book } = instrument;
     const { price, size } = this.#speech.spelling;
     const amounts = { price: price(tick.price), size: size(tick.size), side: tick.side };
     const trade: Trade = { symbol, id: tick.sequence, time: this.#time, ...amounts, event: this.#event };
     this.#history.trade(trade);
+    const session = this.#speech.sessionOf?.(this.#time);
+    if (session !== undefined) {
+      instrument.traded = BigInt(trade.size) + (session === instrument.session ? instrument.traded : 0n);
+      instrument.session = session;
+    }
     const about = { symbol, stream: "trade", first: trade.id, last: trade.id } as const;
     return { happening: { stream: "trade", trade, book }, about };
   }

@@ -16,7 +16,7 @@ import { type About, type Deed, History } from "./history.ts";
 import { Connection } from "./line.ts";
 import { type AnswerFault, FRAME_FAULTS, Mischief, type Planted, VENUE_FAULTS } from "./mischief.ts";
 import { Pit } from "./pit.ts";
-import type { Speech } from "./speech.ts";
+import type { Gate, RestAnswer, Speech } from "./speech.ts";
 import { isUpgrade, Wire } from "./wire.ts";
 
 export interface PretendOptions {
@@ -54,12 +54,15 @@ export const PRETENDED = [
   "coinbase",
   "coinbase-advanced",
   "finnhub",
+  "upstox",
 ] as const;
 
 const SECOND = 1_000_000;
 const TRADES_MAX = 10_000, BOOKS_MAX = 4_096;
 /** Connections at once. */
 const LINES_MAX = 1_000;
+/** Addresses that were named and not come to yet. */
+const CODES_MAX = 1_000;
 /** Recorded answers that are kept. */
 const PLAYED_MAX = 1_000;
 const HTML = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n";
@@ -73,6 +76,8 @@ export class Pretend {
   readonly #mischief: Mischief;
   readonly #lines = new Map<number, Connection>();
   readonly #played = new Map<string, string>();
+  readonly #codes = new Set<string>();
+  #lastCode = 0;
   readonly #joined = Promise.withResolvers<void>();
   #server: Server | null = null;
   #port = 0;
@@ -295,6 +300,10 @@ export class Pretend {
     }
     if (!isUpgrade(request)) return refuse("400 Bad Request", "");
     if (this.#lines.size >= LINES_MAX) return refuse("503 Service Unavailable", "");
+    const { gate, speaksBytes } = this.#speech;
+    if (gate !== undefined && !this.#isPlaying && !this.#codes.delete(gate.codeOf(url) ?? "")) {
+      return refuse("401 Unauthorized", "");
+    }
     const id = this.#lastLine + 1;
     const line = new Connection(id, () => this.#lines.delete(id));
     const answer = this.#isPlaying ? { says: [] } : this.#speech.connect(url, line, this.#pit);
@@ -304,11 +313,8 @@ export class Pretend {
     const hear = (message: string): void => {
       if (!this.#isPlaying) line.follow(this.#speech.request(message, line, this.#pit));
     };
-    const wire = new Wire(request, socket, head, {
-      text: hear,
-      pong: (ping) => line.pong(ping),
-      ended: () => line.ended(),
-    });
+    const heard = { text: hear, pong: (ping: string) => line.pong(ping), ended: () => line.ended() };
+    const wire = new Wire(request, socket, head, heard, speaksBytes);
     this.#lines.set(id, line);
     line.begin(wire, answer);
     this.#joined.resolve();
@@ -322,20 +328,33 @@ export class Pretend {
       response.end(body);
     };
     request.resume();
-    if (this.#isPlaying) {
+    const { gate } = this.#speech;
+    const isAtGate = gate?.path === url.pathname;
+    if (this.#isPlaying && !isAtGate) {
       const played = this.#played.get(url.pathname + url.search) ?? this.#played.get(url.pathname);
       return played === undefined ? say(404, "{}") : say(200, played);
     }
-    const strike = this.#mischief.answer("request", this.#speech.isBook(url));
+    const strike = this.#isPlaying ? undefined : this.#mischief.answer("request", this.#speech.isBook(url));
     if (strike !== undefined) this.#noteAnswer(strike.fault, url);
     if (strike?.fault === "html") return say(502, HTML);
     if (strike?.fault === "tooMany") {
       return say(429, '{"code":-1003,"msg":"Too many requests"}', { "retry-after": "1" });
     }
     if (strike?.fault === "banned") return say(418, '{"code":-1003,"msg":"Banned"}', { "retry-after": "120" });
-    const answer = this.#speech.rest(url, strike?.fault === "stale" ? this.#pit.stale() : this.#pit);
+    const answer = gate !== undefined && isAtGate
+      ? this.#named(gate, request.headers.authorization)
+      : this.#speech.rest(url, strike?.fault === "stale" ? this.#pit.stale() : this.#pit);
     if (answer === undefined) return say(404, '{"message":"NotFound"}');
     say(answer.status, JSON.stringify(answer.body), answer.headers);
+  }
+
+  /** Names the address to one connection. */
+  #named(gate: Gate, authorization: string | undefined): RestAnswer {
+    const code = String(++this.#lastCode);
+    const answer = gate.answer(authorization, code);
+    if (answer.status === 200) this.#codes.add(code);
+    if (this.#codes.size > CODES_MAX) this.#codes.delete(this.#codes.values().next().value!);
+    return answer;
   }
 
   #noteAnswer(fault: AnswerFault, url: URL): void {

@@ -16,8 +16,8 @@ const strict = { sanitizeOps: true, sanitizeResources: true };
 /** Events of a test that looks at every book: price moves, refilled sides and levels that come and go are among them. */
 const exactly = exactReader(["price", "qty", "bid", "bid_qty", "ask", "ask_qty", "checksum", "trade_id"]);
 const EVENTS = 400;
-/** Finnhub answers nothing that could be waited for: its tests are its own. */
-const ANSWERING = PRETENDED.filter((as) => as !== "finnhub");
+/** Those that speak text and answer; `pretend_finnhub_test.ts` and `pretend_upstox_test.ts` have the others. */
+const ANSWERING = PRETENDED.filter((as) => as !== "finnhub" && as !== "upstox");
 
 const PATHS: Readonly<Record<string, string>> = {
   "binance": "/stream",

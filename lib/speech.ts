@@ -33,6 +33,8 @@ export interface Instrument {
   readonly told: Shown;
   /** The latest trades, oldest first. */
   readonly trades: readonly Trade[];
+  /** All that was traded in the session of the last one, of a venue that has sessions. */
+  readonly traded: bigint;
 }
 
 /** What a venue may look at when it answers. */
@@ -88,6 +90,15 @@ export interface RestAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** How a venue names its address to those alone whom it knows, for one connection. */
+export interface Gate {
+  /** Where it is asked. */
+  readonly path: string;
+  /** Names it to who brings this `authorization`; whoever comes there brings the code along. */
+  answer(authorization: string | undefined, code: string): RestAnswer;
+  codeOf(url: URL): string | null;
+}
+
 /** How a venue speaks. Nothing here holds state or throws. */
 export interface Speech {
   /** The market, as ticks name it. */
@@ -104,6 +115,11 @@ export interface Speech {
   readonly faults: readonly FrameFault[];
   /** Seconds between two pings of the socket; 0 for none. */
   readonly pingSeconds: number;
+  /** Set where it speaks bytes and hears nothing else; its frames are their base64. */
+  readonly speaksBytes?: true;
+  /** Which session a time is in, µs, of a venue that tells what was traded in one so far: its sizes are whole. */
+  sessionOf?(time: number): number;
+  readonly gate?: Gate;
   /** Answers a connection to this address; undefined where there is none, 401 where the token is missing. */
   connect(url: URL, line: Line, floor: Floor): Answer | 401 | undefined;
   request(message: string, line: Line, floor: Floor): Answer;

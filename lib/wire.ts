@@ -2,7 +2,7 @@
  * The server's side of one websocket, frame by frame on a raw connection: a server that is asked to misbehave must be able
  * to end it without a word, or to be silent for ever, which the platform's own does not let it.
  *
- * **In** bytes of a client, **Out** its texts; texts, pings and farewells to it (RFC 6455; no extensions).
+ * **In** bytes of a client, **Out** its messages; messages, pings and farewells to it (RFC 6455; no extensions).
  * **Knows** nothing.
  */
 import { createHash } from "node:crypto";
@@ -15,7 +15,7 @@ const MESSAGE_BYTES_MAX = 64 << 10;
 /** Bytes that wait for a client who does not read. */
 const WAITING_BYTES_MAX = 64 << 20;
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-const CONTINUATION = 0, TEXT = 1, CLOSE = 8, PING = 9, PONG = 10;
+const CONTINUATION = 0, TEXT = 1, BYTES = 2, CLOSE = 8, PING = 9, PONG = 10;
 
 /** What a wire tells. */
 export interface Listener {
@@ -36,12 +36,16 @@ export class Wire {
   readonly #listener: Listener;
   #rest: Uint8Array;
   #parts: Uint8Array[] = [];
+  readonly #speaksBytes: boolean;
+  /** Whether the message that comes is a text, where those are not heard. */
+  #isPassedOver = false;
   #isFrozen = false;
   #isClosing = false;
   #isOver = false;
 
-  /** Answers the upgrade and takes the connection over. */
-  constructor(request: IncomingMessage, socket: Duplex, head: Uint8Array, listener: Listener) {
+  /** Answers the upgrade and takes the connection over. Who `speaksBytes` passes texts of the client over in silence. */
+  constructor(request: IncomingMessage, socket: Duplex, head: Uint8Array, listener: Listener, speaksBytes = false) {
+    this.#speaksBytes = speaksBytes;
     this.#socket = socket;
     this.#listener = listener;
     this.#rest = head;
@@ -62,8 +66,10 @@ export class Wire {
     this.#take(new Uint8Array(0));
   }
 
+  /** Says a text; of one that speaks bytes those whose base64 it is, but for JSON. */
   text(message: string): void {
-    this.#write(TEXT, new TextEncoder().encode(message));
+    if (this.#speaksBytes && !message.startsWith("{")) this.#write(BYTES, Uint8Array.fromBase64(message));
+    else this.#write(TEXT, new TextEncoder().encode(message));
   }
 
   /** `payload` comes back once all that was said before has been taken; up to 125 bytes. */
@@ -143,7 +149,8 @@ export class Wire {
       this.#isClosing = true;
       this.#socket.end();
     } else if (opcode === PING) this.#write(PONG, payload);
-    else if (opcode === TEXT || opcode === CONTINUATION) {
+    else if (opcode === TEXT || opcode === CONTINUATION || opcode === BYTES && this.#speaksBytes) {
+      if (opcode !== CONTINUATION) this.#isPassedOver = this.#speaksBytes && opcode === TEXT;
       this.#parts.push(payload);
       if (this.#parts.reduce((sum, { length }) => sum + length, 0) > MESSAGE_BYTES_MAX) return this.#refuse(1009);
       if (!isLast) return;
@@ -155,7 +162,7 @@ export class Wire {
       } catch {
         return this.#refuse(1007);
       }
-      if (!this.#isClosing) this.#listener.text(message);
+      if (!this.#isClosing && !this.#isPassedOver) this.#listener.text(message);
     } else if (opcode === PONG) this.#listener.pong(new TextDecoder().decode(payload));
     else this.#refuse(1003);
   }

@@ -111,7 +111,7 @@ export const POWERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files, by the beginning of their path, that alone may import a package. */
-export const PACKAGES: Readonly<Record<string, string>> = {
+export const PACKAGES: Readonly<Record<string, string | readonly string[]>> = {
   "kafkajs": "lib/transport/kafka",
   "@platformatic/kafka": "lib/transport/kafka",
   "postgres": "lib/hot/postgres.ts",
@@ -120,7 +120,7 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "apache-arrow": "lib/parquet",
   "hyparquet": "lib/parquet",
   "prom-client": "lib/meter.ts",
-  "@bufbuild/protobuf": "lib/venue/upstox.ts",
+  "@bufbuild/protobuf": ["lib/venue/upstox.ts", "lib/pretend/upstox.ts"],
 };
 
 const ROOT = new URL("../", import.meta.url);
@@ -145,9 +145,9 @@ function objection(path: string, room: string, specifier: string): string | unde
   const says = (state: string, wanted: string) => `Cannot import "${specifier}": ${state}, must be ${wanted}`;
   if (!/^(\.{0,2}\/|file:)/.test(specifier)) {
     const name = specifier.replace(/^npm:\/?/, "").replace(/^(@[^/]+\/[^/@]+|[^@/][^/@]*).*$/, "$1");
-    const owner = PACKAGES[name];
-    if (owner === undefined || path.startsWith(owner)) return undefined;
-    return says(`the package "${name}" belongs to ${owner}`, "used through that file's door");
+    const owners = [PACKAGES[name] ?? []].flat();
+    if (owners.length === 0 || owners.some((owner) => path.startsWith(owner))) return undefined;
+    return says(`the package "${name}" belongs to ${owners.join(" and ")}`, "used through that file's door");
   }
   const target = pathOf(new URL(specifier, new URL(path, ROOT)).href);
   if (target.endsWith("_test.ts")) return says("it is a test", "imported by tests and tasks alone");

@@ -137,5 +137,5 @@ Deno.test("the table names rooms of the table alone, and ground that knows nobod
   }
   for (const ground of ["failure", "world", "decimal", "meter"]) assert.deepEqual(KNOWS[ground], []);
   for (const holders of Object.values(POWERS)) assert.ok(holders.every((room) => Object.hasOwn(KNOWS, room)));
-  for (const file of Object.values(PACKAGES)) assert.match(file, /^lib\//);
+  for (const file of Object.values(PACKAGES).flat()) assert.match(file, /^lib\//);
 });

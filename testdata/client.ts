@@ -1,5 +1,5 @@
 /**
- * A plain client of a websocket for tests: frames in their order, waited for one by one, and how it ended.
+ * A plain client of a websocket for tests: frames in their order, bytes as base64, waited for one by one, and how it ended.
  */
 import type { Fields } from "../lib/fields.ts";
 
@@ -13,10 +13,12 @@ export class Client implements Disposable {
   private constructor(url: string) {
     this.socket = new WebSocket(url);
     this.ended = new Promise((resolve) => this.socket.onclose = resolve);
+    this.socket.binaryType = "arraybuffer";
     this.socket.onmessage = ({ data }) => {
+      const frame = typeof data === "string" ? data : new Uint8Array(data).toBase64();
       const waiting = this.#waiting.shift();
-      if (waiting === undefined) this.#frames.push(data);
-      else waiting(data);
+      if (waiting === undefined) this.#frames.push(frame);
+      else waiting(frame);
     };
   }
 
@@ -33,7 +35,8 @@ export class Client implements Disposable {
   }
 
   say(request: unknown): void {
-    this.socket.send(typeof request === "string" ? request : JSON.stringify(request));
+    const isPlain = typeof request === "string" || request instanceof Uint8Array;
+    this.socket.send(isPlain ? request as string | Uint8Array<ArrayBuffer> : JSON.stringify(request));
   }
 
   /** The next frame as text. */
