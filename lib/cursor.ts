@@ -5,12 +5,10 @@
  */
 import { Refusal } from "./failure.ts";
 import { notedBase, openIfThere, segmentsOf } from "./partition.ts";
-import { decodeLines, segmentName } from "./segment.ts";
+import { decodeLines, LINE_BYTES_MAX, segmentName } from "./segment.ts";
 import type { LogRecord } from "./transport.ts";
 
 const CHUNK_BYTES = 2 << 20;
-/** A line holds one message, escaped or in base64, and its envelope. */
-const LINE_BYTES_MAX = 4 << 20;
 
 /** Reads a partition's records in order across its segments; what is not there yet is simply not given. */
 export class Cursor {
@@ -53,9 +51,7 @@ export class Cursor {
     const bases = segmentsOf(this.#folder);
     const base = bases.findLast((b) => b <= this.next);
     if (base === undefined && bases.length > 0) {
-      throw new Refusal(
-        `Cannot read record "${this.#place}/${this.next}": the log begins at ${bases[0]}, must still hold it`,
-      );
+      throw this.#gone(bases[0]!);
     }
     if (base === undefined) return false;
     this.#open(base);
@@ -72,9 +68,17 @@ export class Cursor {
     return true;
   }
 
+  #gone(low: number): Refusal {
+    return new Refusal(
+      `Cannot read record "${this.#place}/${this.next}": the log begins at ${low}, must still hold it`,
+    );
+  }
+
   #open(base: number): void {
     this.#file?.close();
-    this.#file = Deno.openSync(`${this.#folder}/${segmentName(base)}`);
+    this.#file = openIfThere(`${this.#folder}/${segmentName(base)}`);
+    // Listed a moment ago, and expired since.
+    if (this.#file === null) throw this.#gone(segmentsOf(this.#folder)[0] ?? base);
     this.#base = base;
     this.#start = this.#end = 0;
   }
@@ -103,11 +107,14 @@ export class Cursor {
   #advance(): boolean {
     this.#note ??= openIfThere(`${this.#folder}/lock`);
     if (this.#note !== null && notedBase(this.#note) === this.#base) return false;
-    const following = segmentsOf(this.#folder).find((b) => b > this.#base);
+    const bases = segmentsOf(this.#folder);
+    const following = bases.find((b) => b > this.#base);
     if (following === undefined) return false;
     // A roll happens after the last append to a segment, so what came in between is read first.
     if (this.#fill()) return true;
     if (following !== this.next) {
+      // Those behind the one in hand expired with it.
+      if (bases[0] === following) throw this.#gone(following);
       throw new Refusal(
         `Cannot read records "${this.#place}/${this.next}" to ${
           following - 1

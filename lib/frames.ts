@@ -54,6 +54,20 @@ const Kept = z.strictObject({
   frame: z.string(),
 });
 
+export type Kept = z.infer<typeof Kept>;
+
+/** A day, µs. */
+const DAY = 86_400_000_000;
+
+/**
+ * The UTC day that a frame came on, in days since the epoch, of the message that keeps it or of the log's line around that;
+ * null where nobody noted it. Within a text a quote is escaped, so that no frame can speak for its message.
+ */
+export function dayOf(text: string): number | null {
+  const micros = /[{,]"receivedTime":(?:(\d{1,16})|null)[,}]/.exec(text)?.[1];
+  return micros === undefined ? null : Math.floor(Number(micros) / DAY);
+}
+
 /** What a tick's `frame` says of where it came from. */
 export const nameOf = ({ connection, number }: Pick<Frame, "connection" | "number">): string =>
   `${connection}/${number}`;
@@ -89,13 +103,16 @@ export async function* readFrames(
   const partition = partitionOf(venue, ranges.length);
   const { low, high } = ranges[partition]!;
   let parts: Frame[] = [];
+  // Whether what comes may be the rest of a frame whose beginning expired.
+  let isRest = low > 0 && from <= low;
   // Where the frame begins whose parts are not together yet.
   let next = Math.max(from, low);
   for await (const records of log.read(FRAMES, partition, next, Math.min(high, to), signal)) {
     const frames: Frame[] = [];
     for (const record of records) {
       const { part, ...kept } = keptIn(record, partition);
-      if (kept.venue === venue) {
+      isRest &&= kept.venue !== venue || (part?.[0] ?? 0) > 0;
+      if (kept.venue === venue && !isRest) {
         if ((part?.[0] ?? 0) !== parts.length) throw refused(record, partition, "is not the next part of its frame");
         parts.push(kept);
         if (parts.length < (part?.[1] ?? 1)) continue;
@@ -108,17 +125,21 @@ export async function* readFrames(
   }
 }
 
-function keptIn(record: LogRecord, partition: number): z.infer<typeof Kept> {
-  const { value } = record;
+function keptIn(record: LogRecord, partition: number): Kept {
+  const kept = keptOf(record);
+  if (kept === null) throw refused(record, partition, "is no frame");
+  return kept;
+}
+
+/** What a message keeps of a frame, or of a part of it; null for one that keeps none. */
+export function keptOf({ value }: Pick<Message, "value">): Kept | null {
   let parsed: unknown;
   try {
     parsed = typeof value === "string" ? JSON.parse(value) : undefined;
   } catch {
     parsed = undefined;
   }
-  const kept = Kept.safeParse(parsed);
-  if (!kept.success) throw refused(record, partition, "is no frame");
-  return kept.data;
+  return Kept.safeParse(parsed).data ?? null;
 }
 
 function refused({ offset }: LogRecord, partition: number, state: string): Refusal {

@@ -14,6 +14,8 @@ import { bytesOf } from "./codec.ts";
 import { Refusal } from "./failure.ts";
 import type { LogRecord, Message } from "./transport.ts";
 
+/** A line holds one message, escaped or in base64, and its envelope. */
+export const LINE_BYTES_MAX = 4 << 20;
 /** Bytes before the part of the line that the checksum covers: `{"crc":"xxxxxxxx",`. */
 const COVERED_FROM = 18;
 const BLANK = '{"crc":"00000000","offset":';

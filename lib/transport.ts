@@ -124,6 +124,11 @@ export interface Transport {
   reader?(group: string, topic: string, partition: number): Promise<{ readonly pid: number | null } | null>;
   /** When the highest checkpoint was saved, ms since the epoch; null before the first, absent where that is not kept. */
   savedAt?(stage: string, partition: number): Promise<number | null>;
+  /**
+   * The folders that the partitions of a topic lie in; absent where they are a server's, or nowhere.
+   * @throws {Misuse} when the topic does not exist
+   */
+  folders?(topic: string): readonly string[];
   /** What the log's own clock says, ms since the epoch; null where it does not tell, absent where it has none. */
   clock?(): Promise<number | null>;
   /** What its files say of their format; absent where that is the server's business. */

@@ -27,7 +27,13 @@ export type Policy = typeof POLICIES[number];
 export interface Manner {
   readonly policy: Policy;
   readonly segmentBytes: number;
+  /** The day of a message, or of the line that holds it; null where it has none. A later day begins the next segment. */
+  readonly dayOf?: (text: string) => number | null;
+  /** Told when a segment was closed, whose successor is there for good. */
+  readonly closed?: () => void;
 }
+
+const decoder = new TextDecoder();
 
 /** Appends to a partition, together with the writers of other processes. */
 export class Writer {
@@ -35,7 +41,7 @@ export class Writer {
   readonly #place: string;
   readonly #bytesMax: number;
   readonly #policy: Policy;
-  readonly #segmentBytes: number;
+  readonly #manner: Manner;
   readonly #world: World;
   #opened: Deno.FsFile | null = null;
   readonly #lines = new Lines();
@@ -43,18 +49,20 @@ export class Writer {
   #base = -1;
   #size = 0;
   #next = 0;
+  /** The latest day in the segment, as far as it is known. */
+  #day: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The append in hand: one that waits is not overtaken. */
   #turn: Promise<unknown> = Promise.resolve();
   /** The sync that failed. */
   #unsound: Outage | null = null;
 
-  constructor(folder: string, place: string, bytesMax: number, { policy, segmentBytes }: Manner, world: World) {
+  constructor(folder: string, place: string, bytesMax: number, manner: Manner, world: World) {
     this.#folder = folder;
     this.#place = place;
     this.#bytesMax = bytesMax;
-    this.#policy = policy;
-    this.#segmentBytes = segmentBytes;
+    this.#policy = manner.policy;
+    this.#manner = manner;
     this.#world = world;
   }
 
@@ -90,22 +98,51 @@ export class Writer {
       if (!this.#lock.tryLockSync(true)) await this.#lock.lock(true);
       try {
         this.#catchUp();
-        const bytes = this.#lines.encode(done === 0 ? messages : messages.slice(done), this.#next);
-        if (this.#size > 0 && this.#size + bytes.length > this.#segmentBytes) this.#roll();
         if (done === 0) first = this.#next;
-        try {
-          writeAll(this.#file!, bytes);
-        } catch (error) {
-          done += this.#cutBack(bytes);
-          throw error;
+        while (done < messages.length) {
+          const { lot, day } = this.#lotOf(messages, done);
+          const bytes = this.#lines.encode(lot, this.#next);
+          const isLater = this.#day !== null && day !== null && day > this.#day;
+          if (this.#size > 0 && (isLater || this.#size + bytes.length > this.#manner.segmentBytes)) this.#roll();
+          this.#day = day;
+          try {
+            writeAll(this.#file!, bytes);
+          } catch (error) {
+            done += this.#cutBack(bytes);
+            throw error;
+          }
+          this.#grow(bytes.length);
+          this.#next += lot.length;
+          done += lot.length;
         }
-        this.#grow(bytes.length);
-        return this.#next += messages.length - done;
+        return this.#next;
       } finally {
         this.#lock.unlockSync();
       }
     });
     return { first, next };
+  }
+
+  /**
+   * The messages from `from` on that one segment may hold by their days, and the latest of these. What comes late, from a
+   * day before, goes with the others: a segment is of the day of the latest that it holds.
+   */
+  #lotOf(
+    messages: readonly Message[],
+    from: number,
+  ): { readonly lot: readonly Message[]; readonly day: number | null } {
+    const { dayOf } = this.#manner;
+    if (dayOf === undefined) return { lot: from === 0 ? messages : messages.slice(from), day: null };
+    let day = this.#day;
+    let end = from;
+    for (; end < messages.length; end++) {
+      const { value } = messages[end]!;
+      const each = typeof value === "string" ? dayOf(value) : null;
+      if (each === null || (day !== null && each <= day)) continue;
+      if (day !== null && end > from) break;
+      day = each;
+    }
+    return { lot: messages.slice(from, end), day };
   }
 
   /** What was appended is durable as the policy has it. */
@@ -171,6 +208,21 @@ export class Writer {
     }
     this.#size += end;
     this.#next += lines;
+    const day = this.#dayIn(added.subarray(0, end));
+    if (day !== null) this.#day = Math.max(day, this.#day ?? day);
+  }
+
+  /** The day of the last one of whole lines that has a day. */
+  #dayIn(lines: Uint8Array): number | null {
+    const { dayOf } = this.#manner;
+    if (dayOf === undefined) return null;
+    for (let end = lines.length - 1; end > 0;) {
+      const newline = lines.lastIndexOf(10, end - 1);
+      const day = dayOf(decoder.decode(lines.subarray(newline + 1, end)));
+      if (day !== null) return day;
+      end = newline;
+    }
+    return null;
   }
 
   /**
@@ -196,12 +248,14 @@ export class Writer {
     this.#base = base;
     this.#size = 0;
     this.#next = base;
+    this.#day = null;
   }
 
   /** Begins a new segment; the one before is durable first, so that only the last one ever needs a sync. */
   #roll(): void {
     this.#assured(() => this.#file!.syncDataSync());
     this.#take(this.#next);
+    this.#manner.closed?.();
   }
 
   /** Makes durable what was appended. @throws {Outage} when that failed, now or ever */

@@ -5,13 +5,15 @@
  * An append takes the partition's advisory lock; only the lock's holder cuts a torn tail. Readers are woken by the file
  * system. Group offsets and epochs lie in a Deno KV per group, checkpoints in files (a KV value ends at 64 KiB).
  * **In**, **Out** see the door. **Knows** `transport`, `folder`, `partition`, `cursor`, `writer`, `waker`, `member`,
- * `patience`, `failure`, `world`.
+ * `frames`, `manifest`, `patience`, `failure`, `world`.
  */
 import { dirname } from "node:path";
 import { Misuse, Outage, reasonOf, Refusal } from "../failure.ts";
 import { Member, readerOf } from "../member.ts";
 import { Cursor } from "../cursor.ts";
 import { makeFolder, syncFolder } from "../folder.ts";
+import { dayOf, FRAMES } from "../frames.ts";
+import { noteClosed } from "../manifest.ts";
 import { rangeOf, recover, syncPartition, writeAll } from "../partition.ts";
 import type { Batch, Checkpoint, LogRecord, Message, Range, ReceiveOptions, Topic, Transport } from "../transport.ts";
 import { type Finding, ofDisk, Patience } from "../patience.ts";
@@ -154,6 +156,8 @@ class Log implements Transport {
   /** Whether the last note could not be written, which is said once. */
   #unnoted = false;
   readonly #ledgers = new Map<string, Promise<Deno.Kv>>();
+  /** The closed segments that are being noted in their manifests. */
+  #closing: Promise<void> = Promise.resolve();
 
   constructor(
     path: string,
@@ -220,15 +224,32 @@ class Log implements Transport {
     return `${this.#path}/${topic}/${partition}`;
   }
 
+  folders(topic: string): readonly string[] {
+    return Array.from({ length: this.#topic(topic).partitions }, (_, p) => this.#folder(topic, p));
+  }
+
   #writer(topic: string, partition: number): Writer {
     const name = `${topic}/${partition}`;
     let writer = this.#writers.get(name);
     if (writer === undefined) {
       this.#topic(topic);
-      writer = new Writer(this.#folder(topic, partition), name, messageBytesMax(topic), this.#manner, this.#world);
+      const folder = this.#folder(topic, partition);
+      const manner = topic === FRAMES
+        ? { ...this.#manner, dayOf, closed: () => this.#noteClosed(folder, name) }
+        : this.#manner;
+      writer = new Writer(folder, name, messageBytesMax(topic), manner, this.#world);
       this.#writers.set(name, writer);
     }
     return writer;
+  }
+
+  /** Beside the appends, which must not wait for it; what could not be noted is noted with the next one. */
+  #noteClosed(folder: string, name: string): void {
+    const tell = (reason: string): void => this.#world.report(`cannot note a closed segment of "${name}": ${reason}`);
+    this.#closing = this.#closing.then(() => noteClosed(folder, name)).then(
+      (damages) => damages.forEach(tell),
+      (error) => tell(reasonOf(error)),
+    );
   }
 
   append(topic: string, partition: number, messages: readonly Message[]): Promise<{ first: number; next: number }> {
@@ -504,6 +525,7 @@ class Log implements Transport {
     this.#isClosed = true;
     await this.#writeNoted();
     const closed = await Promise.allSettled([...this.#writers.values()].map((writer) => writer.close()));
+    await this.#closing;
     for (const kv of this.#ledgers.values()) (await kv).close();
     this.#presence?.close();
     for (const result of closed) if (result.status === "rejected") throw result.reason;
