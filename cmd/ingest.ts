@@ -8,7 +8,7 @@
  */
 import { Buffer } from "node:buffer";
 import { start } from "../lib/crew.ts";
-import { Misuse } from "../lib/failure.ts";
+import { Misuse, Refusal } from "../lib/failure.ts";
 import { OUTCOMES } from "../lib/book.ts";
 import { Collector } from "../lib/collect.ts";
 import { FRAMES, messagesOf } from "../lib/frames.ts";
@@ -35,6 +35,8 @@ interface Kept {
   readonly numbers: readonly number[];
   /** Absent where an earlier version kept it, like all that follows. */
   readonly tape?: Tape;
+  /** Where the source began then, whose beginning may expire. */
+  readonly low?: number;
   readonly offsets?: readonly number[];
   /** The numbers of the frames that it kept; none where it kept none. */
   readonly frames?: { readonly numbers: readonly number[]; readonly offsets: readonly number[] } | null;
@@ -104,7 +106,8 @@ const stage = defineStage({
     const shelves = values.frames ? await ranges(FRAMES) : [];
     const before = sources[source.id];
     assertSame("resume ingest", before?.tape ?? {}, tape);
-    const fresh = { position: 0, done: false, numbers: places.map(() => 0), frames: null };
+    const low = recorded?.low ?? 0;
+    const fresh = { position: 0, done: false, numbers: places.map(() => 0), frames: null, low };
     let kept: Kept = before ?? { ...fresh, again: 0 };
     if (kept.done && !values.again) {
       world.report(`${from} was read before, nothing to add (--again reads it again)`);
@@ -118,6 +121,12 @@ const stage = defineStage({
         } --frames, must be the same`,
       );
     }
+    const isCut = kept === before && low > (kept.low ?? 0);
+    if (isCut) {
+      const { position } = kept;
+      if (position < low) world.report(`frames ${position} to ${low - 1} are gone, and were never read`);
+      kept = { ...kept, position: Math.max(position, low), low };
+    }
     const id = `ingest-${source.id.slice(0, 16)}-${kept.again}`;
     const resumed = await Resumed.open({
       ...{ id, epoch, numbers: kept.numbers, offsets: kept.offsets ?? null, topic: TOPICS.raw, ranges: places, log },
@@ -128,6 +137,12 @@ const stage = defineStage({
       ...{ topic: FRAMES, ranges: shelves },
       send: (partition, messages) => send(FRAMES, partition, messages),
     });
+    // Without what expired the same messages are not made again, and those that are there cannot be passed over.
+    if (isCut && (resumed.repeats || shelved.repeats)) {
+      throw new Refusal(
+        `Cannot resume ingest of "${from}": an interrupted run appended ticks of frames beyond its checkpoint, and what they were made of expired since, must be read into another tape: --data`,
+      );
+    }
     let saves = checkpoint?.nextOffset ?? 0;
     const save = async (position: number, done: boolean): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
@@ -136,11 +151,11 @@ const stage = defineStage({
       if (source.isLive) return;
       const { numbers, offsets } = resumed;
       const frames = values.frames ? { numbers: shelved.numbers, offsets: shelved.offsets } : null;
-      sources[source.id] = { position, done, again: kept.again, numbers, tape, offsets, frames };
+      sources[source.id] = { position, done, again: kept.again, numbers, tape, low, offsets, frames };
       await log.save("ingest", 0, { epoch, nextOffset: ++saves, state: JSON.stringify(sources) });
     };
     // Others may append so much before this goes on that what an interrupted run had appended is not found behind it.
-    if (kept !== before && !resumed.repeats) await save(0, false);
+    if (kept !== before && !resumed.repeats) await save(kept.position, false);
     const depth = values["book-depth"];
     const collector = new Collector(venue, {
       names: values.frames || (source.grows && !source.isLive),

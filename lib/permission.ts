@@ -18,7 +18,7 @@ interface Grant {
 /** The permissions of a stage's Worker: no environment, run, ffi or import, and nothing that its URLs do not name. */
 export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOptionsObject {
   const grant: Grant = { net: [], read: [], write: [], sys: [] };
-  const isLooking = "inspect" in stage;
+  const isLooking = "inspect" in stage && !stage.changes?.(setting.values as never);
   for (const url of [setting.transport, setting.to]) if (url !== null) allow(url, grant);
   if (stage.needs.includes("hot")) allow(setting.hot, grant);
   if (stage.needs.includes("lake")) allow(setting.lake, grant);
@@ -31,7 +31,7 @@ export function permissionsOf(stage: Stage, setting: Setting): Deno.PermissionOp
   return {
     net: unique(grant.net),
     read: unique(grant.read),
-    // An inspection changes nothing.
+    // An inspection changes nothing, unless it says so.
     write: isLooking ? [] : unique(grant.write),
     env: false,
     sys: unique(grant.sys),

@@ -2,13 +2,15 @@
  * Where recorded frames come from: a capture, or the tape of frames of a log, `log:FOLDER/frames`. Read again from a
  * position, either gives the same frames in the same order.
  *
- * **In** what the user named, **Out** frames. **Knows** `pairing`, `frames`, `transport`, `venue`, `failure`, `world`.
+ * **In** what the user named, **Out** frames. **Knows** `pairing`, `frames`, `manifest`, `transport`, `venue`,
+ * `failure`, `world`.
  */
 import { createHash } from "node:crypto";
 import { Misuse } from "./failure.ts";
 import { type Frame, FRAMES, readFrames } from "./frames.ts";
+import { goneText } from "./manifest/expiry.ts";
 import { filesOf, pairHash, readPair } from "./pairing.ts";
-import { openTransport } from "./transport.ts";
+import { openTransport, partitionOf } from "./transport.ts";
 import type { Venue } from "./venue.ts";
 import type { World } from "./world.ts";
 
@@ -33,6 +35,8 @@ export interface Source {
   readonly grows: boolean;
   /** Whether it cannot be read again. */
   readonly isLive: boolean;
+  /** The position that it begins at by now, since what came before expired; absent where nothing does. */
+  readonly low?: number;
   /** Has snapshots and missed trades asked for, where somebody can be asked. */
   want?(wanted: Wanted): void;
   /** From a position on, up to another one if that is given. */
@@ -92,12 +96,19 @@ async function openTape(url: string, venue: Venue, world: World): Promise<Source
     throw new Misuse(`Cannot read frames "${url}": names topic "${topic ?? ""}", must be log:FOLDER/${FRAMES}`);
   }
   const log = await openTransport(`log:${folder}`, { ...world, isLooking: true });
-  const { identity } = await log.topic(FRAMES);
+  const { identity, partitions } = await log.topic(FRAMES);
+  const partition = partitionOf(venue.name, partitions);
+  const lowest = async (): Promise<number> => (await log.ranges(FRAMES))[partition]!.low;
   return {
+    low: await lowest(),
     id: createHash("sha256").update(`${identity}/${venue.name}`).digest("hex"),
     grows: true,
     isLive: false,
     async *read(from, signal, to) {
+      const low = await lowest();
+      if (from < low) {
+        world.report(await goneText(log.folders!(FRAMES)[partition]!, `${FRAMES}/${partition}`, from, low));
+      }
       for await (const { frames, next } of readFrames(log, venue.name, { from, to }, signal)) {
         yield { frames, notes: 0, position: next };
       }

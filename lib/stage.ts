@@ -53,6 +53,8 @@ export interface Reach {
 
 /** A stage that is shown its doors shut and opens each by itself, since one that stays shut must not end it. */
 export interface Inspection<F extends Flags> extends Omit<Declaration<string, string, Need, F>, "run"> {
+  /** Whether by these flags it changes what it looks at, which it does nowhere else. */
+  changes?(values: Values<F>): boolean;
   inspect(view: View<F>): Promise<Outcome>;
 }
 

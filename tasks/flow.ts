@@ -6,6 +6,7 @@
 import audit from "../cmd/audit.ts";
 import book from "../cmd/book.ts";
 import doctor from "../cmd/doctor.ts";
+import frames from "../cmd/frames.ts";
 import ingest from "../cmd/ingest.ts";
 import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
@@ -13,7 +14,7 @@ import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 
 /** Every stage, in the order of the flow. */
-export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, book];
+export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, book, frames];
 
 const BEGIN = "<!-- flow: printed from the declarations by deno task bless -->";
 const END = "<!-- end of flow -->";
@@ -26,7 +27,7 @@ export function flowText(): string {
   return STAGES.map((stage, i) => {
     const right = [...stage.writes, ...stage.needs].join(" + ");
     return `${left[i]!.padStart(width)} ${left[i] === "" ? "  " : "─▶"} ${stage.name.padEnd(names)} ─▶ ${
-      { audit: "findings", doctor: "problems", book: "a book" }[stage.name] ?? right
+      { audit: "findings", doctor: "problems", book: "a book", frames: "a manifest" }[stage.name] ?? right
     }`;
   }).join("\n");
 }

@@ -89,7 +89,7 @@ async function beyond(
     partitions: 4,
     create: true,
     retryForMs: 0,
-    values: { from },
+    values: { from, expire: args.includes("--expire") },
     env: {},
   };
   const granted = permissionsOf(stage, setting);
@@ -103,8 +103,9 @@ async function beyond(
 async function allWithin(data: string, doors: Doors): Promise<void> {
   const args: Readonly<Record<string, readonly string[]>> = {
     simulate: ["--ticks", "300"],
-    ingest: ["--from", FRAMES, "--venue", "binance"],
+    ingest: ["--from", FRAMES, "--venue", "binance", "--frames"],
     book: ["--venue", "binance", "--symbol", "AAAUSD", "--at", "1700000000323456"],
+    frames: doors.transport === undefined ? ["--expire", "--older-than", "30d"] : [],
   };
   for (const stage of STAGES) {
     const file = fileURLToPath(new URL(`cmd/${stage.name}.ts`, PROJECT));
