@@ -3,13 +3,13 @@
  * the same file again adds nothing and an interrupted one goes on.
  *
  * **In** a source of frames and a venue's mapper, **Out** `ticks.raw`, with `--frames` the frames as they came, and every
- * frame counted by kind. **Knows** `book`, `collect`, `source`, `live`, `instruments`, `frames`, `venue`, `producer`, `tape`,
+ * frame counted by kind. **Knows** `bookcount`, `collect`, `source`, `live`, `instruments`, `frames`, `venue`, `producer`, `tape`,
  * `stage`, `crew`.
  */
 import { Buffer } from "node:buffer";
 import { start } from "../lib/crew.ts";
+import { BookCount } from "../lib/bookcount.ts";
 import { Misuse, Refusal } from "../lib/failure.ts";
-import { OUTCOMES } from "../lib/book.ts";
 import { Collector } from "../lib/collect.ts";
 import { FRAMES, messagesOf } from "../lib/frames.ts";
 import { bring } from "../lib/instruments.ts";
@@ -61,6 +61,12 @@ const stage = defineStage({
     frames: { kind: "switch", does: "keeps each frame as it came, before it is parsed; ticks name theirs" },
     "book-depth": { kind: "count", max: 1_000, does: "builds books of so many levels a side (default none)" },
     "book-every": { kind: "amount", default: 100, unit: "ms", does: "event time between two built books" },
+    "crossed-for": {
+      kind: "amount",
+      default: 1_000,
+      unit: "ms",
+      does: "event time that a bid may be above the ask untold",
+    },
     "compare-every": {
       ...{ kind: "amount", default: 600, max: 1_000_000, unit: "s" },
       does: "live: how often a book is held against a fresh snapshot, 0 for never",
@@ -159,6 +165,7 @@ const stage = defineStage({
     const depth = values["book-depth"];
     const collector = new Collector(venue, {
       names: values.frames || (source.grows && !source.isLive),
+      crossedForMs: values["crossed-for"],
       ...(depth !== undefined && { depth, everyMs: values["book-every"] }),
     });
     // Books and totals are what all frames before have made of them: those are taken in again, and give nothing twice.
@@ -168,7 +175,7 @@ const stage = defineStage({
       }
     }
     const kinds: Record<string, number> = {};
-    const compared: Record<string, number> = {};
+    const books = new BookCount(venue.name, collector.counts, tally);
     let [lines, notes, ticks, saved, position] = [0, 0, 0, 0, kept.position];
     for await (const batch of source.read(kept.position, signal)) {
       // Kept before anything is made of them: whoever finds a tick finds its frame.
@@ -181,11 +188,7 @@ const stage = defineStage({
       for (const frame of batch.frames) {
         const collected = collector.take(frame);
         source.want?.(collected);
-        for (const { outcome, levels, agreeing } of collected.compared) {
-          compared[outcome] = (compared[outcome] ?? 0) + 1;
-          tally.add("books_compared_total", 1, venue.name, outcome);
-          if (levels > 0) tally.set("book_agreement_ratio", agreeing / levels, venue.name);
-        }
+        books.note(collected.compared);
         const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
         // What no message can hold is no tick of this venue; it must not stop those behind it.
         const isWhole = messages.every(({ value }) => fits(value));
@@ -201,14 +204,15 @@ const stage = defineStage({
       }
       await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));
       tally.add("ticks_produced_total", sum(lots.map((lot) => lot.length)));
+      books.count();
       position = batch.position;
       if (ticks - saved < SAVE_EVERY) continue;
       await save(position, false);
       saved = ticks;
     }
     await save(position, !signal.aborted && !source.grows);
-    const text = [framesText(lines, ticks, kinds), ...comparedText(compared)].join("\n");
-    return { lines, notes, ticks, kinds, ...(sum(Object.values(compared)) > 0 && { compared }), text };
+    const text = [framesText(lines, ticks, kinds), ...books.text()].join("\n");
+    return { lines, notes, ticks, kinds, ...books.compared, text };
   },
 });
 
@@ -262,14 +266,6 @@ function framesText(lines: number, ticks: number, kinds: Readonly<Record<string,
   const shown = (n: number): string => n.toLocaleString("en");
   const byKind = Object.entries(kinds).sort(([, a], [, b]) => b - a).map(([kind, n]) => `${kind} ${shown(n)}`);
   return `frames   ${[`${shown(lines)} lines, ${shown(ticks)} ticks`, ...byKind].join("   ")}`;
-}
-
-/** What came of comparisons, where there were any. */
-function comparedText(compared: Readonly<Record<string, number>>): string[] {
-  const total = sum(Object.values(compared));
-  if (total === 0) return [];
-  const byOutcome = OUTCOMES.filter((outcome) => compared[outcome] !== undefined);
-  return [`books    ${total} compared   ${byOutcome.map((outcome) => `${outcome} ${compared[outcome]}`).join("   ")}`];
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);

@@ -8,22 +8,14 @@
  */
 import { compare } from "./decimal.ts";
 import { RULES } from "./book/discipline.ts";
-import {
-  type Break,
-  type Change,
-  type Checksum,
-  type Counts,
-  FAULTS,
-  Instrument,
-  type Settings,
-  type State,
-} from "./book/instrument.ts";
+import { type Break, type Change, type Checksum, Instrument, type Settings, type State } from "./book/instrument.ts";
+import { type Counts, FAULTS, newCounts } from "./book/counts.ts";
 import { type Comparison, OUTCOMES } from "./book/held.ts";
 import type { Known, Levels } from "./book/ladder.ts";
 import { type Book, type Delta, LEVELS_MAX, type Quote, type Status, type Tick } from "./tick.ts";
 import type { BookDiscipline, Mapped } from "./venue.ts";
 
-export { type Checksum, type Comparison, type Counts, FAULTS, OUTCOMES, type State };
+export { type Checksum, type Comparison, type Counts, FAULTS, newCounts, OUTCOMES, type State };
 
 /** How books are kept, and what is built from them. */
 export interface KeeperOptions {
@@ -38,7 +30,7 @@ export interface KeeperOptions {
   readonly depths?: readonly number[];
   /** How the venue sums up a book; without it checksums are not checked. */
   readonly checksum?: Checksum;
-  /** A bid above the ask for longer than this is counted, ms of event time. */
+  /** A bid above the ask for longer than this is told, ms of event time. */
   readonly crossedForMs?: number;
   /** Quotes that differ from the best for longer than this are counted, ms of event time; where nothing else is proof. */
   readonly differingForMs?: number;
@@ -47,6 +39,8 @@ export interface KeeperOptions {
   /** Events that may wait for a snapshot, an instrument. */
   readonly bufferMax?: number;
   readonly instrumentsMax?: number;
+  /** What happens is counted here, if several are to be counted as one. */
+  readonly counts?: Counts;
 }
 
 /** What became of a frame. */
@@ -74,6 +68,8 @@ export interface BookRead {
 }
 
 const LEVELS_HELD_MAX = 200_000;
+/** Characters of a detail at most, as of every text of a tick. */
+const DETAIL_LENGTH_MAX = 128;
 
 interface Times {
   readonly eventTime: number;
@@ -115,19 +111,7 @@ export class Keeper {
       ...(depths === undefined ? {} : { depths }),
       ...(checksum === undefined ? {} : { checksum }),
     };
-    this.counts = this.#counts = {
-      repeats: 0,
-      syncs: 0,
-      broken: Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Counts["broken"],
-      stale: 0,
-      skipped: 0,
-      late: 0,
-      unknownDeletes: 0,
-      crossed: 0,
-      differing: 0,
-      outrun: 0,
-      unkept: 0,
-    };
+    this.counts = this.#counts = options.counts ?? newCounts();
   }
 
   /** Takes one frame's ticks. `connection` is named where there are two. */
@@ -269,6 +253,13 @@ export class Keeper {
       const { firstId } = change.synced;
       out.ticks.push(statusOf(tick, times, "subscribed", firstId, instrument.id, "book synced"));
     }
+    // Nothing is built of it meanwhile.
+    if (change.crossed === true) {
+      out.ticks.push(statusOf(tick, times, "silent", instrument.id, null, `book crossed: ${instrument.crossing}`));
+    }
+    if (change.crossed === false) {
+      out.ticks.push(statusOf(tick, times, "subscribed", null, instrument.id, "book uncrossed"));
+    }
     this.#build(instrument, built, tick, times, out);
   }
 
@@ -348,5 +339,6 @@ function statusOf(
   lastId: number | null,
   detail: string,
 ): Status {
-  return { type: "status", venue, symbol, ...times, sequence: null, id: null, state, firstId, lastId, detail };
+  const text = { state, firstId, lastId, detail: detail.slice(0, DETAIL_LENGTH_MAX) };
+  return { type: "status", venue, symbol, ...times, sequence: null, id: null, ...text };
 }

@@ -428,7 +428,7 @@ Deno.test(
   },
 );
 
-Deno.test("a cross inside an event is normal, one that lasts is counted once, and trusted no longer", options, () => {
+Deno.test("a cross inside an event is normal, one that lasts is told, and trusted no longer", options, () => {
   const keeper = synced("trust", { crossedForMs: 100, quotes: true });
   const at = (ms: number, bids: Levels) => take(keeper, delta([null, null], bids, [], "A", ms));
   assert.deepEqual(built(at(1, [["11.5", "1"]])), [], "nothing is built of it");
@@ -436,10 +436,56 @@ Deno.test("a cross inside an event is normal, one that lasts is counted once, an
   at(102, [["11.5", "0"], ["11.0", "1"]]);
   assert.deepEqual(at(500, [["9.0", "8"]]).wants, [], "locked is not crossed");
   at(600, [["11.5", "1"]]);
-  assert.deepEqual(at(701, [["9.0", "7"]]).wants, ["A"]);
-  at(900, [["9.0", "6"]]);
-  assert.deepEqual([keeper.counts.crossed, keeper.stateOf("A")], [1, "synced"]);
+  const lost = at(701, [["9.0", "7"]]);
+  assert.deepEqual(statuses(lost), [["gap", null, null, "book crossed: bid 11.5 is above ask 11.0"]]);
+  assert.deepEqual([lost.wants, keeper.counts.crossed, keeper.counts.broken.crossed], [["A"], 1, 1]);
+  // What the venue itself shows so is no loss.
+  take(keeper, book(null, [["11.5", "1"], ["9.0", "1"]], ASKS, "A", 800));
+  assert.deepEqual(statuses(at(900, [["9.0", "6"]])), []);
+  assert.deepEqual(statuses(at(901, [["9.0", "5"]])), [
+    ["silent", null, null, "book crossed: bid 11.5 is above ask 11.0"],
+  ]);
+  assert.deepEqual([keeper.counts.crossed, keeper.stateOf("A"), keeper.wanting], [2, "synced", []]);
 });
+
+Deno.test(
+  "where its numbers prove it a book that stays crossed is as the venue's, and silent until it is over",
+  options,
+  () => {
+    const keeper = synced("splice", { crossedForMs: 100, depth: 1 });
+    const at = (id: number, ms: number, bids: Levels) => take(keeper, delta([id, id], bids, [], "A", ms));
+    at(101, 1, [["11.5", "1"]]);
+    const said = at(102, 102, []);
+    assert.deepEqual(statuses(said), [["silent", 102, null, "book crossed: bid 11.5 is above ask 11.0"]]);
+    assert.ok(said.ticks.every(isTick));
+    assert.deepEqual([at(103, 999, [["9.0", "1"]]).ticks.length, said.wants], [1, []], "it is told once");
+    const over = at(104, 1_000, [["11.5", "0"]]);
+    assert.deepEqual(statuses(over), [["subscribed", null, 104, "book uncrossed"]]);
+    assert.deepEqual(over.ticks.map(({ type }) => type), ["delta", "status", "book"]);
+    assert.deepEqual(statuses(at(105, 1_001, [["9.0", "2"]])), []);
+    assert.equal(keeper.counts.crossed, 1);
+    // A gap ends it as well.
+    at(106, 2_000, [["11.5", "1"]]);
+    at(107, 3_000, []);
+    assert.deepEqual(statuses(at(110, 3_001, [])).map(([state]) => state), ["gap"]);
+    assert.deepEqual(statuses(take(keeper, book(110))).map(([, , , detail]) => detail), ["book synced"]);
+  },
+);
+
+Deno.test(
+  "books that are sent whole are crossed from one to the next, and what is told of long prices fits a tick",
+  options,
+  () => {
+    const keeper = keep("whole", { crossedForMs: 100 });
+    const bid = `11.${"0".repeat(100)}1`;
+    const at = (ms: number, price: string) => take(keeper, book(null, [[price, "1"]], ASKS, "A", ms));
+    assert.deepEqual([0, 100].flatMap((ms) => statuses(at(ms, bid))), []);
+    const told = at(101, bid);
+    assert.deepEqual(statuses(told).map(([state]) => state), ["silent"]);
+    assert.ok(told.ticks.every(isTick));
+    assert.deepEqual(statuses(at(102, "10")), [["subscribed", null, null, "book uncrossed"]]);
+  },
+);
 
 Deno.test("trust: a best that is for long another than the venue's quotes asks for a fresh snapshot", options, () => {
   const keeper = synced("trust", { differingForMs: 100 });
@@ -636,6 +682,16 @@ Deno.test("where nothing numbers them a snapshot proves nothing, and how far the
 async function* stored(ticks: readonly Tick[]): AsyncGenerator<Tick> {
   yield* ticks;
 }
+
+Deno.test(
+  "what is replayed was judged by who kept it: a cross that lasts ends no stored book by itself",
+  options,
+  async () => {
+    const rows = [book(null), ...[0, 5_000].map((ms) => delta([null, null], [["11.5", "1"]], [], "A", ms))];
+    const replay = { venue: "sim", symbol: "A", discipline: "trust", time: NOW + 9_000 * MS } as const;
+    assert.equal((await bookAt(stored(rows), replay))?.bids[0]?.[0], "11.5");
+  },
+);
 
 Deno.test("the book of a time is that of the last event until then, and there is none in a gap", options, async () => {
   const keeper = keep("splice");

@@ -6,7 +6,7 @@
  * **In** frames and events, **Out** ticks, and whose snapshots are wanted. **Knows** `venue`, `book`, `feed`, `frames`,
  * `conflation`, `tick`.
  */
-import { type Comparison, Keeper, type KeeperOptions, type Kept } from "./book.ts";
+import { type Comparison, type Counts, Keeper, type KeeperOptions, type Kept, newCounts } from "./book.ts";
 import { Conflation } from "./conflation.ts";
 import type { FeedEvent } from "./feed.ts";
 import { Continuity, seriesOf } from "./feed/continuity.ts";
@@ -50,6 +50,9 @@ const HOLES_MAX = 100;
 
 /** Ticks of a connection that nobody replaces, and of captures, which know of none, are all heard. */
 export class Collector {
+  /** What happened to its books, all of them together. */
+  readonly counts: Readonly<Counts>;
+  readonly #counts = newCounts();
   readonly #venue: Venue;
   readonly #options: CollectorOptions;
   readonly #overlap: Overlap;
@@ -70,6 +73,7 @@ export class Collector {
   readonly #isKept: boolean;
 
   constructor(venue: Venue, options: CollectorOptions) {
+    this.counts = this.#counts;
     this.#venue = venue;
     this.#options = options;
     this.#isKept = venue.books !== "none" && venue.books !== "whole";
@@ -231,7 +235,7 @@ export class Collector {
     const { books: discipline, depths, checksum, live } = this.#venue;
     const { depth, everyMs, crossedForMs } = this.#options;
     return new Keeper({
-      discipline,
+      ...{ discipline, counts: this.#counts },
       ...(depth !== undefined && { depth }),
       ...(everyMs !== undefined && { everyMs }),
       ...(crossedForMs !== undefined && { crossedForMs }),

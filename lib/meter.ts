@@ -110,6 +110,17 @@ const KINDS = [
   "untimed",
   "unknown",
 ] as const;
+const FAULTS = [
+  "hole",
+  "unnumbered",
+  "checksum",
+  "snapshot",
+  "crossed",
+  "connection",
+  "unreadable",
+  "bounds",
+  "reported",
+] as const;
 const OUTCOMES = ["equal", "differing", "passed", "unsynced", "unnumbered"] as const;
 // From 1 ms, below which two clocks cannot be told apart, to 10 minutes, above which it is an outage.
 const LAG_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
@@ -138,6 +149,12 @@ export const METERS = {
     {},
   ),
   frames_total: counter("Frames read from a venue, by what they were", { venue: VENUES, kind: KINDS }),
+  books_synced_total: counter("Live books that became synced, for the first time or again", { venue: VENUES }),
+  books_broken_total: counter("Live books that were found not to be the venue's any more, by what showed it", {
+    venue: VENUES,
+    fault: FAULTS,
+  }),
+  books_crossed_total: counter("Times that a live book was crossed for longer than it may be", { venue: VENUES }),
   books_compared_total: counter("Snapshots asked for to be held against a live book, by what came of it", {
     venue: VENUES,
     outcome: OUTCOMES,

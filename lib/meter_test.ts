@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { OUTCOMES } from "./book.ts";
+import { FAULTS, OUTCOMES } from "./book.ts";
 import { Board, type MeterName, METERS, OBSERVATIONS_MAX, OTHER, Tally } from "./meter.ts";
 import { RULES } from "./rule.ts";
 import { TABLE_NAMES } from "./table.ts";
@@ -134,6 +134,7 @@ Deno.test(
     has(METERS.db_inserts_total.labels.table, [...TABLE_NAMES, "rejected"]);
     has(METERS.stage_sent_total.labels.topic, Object.values(TOPICS));
     has(METERS.frames_total.labels.venue, VENUES);
+    has(METERS.books_broken_total.labels.fault, FAULTS);
     has(METERS.books_compared_total.labels.outcome, OUTCOMES);
     const named = (severity: string) => RULES.filter((rule) => rule.severity === severity).map(({ name }) => name);
     has(METERS.ticks_invalid_total.labels.reason, named("reject"));

@@ -25,6 +25,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   venue: ["fields", "checksum", "tick", "decimal", "failure"],
   conflation: ["venue", "tick", "decimal"],
   book: ["venue", "tick", "decimal"],
+  bookcount: ["book", "meter"],
   depth: ["chance", "decimal", "listing"],
   mischief: ["chance"],
   history: ["depth", "mischief"],

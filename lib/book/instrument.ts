@@ -9,28 +9,13 @@
 import { compare as compareDecimals } from "../decimal.ts";
 import type { Book, Delta, Quote } from "../tick.ts";
 import type { BookDiscipline } from "../venue.ts";
+import type { Counts, Fault } from "./counts.ts";
+import { Cross } from "./cross.ts";
 import type { Rule } from "./discipline.ts";
 import { type Comparison, type Held, Recent } from "./held.ts";
 import { agreementOf, type Known, Ladder, type Levels, type Refusal } from "./ladder.ts";
 
 export type State = "empty" | "buffering" | "synced" | "broken";
-
-/**
- * Why a book broke: `hole` in its numbers, `unnumbered` event where a number is the proof, `checksum` of another book,
- * `snapshot` of the same id that says otherwise, `connection` that lost a frame or was lost, `unreadable` level, `bounds`
- * of levels or of buffered events, `reported` by the collector that wrote the ticks.
- */
-export const FAULTS = [
-  "hole",
-  "unnumbered",
-  "checksum",
-  "snapshot",
-  "connection",
-  "unreadable",
-  "bounds",
-  "reported",
-] as const;
-export type Fault = typeof FAULTS[number];
 
 /** The best levels of a book, best first. */
 export interface Sides {
@@ -39,31 +24,6 @@ export interface Sides {
 }
 /** The checksum that a venue would send of this book, an unsigned integer of 32 bits. */
 export type Checksum = (book: Sides) => number;
-
-/** How often something happened, over all books of a keeper. */
-export interface Counts {
-  /** Quotes that said again what the one before them said. Not passed on. */
-  repeats: number;
-  /** Books that became synced, again or for the first time. */
-  syncs: number;
-  broken: Record<Fault, number>;
-  /** Snapshots of no use: older than what was buffered or is held already, or unreadable. */
-  stale: number;
-  /** Events that the book had already. */
-  skipped: number;
-  /** Frames whose number was passed already. */
-  late: number;
-  /** Levels deleted that were not there: normal, but where it is the only evidence of a loss. */
-  unknownDeletes: number;
-  /** Crosses that lasted. */
-  crossed: number;
-  /** Times that the book's best was another than the venue's quotes for long. */
-  differing: number;
-  /** Times that the best left the range of the snapshot, beyond which nothing is known. */
-  outrun: number;
-  /** Ticks of instruments beyond those that a keeper may have. Passed on, but no book is kept. */
-  unkept: number;
-}
 
 /** What a book is kept by. */
 export interface Settings {
@@ -97,6 +57,8 @@ export interface Change {
   readonly broke?: Break;
   /** It is synced now and was not before: the last number known before, null if it is the first time. */
   readonly synced?: { readonly firstId: number | null };
+  /** Its best bid has been above its best ask for long, or is so no more. */
+  readonly crossed?: boolean;
   readonly compared?: Comparison;
 }
 
@@ -129,8 +91,8 @@ export class Instrument {
   /** What is in the book last. */
   #last: Book | Delta | null = null;
   #quote: Quote | null = null;
-  /** Event time at which the best bid was above the best ask, µs; the same for quotes. Infinite once counted. */
-  #crossedSince: number | null = null;
+  readonly #cross: Cross;
+  /** Event time since which the venue's quotes differ, µs. Infinite once counted. */
   #differingSince: number | null = null;
 
   constructor(symbol: string, settings: Settings, rule: Rule, counts: Counts) {
@@ -139,6 +101,7 @@ export class Instrument {
     this.#rule = rule;
     this.#counts = counts;
     this.#ladder = new Ladder(settings.levelsMax);
+    this.#cross = new Cross(settings.crossedForMs);
   }
 
   get state(): State {
@@ -204,8 +167,10 @@ export class Instrument {
       return { isChanged: false, broke: step };
     }
     this.#recent?.add(delta);
-    this.#suspect(delta, this.#counts.unknownDeletes > unknown);
-    return { isChanged: true, ...this.#settle(delta) };
+    const judged = this.#judgeCross(delta.eventTime);
+    if (judged.broke !== undefined) return { isChanged: false, ...judged };
+    this.#suspect(this.#counts.unknownDeletes > unknown);
+    return { isChanged: true, ...judged, ...this.#settle(delta) };
   }
 
   /** Whether the quote says nothing new. */
@@ -403,7 +368,8 @@ export class Instrument {
     const refusal = this.#load(book);
     if (refusal !== null) return { isChanged: false, broke: this.#break(refusal, id, this.#refusalOf(refusal)) };
     this.#begin(book, id);
-    return this.#state === "synced" ? { isChanged: true } : this.#sync();
+    const judged = this.#judgeCross(book.eventTime, true);
+    return this.#state === "synced" ? { isChanged: true, ...judged } : this.#sync();
   }
 
   #load({ bids, asks }: Book | Delta): Refusal | null {
@@ -421,7 +387,8 @@ export class Instrument {
     this.#last = book;
     // Numbers may have begun anew.
     this.#held = this.#recent = null;
-    this.#crossedSince = this.#differingSince = null;
+    if (this.#state !== "synced") this.#cross.forget();
+    this.#differingSince = null;
     this.#isOutrun = false;
   }
 
@@ -476,18 +443,25 @@ export class Instrument {
     return { compared };
   }
 
+  /** A cross that lasts. Where nothing else could show a loss it is one, unless a snapshot has said the same. */
+  #judgeCross(eventTime: number, isSaid = false): Pick<Change, "crossed" | "broke"> {
+    const news = this.#cross.judge(this.#ladder.isCrossed, eventTime, isSaid);
+    if (news === null) return {};
+    if (news === "over") return { crossed: false };
+    this.#counts.crossed++;
+    const isProof = this.#settings.discipline === "trust" && !this.#cross.isSaid;
+    return isProof ? { broke: this.#break("crossed", null, this.crossing) } : { crossed: true };
+  }
+
+  /** How it is crossed, for people. */
+  get crossing(): string {
+    return `bid ${this.#ladder.bestBid?.[0]} is above ask ${this.#ladder.bestAsk?.[0]}`;
+  }
+
   /** What proves nothing, but should not be. */
-  #suspect({ eventTime }: Delta, isDeletedUnknown: boolean): void {
-    const isTrusted = this.#settings.discipline === "trust";
-    if (isTrusted && isDeletedUnknown) this.#want();
+  #suspect(isDeletedUnknown: boolean): void {
+    if (this.#settings.discipline === "trust" && isDeletedUnknown) this.#want();
     if (this.#differingSince !== null && this.#isAsQuoted) this.#differingSince = null;
-    if (!this.#ladder.isCrossed) this.#crossedSince = null;
-    else if (this.#crossedSince === null) this.#crossedSince = eventTime;
-    else if (eventTime - this.#crossedSince > this.#settings.crossedForMs * 1_000) {
-      this.#crossedSince = Infinity;
-      this.#counts.crossed++;
-      if (isTrusted) this.#want();
-    }
     if (this.isTopKnown) this.#isOutrun = false;
     else if (!this.#isOutrun) {
       this.#isOutrun = true;

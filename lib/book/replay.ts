@@ -28,7 +28,8 @@ const OTHERS: readonly (string | null)[] = ["trade", "quote"];
  */
 export async function bookAt(ticks: AsyncIterable<Tick>, replay: Replay): Promise<BookRead | undefined> {
   const { venue, symbol, discipline, depths, time, hear } = replay;
-  const keeper = new Keeper({ discipline, ...(depths === undefined ? {} : { depths }) });
+  // How long a cross may last was decided by who kept the book; it is stored as a gap.
+  const keeper = new Keeper({ discipline, crossedForMs: Infinity, ...(depths === undefined ? {} : { depths }) });
   for await (const tick of ticks) {
     if (tick.venue !== venue || tick.symbol !== symbol || tick.type === "trade" || tick.type === "quote") continue;
     if (tick.eventTime > time) {
