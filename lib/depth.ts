@@ -71,6 +71,9 @@ const STRIDE = 4;
 export class Depth {
   book: Book;
   readonly #options: DepthOptions;
+  /** The best of each side, and its texts as the market wrote them: most quotes leave one of them as it is. */
+  readonly #best: Record<Row["side"], { readonly price: string; readonly size: string; readonly level: Level } | null> =
+    { bid: null, ask: null };
 
   /** The book of an instrument at which nothing happened yet. */
   constructor(options: DepthOptions, time: number) {
@@ -87,45 +90,55 @@ export class Depth {
     };
   }
 
-  /** Takes a quote in; false where the book is what it was, and its id too. */
-  move(top: Top, time: number): boolean {
-    const { listing } = this.#options;
-    const best = (price: string, size: string): Level =>
-      this.#level(Number(unscaled(price, listing.scale)) / listing.step, size);
-    return this.#become(best(top.bidPrice, top.bidSize), best(top.askPrice, top.askSize), time);
+  /** Takes a quote in, and gives what changed; nothing where the book is what it was, and its id too. */
+  move({ bidPrice, bidSize, askPrice, askSize }: Top, time: number): readonly Row[] {
+    return this.#become(this.#bestOf("bid", bidPrice, bidSize), this.#bestOf("ask", askPrice, askSize), time);
   }
 
-  /** Changes what lies behind the best; false where the book is what it was. */
-  stir(time: number): boolean {
+  /** Changes what lies behind the best, and gives what changed; nothing where the book is what it was. */
+  stir(time: number): readonly Row[] {
     return this.#become(this.book.bids[0]!, this.book.asks[0]!, time);
   }
 
-  #become(bid: Level, ask: Level, time: number): boolean {
+  #bestOf(side: Row["side"], price: string, size: string): Level {
+    const last = this.#best[side];
+    if (last?.price === price && last.size === size) return last.level;
+    const { listing } = this.#options;
+    const level = this.#level(Number(unscaled(price, listing.scale)) / listing.step, size);
+    this.#best[side] = { price, size, level };
+    return level;
+  }
+
+  #become(bid: Level, ask: Level, time: number): readonly Row[] {
     const { chance, hasHoles } = this.#options;
     const before = this.book;
     const bids = this.#side(before.bids, bid, -1);
     const asks = this.#side(before.asks, ask, 1);
-    const changed = rowsOf(before, { bids, asks }).length;
-    if (changed === 0) return false;
+    const rows = rowsOf(before, { bids, asks });
+    if (rows.length === 0) return rows;
     const firstId = before.id + 1 + (hasHoles ? 1 + chance.below(5) : 0);
-    this.book = { id: firstId + changed - 1, firstId, previousId: before.id, time, bids, asks };
-    return true;
+    this.book = { id: firstId + rows.length - 1, firstId, previousId: before.id, time, bids, asks };
+    return rows;
   }
 
   #side(before: readonly Level[], best: Level, toWorse: 1 | -1): Level[] {
     const { chance } = this.#options;
-    const kept = before.filter(({ steps }) => (steps - best.steps) * toWorse > 0);
+    let worse = 0;
+    while (worse < before.length && (before[worse]!.steps - best.steps) * toWorse <= 0) worse++;
+    // The best, and behind it those that are worse.
+    const side = worse === 0 ? [best, ...before] : before.slice(worse - 1);
+    side[0] = best;
     // Behind the best, one level in three changes is another: of another size, gone, or new where there was none.
-    const at = chance.below(kept.length + 1), how = chance.below(9);
-    const there = kept[at];
-    if (there !== undefined && how === 0) kept[at] = this.#level(there.steps, this.#size());
-    if (there !== undefined && how === 1) kept.splice(at, 1);
+    const at = 1 + chance.below(side.length), how = chance.below(9);
+    const there = side[at];
+    if (there !== undefined && how === 0) side[at] = this.#level(there.steps, this.#size());
+    if (there !== undefined && how === 1) side.splice(at, 1);
     if (there !== undefined && how === 2) {
       const steps = there.steps - toWorse;
-      const isFree = steps !== (kept[at - 1]?.steps ?? best.steps);
-      if (isFree) kept.splice(at, 0, this.#level(steps, this.#size()));
+      const isFree = steps !== side[at - 1]!.steps;
+      if (isFree) side.splice(at, 0, this.#level(steps, this.#size()));
     }
-    return this.#filled([best, ...kept], toWorse);
+    return this.#filled(side, toWorse);
   }
 
   /** As many levels as there may be, the worst cut off or made. */
@@ -160,24 +173,43 @@ export const cut = ({ bids, asks }: Sides, depth: number): Sides => ({
 
 /** What leads from one book to another, bids first, best first. */
 export function rowsOf(before: Sides, after: Sides): Row[] {
-  return [...sideRows("bid", before.bids, after.bids, -1), ...sideRows("ask", before.asks, after.asks, 1)];
+  const rows: Row[] = [];
+  addRows(rows, "bid", before.bids, after.bids, -1);
+  addRows(rows, "ask", before.asks, after.asks, 1);
+  return rows;
 }
 
-function* sideRows(
+function addRows(
+  rows: Row[],
   side: Row["side"],
   before: readonly Level[],
   after: readonly Level[],
   toWorse: 1 | -1,
-): Generator<Row> {
-  for (let i = 0, j = 0; i < before.length || j < after.length;) {
-    const old = before[i], fresh = after[j];
+): void {
+  // Nearly all levels of two books that follow one another are the very same.
+  let m = before.length, n = after.length;
+  for (; m > 0 && n > 0 && before[m - 1] === after[n - 1]; m--) n--;
+  for (let i = 0, j = 0;;) {
+    for (; i < m && j < n && before[i] === after[j]; i++) j++;
+    if (i >= m && j >= n) return;
+    const old = i < m ? before[i] : undefined, fresh = j < n ? after[j] : undefined;
     const order = old === undefined ? 1 : fresh === undefined ? -1 : (old.steps - fresh.steps) * toWorse;
-    if (order < 0) yield { side, price: old!.price, size: null };
-    else if (order > 0 || old!.size !== fresh!.size) yield { side, price: fresh!.price, size: fresh!.size };
+    if (order < 0) rows.push({ side, price: old!.price, size: null });
+    else if (order > 0 || old!.size !== fresh!.size) rows.push({ side, price: fresh!.price, size: fresh!.size });
     if (order <= 0) i++;
     if (order >= 0) j++;
   }
 }
 
-/** Whether two books have the same best levels. */
-export const hasSameTop = (a: Sides, b: Sides): boolean => rowsOf(cut(a, 1), cut(b, 1)).length === 0;
+/** Whether two books have the same best levels, so many of each side. */
+export const isSame = (a: Sides, b: Sides, depth: number): boolean =>
+  isSameSide(a.bids, b.bids, depth) && isSameSide(a.asks, b.asks, depth);
+
+function isSameSide(a: readonly Level[], b: readonly Level[], depth: number): boolean {
+  const length = Math.min(a.length, depth);
+  if (length !== Math.min(b.length, depth)) return false;
+  for (let i = 0; i < length; i++) {
+    if (a[i] !== b[i] && (a[i]!.steps !== b[i]!.steps || a[i]!.size !== b[i]!.size)) return false;
+  }
+  return true;
+}

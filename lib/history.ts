@@ -116,8 +116,10 @@ export class History {
   }
 
   change(book: Shown, rows: readonly Row[]): void {
-    const { bids: _bids, asks: _asks, ...what } = book;
-    this.#options.noted?.({ deed: "book", ...what, rows });
+    if (this.#options.noted !== undefined) {
+      const { bids: _bids, asks: _asks, ...what } = book;
+      this.#options.noted({ deed: "book", ...what, rows });
+    }
     append(this.#books, book.symbol, book, Infinity);
     this.#order.push(book.symbol);
     // Of each instrument one is always known.

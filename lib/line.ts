@@ -9,6 +9,7 @@ import type { Wire } from "./wire.ts";
 
 /** Topics of one connection. */
 const TOPICS_MAX = 4_096;
+const NONE: readonly Topic[] = [];
 
 /** A client's connection. */
 export class Connection implements Line {
@@ -18,6 +19,8 @@ export class Connection implements Line {
   written = 0;
   /** Says no market data any more, for whatever reason. */
   isSilent = false;
+  /** The topics of each instrument in their order, as they were asked for until now. */
+  #about: Map<string, Topic[]> | null = null;
   readonly #gone: () => void;
   #wire: Wire | null = null;
   #pings = 0;
@@ -40,10 +43,17 @@ export class Connection implements Line {
 
   /** Does what a request asked for. */
   follow({ add = [], drop = [], modes = {}, says, isUncounted }: Answer): void {
+    this.#about = null;
     for (const { key } of drop) this.topics.delete(key);
     for (const topic of add) if (this.topics.size < TOPICS_MAX) this.topics.set(topic.key, topic);
     for (const [mode, isOn] of Object.entries(modes)) isOn ? this.modes.add(mode) : this.modes.delete(mode);
     for (const saying of says) isUncounted ? this.raw(saying(this)) : this.say(saying);
+  }
+
+  /** Its topics about this instrument. */
+  about(symbol: string): readonly Topic[] {
+    this.#about ??= Map.groupBy(this.topics.values(), (topic) => topic.symbol);
+    return this.#about.get(symbol) ?? NONE;
   }
 
   /** Says what is no market data. */

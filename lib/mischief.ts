@@ -90,6 +90,7 @@ export class Mischief {
 
   /** The fault that strikes this frame. */
   frame({ connection, symbol, stream }: Struck): Strike<FrameFault> | undefined {
+    if (this.#share === 0 && this.#planted.length === 0) return undefined;
     const fits = (fault: MischiefName): boolean =>
       fault === "checksum" || fault === "reset"
         ? stream === "book"

@@ -6,7 +6,7 @@
  * **Knows** `market`, `listing`, `chance`, `depth`, `history`, `speech`.
  */
 import { Chance } from "./chance.ts";
-import { cut, Depth, hasSameTop, type Row, rowsOf } from "./depth.ts";
+import { cut, Depth, isSame, type Row, rowsOf } from "./depth.ts";
 import type { About, History, Shown, Trade } from "./history.ts";
 import { listings, sizesOf } from "./listing.ts";
 import { Market, START_MICROS } from "./market.ts";
@@ -169,9 +169,9 @@ export class Pit implements Floor {
     return { happening: { stream: "trade", trade, book }, about };
   }
 
-  /** What the new book of an instrument becomes, if it is another. */
-  #changed(instrument: Traded, isOther: boolean): Told[] {
-    if (!isOther) return [];
+  /** What the new book of an instrument becomes, if any row of it is another. */
+  #changed(instrument: Traded, rows: readonly Row[]): Told[] {
+    if (rows.length === 0) return [];
     const { depth, symbol, book: before } = instrument;
     let book: Shown = { ...depth.book, symbol, event: this.#event, ids: {} };
     instrument.untold++;
@@ -179,27 +179,27 @@ export class Pit implements Floor {
     const isTold = instrument.untold >= this.#options.batch;
     if (isTold) book = { ...book, ids: this.#numbers(instrument, book) };
     instrument.book = book;
-    const rows = rowsOf(before, book);
     for (const row of rows) instrument.touched.set(`${row.side} ${row.price}`, row);
     this.#history.change(book, rows);
     const about = { symbol, stream: "quote", first: book.id, last: book.id } as const;
-    const quote: Told[] = hasSameTop(before, book) ? [] : [{ happening: { stream: "quote", book }, about }];
+    const quote: Told[] = isSame(before, book, 1) ? [] : [{ happening: { stream: "quote", book }, about }];
     return isTold ? [...quote, this.#change(instrument)] : quote;
   }
 
   /** The numbers that streams of each depth give this book. */
   #numbers({ told, mustReset }: Traded, book: Shown): Shown["ids"] {
-    const numberOf = (k: number): number =>
-      mustReset ? 1 : told.ids[k]! + (rowsOf(cut(told, k), cut(book, k)).length > 0 ? 1 : 0);
+    const numberOf = (k: number): number => mustReset ? 1 : told.ids[k]! + (isSame(told, book, k) ? 0 : 1);
     return Object.fromEntries(this.#speech.depths.map((k) => [k, numberOf(k)]));
   }
 
   #change(instrument: Traded): Told {
-    const { symbol, told: before, firstUntold, book: latest } = instrument;
-    const made = new Map<number, readonly Row[]>([[Infinity, [...instrument.touched.values()]]]);
+    const { symbol, told: before, firstUntold, book: latest, touched } = instrument;
+    const made = new Map<number, readonly Row[]>();
     const book = { ...latest, firstId: firstUntold, previousId: before.id };
     const rows = (depth: number): readonly Row[] => {
-      const rows = made.get(depth) ?? rowsOf(cut(before, depth), cut(book, depth));
+      const known = made.get(depth);
+      if (known !== undefined) return known;
+      const rows = depth === Infinity ? [...touched.values()] : rowsOf(cut(before, depth), cut(book, depth));
       made.set(depth, rows);
       return rows;
     };

@@ -82,6 +82,7 @@ export class Pretend {
   #server: Server | null = null;
   #port = 0;
   #lastLine = 0;
+  #writtenToGone = 0;
   #beats: number;
   #isPlaying = false;
 
@@ -141,6 +142,18 @@ export class Pretend {
     return this.#lines.size;
   }
 
+  /** What they asked to hear. */
+  get topics(): number {
+    return [...this.#lines.values()].reduce((sum, line) => sum + line.topics.size, 0);
+  }
+
+  /** Frames that were written to connections, also to those that are gone. */
+  get written(): number {
+    let sum = this.#writtenToGone;
+    for (const line of this.#lines.values()) sum += line.written;
+    return sum;
+  }
+
   /** Connections that there ever were, and faults that struck. */
   get came(): number {
     return this.#lastLine;
@@ -169,8 +182,8 @@ export class Pretend {
   step(): void {
     for (const { happening, about } of this.#pit.step()) {
       for (const line of this.#lines.values()) {
-        for (const topic of line.topics.values()) {
-          if (topic.stream !== about.stream || topic.symbol !== about.symbol) continue;
+        for (const topic of line.about(about.symbol)) {
+          if (topic.stream !== about.stream) continue;
           const frame = this.#speech.tell(happening, topic, line, this.#pit);
           if (frame !== undefined) this.#send(line, frame, about);
         }
@@ -305,7 +318,9 @@ export class Pretend {
       return refuse("401 Unauthorized", "");
     }
     const id = this.#lastLine + 1;
-    const line = new Connection(id, () => this.#lines.delete(id));
+    const line = new Connection(id, () => {
+      if (this.#lines.delete(id)) this.#writtenToGone += line.written;
+    });
     const answer = this.#isPlaying ? { says: [] } : this.#speech.connect(url, line, this.#pit);
     if (answer === undefined) return refuse("404 Not Found", "");
     if (answer === 401) return refuse("401 Unauthorized", "");

@@ -15,6 +15,7 @@ const MESSAGE_BYTES_MAX = 64 << 10;
 /** Bytes that wait for a client who does not read. */
 const WAITING_BYTES_MAX = 64 << 20;
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const encoder = new TextEncoder();
 const CONTINUATION = 0, TEXT = 1, BYTES = 2, CLOSE = 8, PING = 9, PONG = 10;
 
 /** What a wire tells. */
@@ -42,6 +43,9 @@ export class Wire {
   #isFrozen = false;
   #isClosing = false;
   #isOver = false;
+  /** Frames that go out together once whoever says them has said all: a write of its own costs more than a frame. */
+  #unsent: Uint8Array[] = [];
+  #unsentBytes = 0;
 
   /** Answers the upgrade and takes the connection over. Who `speaksBytes` passes texts of the client over in silence. */
   constructor(request: IncomingMessage, socket: Duplex, head: Uint8Array, listener: Listener, speaksBytes = false) {
@@ -69,12 +73,12 @@ export class Wire {
   /** Says a text; of one that speaks bytes those whose base64 it is, but for JSON. */
   text(message: string): void {
     if (this.#speaksBytes && !message.startsWith("{")) this.#write(BYTES, Uint8Array.fromBase64(message));
-    else this.#write(TEXT, new TextEncoder().encode(message));
+    else this.#write(TEXT, encoder.encode(message));
   }
 
   /** `payload` comes back once all that was said before has been taken; up to 125 bytes. */
   ping(payload = ""): void {
-    this.#write(PING, new TextEncoder().encode(payload));
+    this.#write(PING, encoder.encode(payload));
   }
 
   /** Whether anything that is said still goes out, and may be answered. */
@@ -85,7 +89,7 @@ export class Wire {
   /** Says farewell; the client answers, and the connection ends. */
   close(code: number, reason = ""): void {
     if (this.#isClosing) return;
-    const why = new TextEncoder().encode(reason);
+    const why = encoder.encode(reason);
     this.#write(CLOSE, Uint8Array.of(code >> 8, code & 255, ...why));
     this.#isClosing = true;
   }
@@ -94,17 +98,19 @@ export class Wire {
   leave(): void {
     this.close(1001);
     if (this.#isFrozen) this.abort();
-    else this.#socket.end(() => this.abort());
+    else this.#finish(() => this.abort());
   }
 
   /** Ends the connection without a word. */
   abort(): void {
+    this.#flush();
     this.#socket.destroy();
     this.#end();
   }
 
   /** From now on says nothing and hears nothing, and keeps the connection. */
   freeze(): void {
+    this.#flush();
     this.#isFrozen = true;
     this.#socket.pause();
   }
@@ -117,7 +123,7 @@ export class Wire {
 
   #write(opcode: number, payload: Uint8Array): void {
     if (!this.isOpen) return;
-    if (this.#socket.writableLength > WAITING_BYTES_MAX) return this.abort();
+    if (this.#socket.writableLength + this.#unsentBytes > WAITING_BYTES_MAX) return this.abort();
     const { length } = payload;
     const head = length < 126 ? [length] : length < 65_536 ? [126, length >> 8, length & 255] : [
       127,
@@ -127,7 +133,22 @@ export class Wire {
     frame[0] = 0x80 | opcode;
     frame.set(head, 1);
     frame.set(payload, 1 + head.length);
-    this.#socket.write(frame);
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#flush());
+    this.#unsent.push(frame);
+    this.#unsentBytes += frame.length;
+  }
+
+  #flush(): void {
+    if (this.#unsent.length === 0) return;
+    const frames = this.#unsent;
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+    if (!this.#isOver) this.#socket.write(joined(frames));
+  }
+
+  #finish(ended?: () => void): void {
+    this.#flush();
+    this.#socket.end(ended);
   }
 
   #take(bytes: Uint8Array): void {
@@ -147,7 +168,7 @@ export class Wire {
     if (opcode === CLOSE) {
       if (!this.#isClosing) this.#write(CLOSE, payload.subarray(0, 2));
       this.#isClosing = true;
-      this.#socket.end();
+      this.#finish();
     } else if (opcode === PING) this.#write(PONG, payload);
     else if (opcode === TEXT || opcode === CONTINUATION || opcode === BYTES && this.#speaksBytes) {
       if (opcode !== CONTINUATION) this.#isPassedOver = this.#speaksBytes && opcode === TEXT;
@@ -169,7 +190,7 @@ export class Wire {
 
   #refuse(code: number): void {
     this.close(code);
-    this.#socket.end();
+    this.#finish();
     this.#isFrozen = true;
   }
 }
