@@ -14,20 +14,30 @@ import validate from "../cmd/validate.ts";
 import { columns } from "../lib/columns.ts";
 import { command, type Ending } from "../lib/crew.ts";
 import { type Flags, readFlags } from "../lib/flag.ts";
+import { PRETENDED } from "../lib/pretend.ts";
 import { perform, type Progress, type Stage } from "../lib/stage.ts";
+import { benchFeed } from "./bench_feed.ts";
 import { benchVenues } from "./bench_venues.ts";
 import { shownRange, shownWhole, type Spread, spread } from "./spread.ts";
 import { unguarded } from "./storm/mutants.ts";
 
 const flags = {
   ticks: { kind: "count", default: 1_000_000, does: "ticks of a run" },
-  symbols: { kind: "count", default: 50, does: "instruments" },
+  symbols: { kind: "count", does: "instruments (default 50, with --feed 500)" },
   faults: { kind: "amount", default: 0.01, max: 1, does: "share of faults" },
   runs: { kind: "count", default: 3, does: "runs of each, of which the median counts" },
-  rate: { kind: "amount", default: 5000, unit: "ticks/s", does: "offered rate of the latency runs" },
-  seconds: { kind: "amount", default: 10, unit: "s", does: "length of a latency run" },
+  rate: {
+    kind: "amount",
+    does: "offered in a second: ticks of the latency runs (default 5000), frames of --feed (20000)",
+  },
+  seconds: { kind: "amount", unit: "s", does: "length of a latency run (default 10), of --feed (20)" },
   guards: { kind: "switch", does: "what the guards cost instead: the whole with and without them, in pairs" },
   venues: { kind: "switch", does: "how fast venues' frames become ticks and books instead, on recordings" },
+  feed: {
+    kind: "switch",
+    does: "how long a live frame takes from the socket to the log instead, at a pretended venue",
+  },
+  as: { kind: "choice", of: PRETENDED, default: "bybit-linear", does: "with --feed: as which venue" },
 } as const satisfies Flags;
 
 /** One measured run of a command. */
@@ -183,11 +193,15 @@ await command({
   does: "each stage and the whole: rates, processor time, memory, bytes, latency",
   flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold, alone and together",
   flags,
-  examples: ["deno task bench", "deno task bench --ticks 200_000 --runs 5 --json", "deno task bench --venues"],
+  examples: ["deno task bench", "deno task bench --venues", "deno task bench --feed --seconds 600"],
 }, async ({ values, say }) => {
-  const { ticks, runs } = values;
+  const { ticks, runs, symbols = 50, rate = 5_000, seconds = 10 } = values;
   if (values.venues) return await benchVenues(runs, say);
-  const market = ["--ticks", String(ticks), "--symbols", String(values.symbols), "--faults", String(values.faults)];
+  if (values.feed) {
+    const { as, symbols: instruments = 500, rate = 20_000, seconds = 20 } = values;
+    return await benchFeed({ as, instruments, rate, seconds }, say);
+  }
+  const market = ["--ticks", String(ticks), "--symbols", String(symbols), "--faults", String(values.faults)];
   const folder = await Deno.makeTempDir({ prefix: "tapedeck-bench-" });
   if (values.guards) return await price(folder, market, ticks, runs, say);
   const lines: Line[] = [];
@@ -227,16 +241,16 @@ await command({
         notes.add("preloaded", await measure("tasks/pipeline.ts", [...whole, "--ticks", "1", ...preloaded], ticks));
         const offered = [
           "--rate",
-          String(values.rate),
+          String(rate),
           "--ticks",
-          String(Math.round(values.rate * values.seconds)),
+          String(Math.round(rate * seconds)),
           "--symbols",
-          String(values.symbols),
+          String(symbols),
         ];
         const offer = [...whole, ...offered, ...await lay(++ground)];
-        notes.add("latency", await measure("tasks/pipeline.ts", offer, values.rate * values.seconds));
+        notes.add("latency", await measure("tasks/pipeline.ts", offer, rate * seconds));
       }
-      lines.push(...notes.lines(name, (what) => what === "latency" ? values.rate * values.seconds : ticks));
+      lines.push(...notes.lines(name, (what) => what === "latency" ? rate * seconds : ticks));
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
