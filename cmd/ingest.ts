@@ -184,6 +184,7 @@ const stage = defineStage({
         await shelved.append(shelf, batch.frames.flatMap(messagesOf));
       }
       const lots: Pick<Message, "key" | "value">[][] = places.map(() => []);
+      const counts = new Map<string, number>();
       notes += batch.notes;
       for (const frame of batch.frames) {
         const collected = collector.take(frame);
@@ -194,13 +195,16 @@ const stage = defineStage({
         const isWhole = messages.every(({ value }) => fits(value));
         if (collected.kind !== null) {
           const kind = isWhole ? collected.kind : "malformed";
-          kinds[kind] = (kinds[kind] ?? 0) + 1;
-          tally.add("frames_total", 1, venue.name, kind);
+          counts.set(kind, (counts.get(kind) ?? 0) + 1);
           lines++;
         }
         if (!isWhole) continue;
         for (const message of messages) lots[partitionOf(message.key, places.length)]!.push(message);
         ticks += messages.length;
+      }
+      for (const [kind, count] of counts) {
+        kinds[kind] = (kinds[kind] ?? 0) + count;
+        tally.add("frames_total", count, venue.name, kind);
       }
       await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));
       tally.add("ticks_produced_total", sum(lots.map((lot) => lot.length)));

@@ -48,6 +48,8 @@ type Line = (text: string) => void;
 
 /** Latencies that are kept; of a longer run the latest count. */
 const LATENCIES_MAX = 200_000;
+/** Messages of one partition that were sent and are not visible yet, as far as is remembered: without a sink none ever is. */
+const WAITING_MAX = 10_000;
 
 /** Stages at work, in one process. */
 export class Crew {
@@ -143,8 +145,10 @@ export class Crew {
   #match(marks: readonly Mark[]): void {
     for (const mark of marks) {
       const waiting = this.#waiting.get(mark.partition) ?? [];
-      if (mark.kind === "sent") waiting.push(mark);
-      else {
+      if (mark.kind === "sent") {
+        waiting.push(mark);
+        if (waiting.length > WAITING_MAX) waiting.splice(0, WAITING_MAX / 2);
+      } else {
         let seen = 0;
         while (seen < waiting.length && waiting[seen]!.upTo <= mark.upTo) {
           this.latencies.push(mark.at - waiting[seen++]!.at);

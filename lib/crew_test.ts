@@ -63,3 +63,27 @@ Deno.test("metrics are served on loopback, or where the user says", async () => 
   }
   assert.throws(() => valuesOf(validate, ["--metrics-host", "http://a"]), Misuse);
 });
+
+/** A Worker that says that so many messages were sent, and then that all of them are visible. */
+const sending = (count: number): string =>
+  `data:application/javascript,${
+    encodeURIComponent(`
+  const mark = (kind, upTo) => ({ kind, partition: 0, upTo, at: 0 });
+  const progress = { received: 0, sent: {}, applied: 0, behind: 0, began: 0, moved: 0 };
+  const delta = { sums: [], levels: [], observations: [] };
+  onmessage = () => {
+    for (let i = 0; i < ${count}; i++) postMessage({ word: "progress", progress, delta, marks: [mark("sent", i)] });
+    postMessage({ word: "progress", progress, delta, marks: [mark("applied", ${count})] });
+    postMessage({ word: "done", outcome: {} });
+  };
+  postMessage({ word: "ready" });`)
+  }`;
+
+Deno.test("of what was sent and became visible to nobody the latest alone is remembered", async () => {
+  for (const [count, remembered] of [[10_000, 10_000], [10_001, 5_001]] as const) {
+    const crew = new Crew(valuesOf(validate, ["--transport", "memory:sending"]), () => {});
+    await crew.start(validate, sending(count), {});
+    assert.equal(crew.latencies.length, remembered);
+    await crew.close();
+  }
+});
