@@ -61,12 +61,46 @@ function objectOf(frame: string, reviver?: Reviver): Fields | undefined {
 }
 
 function valueOf(frame: string, reviver?: Reviver): unknown {
+  if (frame.length > SHALLOW_LENGTH && isDeep(frame)) return undefined;
   try {
     return reviver === undefined ? JSON.parse(frame) : JSON.parse(frame, reviver);
   } catch {
     // A reviver also fails, with RangeError, on nesting deeper than the stack.
     return undefined;
   }
+}
+
+/** A text of so many characters is parsed however deep it is: each bracket takes some seventy bytes of memory. */
+const SHALLOW_LENGTH = 1 << 16;
+/** How deep values of a longer one may lie in each other; what a venue says is six deep. */
+const DEPTH_MAX = 256;
+
+/** Whether brackets lie deeper in each other than any venue's: to parse them could take all of the memory. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length && depth <= DEPTH_MAX; i++) {
+    switch (text.charCodeAt(i)) {
+      case 34:
+        // What stands in a text is none, and neither is a quote behind a backslash its end.
+        do if ((i = text.indexOf('"', i + 1)) < 0) return false; while (isEscaped(text, i));
+        break;
+      case 91:
+      case 123:
+        depth++;
+        break;
+      case 93:
+      case 125:
+        depth--;
+    }
+  }
+  return depth > DEPTH_MAX;
+}
+
+/** Whether an odd number of backslashes stands before this place. */
+function isEscaped(text: string, at: number): boolean {
+  let before = at;
+  while (text.charCodeAt(before - 1) === 92) before--;
+  return (at - before) % 2 === 1;
 }
 
 /** Whether JSON made of a number what it was not, or may have. */

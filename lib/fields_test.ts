@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import fc from "fast-check";
-import { exactReader, isFields, microsOf, microsOfText, plainDecimal } from "./fields.ts";
+import { exactReader, fieldsOf, isFields, microsOf, microsOfText, plainDecimal, wideListOf } from "./fields.ts";
 
 Deno.test("a number's exponent is written out, digit for digit", () => {
   for (
@@ -96,4 +96,24 @@ Deno.test("digits are kept of the numbers asked for, and nothing else of what a 
   fc.assert(fc.property(json, same), { numRuns: 3_000, seed: 1 });
   fc.assert(fc.property(broken, same), { numRuns: 6_000, seed: 2 });
   assert.ok(said > 1_000 && amounts > 300, `${said} frames said something, ${amounts} had amounts`);
+});
+
+Deno.test("what lies deeper than any venue's words is nothing, unless it is short; brackets in texts are none", () => {
+  const nested = (depth: number, pad: string) => `{"pad":${pad},"a":${"[".repeat(depth)}${"]".repeat(depth)}}`;
+  const pad = JSON.stringify("x".repeat(1 << 16));
+  assert.ok(fieldsOf(nested(255, pad)) !== undefined);
+  assert.equal(fieldsOf(nested(256, pad)), undefined);
+  assert.ok(fieldsOf(nested(256, '""')) !== undefined);
+  for (const text of ["[{".repeat(1 << 16), '\\"[{'.repeat(1 << 16), '\\\\\\"['.repeat(1 << 15) + "\\\\"]) {
+    assert.ok(fieldsOf(nested(9, JSON.stringify(text))) !== undefined);
+    assert.equal(fieldsOf(nested(300, JSON.stringify(text))), undefined);
+  }
+  for (
+    const text of ["[".repeat(1 << 24), '{"a":'.repeat(1 << 21), `${'"'.repeat(1 << 20)}`, `["${"[".repeat(1 << 20)}`]
+  ) {
+    assert.equal(fieldsOf(text), undefined);
+    assert.equal(wideListOf(text), undefined);
+  }
+  const rows = Array.from({ length: 100_000 }, (_, i) => [`${i}.5`, "1"]);
+  assert.equal((fieldsOf(JSON.stringify({ b: rows }))?.b as unknown[]).length, rows.length);
 });
