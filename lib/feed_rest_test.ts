@@ -110,6 +110,24 @@ Deno.test("failures of the server and of the net are tried again, a redirect is 
   await assert.rejects(deaf.snapshot("A", rest.stop.signal), /^Outage: .*cannot be reached/);
 });
 
+Deno.test("an answer that is longer than any is not read to its end, and tried again", strict, async () => {
+  const piece = new Uint8Array(1 << 20);
+  let sent = 0;
+  await using rest = asked((n) =>
+    n > 0 ? new Response("{}") : new Response(
+      new ReadableStream({
+        pull(controller) {
+          sent++;
+          controller.enqueue(piece);
+        },
+      }),
+    )
+  );
+  assert.equal((await rest.client.snapshot("A", rest.stop.signal)).text, "{}");
+  assert.match(rest.lines[0]!, /its answer has over 16777216 bytes/);
+  assert.ok(sent < 64, `${sent}`);
+});
+
 Deno.test("an answer that does not come is given up, and a stop ends every wait with its reason", strict, async () => {
   const arrived = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const end = Promise.withResolvers<void>();

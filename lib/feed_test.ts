@@ -5,7 +5,7 @@ import { HandClock, host, madeVenue, worldOf } from "../testdata/peer.ts";
 import { Misuse, Outage } from "./failure.ts";
 import { type FeedEvent, follow, type Following, type Frame, type Received } from "./feed.ts";
 import { chunksOf } from "./feed/asking.ts";
-import { ANSWER_MS, CLOSE_MS, QUIET_MS } from "./feed/connection.ts";
+import { ANSWER_MS, CLOSE_MS, FRAME_LENGTH_MAX, QUIET_MS } from "./feed/connection.ts";
 import { Continuity } from "./feed/continuity.ts";
 import { HANDSHAKE_MS } from "./feed/handshake.ts";
 import { OVERLAP_MS, PAUSES } from "./feed/line.ts";
@@ -116,7 +116,27 @@ Deno.test(
   },
 );
 
-for (const code of [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4001]) {
+Deno.test(
+  "a frame that is longer than any venue's is cut, as text and as bytes, and the next one is whole",
+  strict,
+  async () => {
+    await using venue = host();
+    const feed = followed({ base: venue.base });
+    const connected = feed.until("connected");
+    const peer = await venue.peer();
+    await connected;
+    const whole = "x".repeat(FRAME_LENGTH_MAX);
+    peer.send(whole, `${whole}y`, new Uint8Array(FRAME_LENGTH_MAX), '{"s":"A","t":1}');
+    const texts = [];
+    for (let at = 0; at < 4; at++) texts.push((await feed.frame()).text);
+    assert.deepEqual(texts.map(({ length }) => length), [...Array(3).fill(FRAME_LENGTH_MAX), 15]);
+    assert.ok(texts[0] === whole && texts[1] === whole);
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
+for (const code of [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4000, 4001, 4999]) {
   Deno.test(`a socket that the venue closes with ${code} is opened and subscribed again`, strict, async () => {
     await using venue = host();
     const feed = followed({ base: venue.base });
@@ -134,7 +154,42 @@ for (const code of [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4001]) {
     assert.equal((await second).connection, "r.1");
     feed.stop.abort();
     await feed.rest();
-    assert.match(feed.lines.join(), /connection r\.0 was closed, must stay open; trying again.*,venue serves again/);
+    const told = new RegExp(
+      `connection r\\.0 was closed \\(${code} bye\\), must stay open; trying again.*,venue serves again`,
+    );
+    assert.match(feed.lines.join(), told);
+  });
+}
+
+for (
+  const [how, words, bytes] of [
+    ["ends without a word", "Unexpected EOF", []],
+    ["is closed with 1014, which the runtime does not know,", "Invalid close code", [0x88, 2, 1014 >> 8, 1014 & 255]],
+    ["announces a frame that no memory holds", "Frame too large", [0x81, 127, 0, 0, 1, 0, 0, 0, 0, 0]],
+    ["speaks against the protocol", "Reserved bits are not zero", [0xff, 0xff, 0xff, 0xff]],
+    ["sends text that is not UTF-8", "Invalid UTF-8", [0x81, 2, 0xff, 0xfe]],
+  ] as const
+) {
+  Deno.test(`a socket that ${how} has no code, and is opened again`, strict, async () => {
+    using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const feed = followed({ base: `ws://127.0.0.1:${listener.addr.port}` });
+    feed.clock.passes = isRetry;
+    const connected = feed.until("connected");
+    const first = await openedBy(listener);
+    await connected;
+    const over = feed.until("disconnected");
+    await first.write(Uint8Array.from(bytes));
+    await first.closeWrite();
+    const { why, code, detail } = await over;
+    first.close();
+    assert.deepEqual([why, code, detail], ["closed", null, words]);
+    const again = feed.until("connected");
+    using _second = await openedBy(listener);
+    await again;
+    feed.stop.abort();
+    const end = feed.rest();
+    await feed.clock.pass(CLOSE_MS);
+    await end;
   });
 }
 

@@ -18,6 +18,11 @@ import type { Renewals } from "./renewals.ts";
 export const ANSWER_MS = 10_000;
 /** How long a venue may take to close as well. */
 export const CLOSE_MS = 2_000;
+/**
+ * Characters of a frame: as many as a line of a capture may have, and more than any venue sends. What is longer is cut, so
+ * that it is nothing anybody could read, and to try takes no more than some of the memory.
+ */
+export const FRAME_LENGTH_MAX = 16 << 20;
 /** How long a connection may say nothing of the market while it keeps on beating: it may be forgotten. */
 export const QUIET_MS = 300_000;
 
@@ -64,6 +69,7 @@ export class Connection {
   readonly #quiet = new AbortController();
   readonly #gone = new AbortController();
   #why: Why = "closed";
+  #farewell = "";
   #frames = 0;
   #heardAt: number;
   #toldAt: number;
@@ -90,7 +96,10 @@ export class Connection {
     this.#pace = new Pace(manner.live.messagesPerSecond - 1, 1_000, manner.clock);
     this.since = this.#heardAt = this.#toldAt = manner.clock.now();
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code, reason }) => this.#end(code, reason);
+    let trouble = "";
+    socket.onerror = (event) => trouble = event instanceof ErrorEvent ? event.message : "";
+    // Of a connection that broke, or spoke against the protocol, the runtime says 0, which is no code.
+    socket.onclose = ({ code, reason }) => this.#end(code || null, reason || trouble);
     manner.renewals?.hear((symbol) => void this.#renew(symbol), this.#closing.signal);
     this.#tell({ event: "connected", replaces });
     void this.#ask();
@@ -124,6 +133,11 @@ export class Connection {
     return this.#why;
   }
 
+  /** With which code and words it ended; empty where with none. */
+  get farewell(): string {
+    return this.#farewell;
+  }
+
   /** Whether anything came. */
   get hasSpoken(): boolean {
     return this.#frames > 0;
@@ -154,13 +168,15 @@ export class Connection {
     this.#closing.abort();
     this.#socket.onmessage = this.#socket.onclose = null;
     const detail = reason === "" ? null : this.#manner.hide(reason);
+    this.#farewell = [code, detail].filter((said) => said !== null).join(" ");
     this.#tell({ event: "disconnected", why: this.#why, code, detail, successor: this.successor });
     this.#gone.abort();
   }
 
   #receive(data: unknown): void {
     const receivedTime = this.#manner.clock.now();
-    const text = typeof data === "string" ? data : Buffer.from(data as ArrayBuffer).toString("base64");
+    const whole = typeof data === "string" ? data : Buffer.from(data as ArrayBuffer).toString("base64");
+    const text = whole.length > FRAME_LENGTH_MAX ? whole.slice(0, FRAME_LENGTH_MAX) : whole;
     const frame = { kind: "frame", connection: this.name, number: this.#frames, receivedTime, text } as const;
     this.#heardAt = receivedTime;
     if (this.#manner.live.isBeat?.(text) === true) this.#lastBeat = { frame: text, receivedTime };

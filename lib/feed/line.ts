@@ -171,7 +171,7 @@ export class Line {
   }
 
   /** Why a connection ended, and what it must be. */
-  #fate({ name, why }: Connection): string {
+  #fate({ name, why, farewell }: Connection): string {
     switch (why) {
       case "silent":
         return `connection ${name} was silent for ${this.#setup.manner.silentMs / 1_000} s, must speak`;
@@ -180,7 +180,7 @@ export class Line {
       case "refused":
         return `every symbol is refused (${this.#refusal}), must be served again`;
       default:
-        return `connection ${name} was closed, must stay open`;
+        return `connection ${name} was closed${farewell === "" ? "" : ` (${printable(farewell)})`}, must stay open`;
     }
   }
 

@@ -9,12 +9,14 @@ import type { Frame } from "../feed.ts";
 import { type Finding, Patience } from "../patience.ts";
 import type { Rest, Venue } from "../venue.ts";
 import type { Trying, World } from "../world.ts";
+import { FRAME_LENGTH_MAX } from "./connection.ts";
 import { PAUSES } from "./line.ts";
 import { type Clock, Pace } from "./pace.ts";
 
 /** How long a venue may take for a whole answer. */
 export const REPLY_MS = 30_000;
-const REPLY_BYTES_MAX = 64 << 20;
+/** Bytes of an answer: as many as a frame may have characters. */
+const REPLY_BYTES_MAX = FRAME_LENGTH_MAX;
 /** Statuses of venues that want to be left alone for a while. */
 const CROWDED: readonly number[] = [403, 429];
 
