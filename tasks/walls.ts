@@ -79,6 +79,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   waker: [],
   producer: ["transport"],
   // What makes one tick sound.
+  calendar: ["failure"],
   rule: ["sequence", "tick", "decimal"],
   sequence: ["tick"],
   reading: ["codec", "transport", "tick"],
