@@ -8,7 +8,7 @@ import { chunksOf } from "./feed/asking.ts";
 import { ANSWER_MS, CLOSE_MS, FRAME_LENGTH_MAX, QUIET_MS } from "./feed/connection.ts";
 import { Continuity } from "./feed/continuity.ts";
 import { HANDSHAKE_MS } from "./feed/handshake.ts";
-import { OVERLAP_MS, PAUSES } from "./feed/line.ts";
+import { HURRY_MS, OVERLAP_MS, PAUSES } from "./feed/line.ts";
 import { Overlap } from "./feed/overlap.ts";
 import { isTick } from "./tick.ts";
 import type { Live, Subscription, Venue } from "./venue.ts";
@@ -639,6 +639,61 @@ Deno.test(
     assert.deepEqual(states, ["connected", "subscribed", "connected", "subscribed", "disconnected"]);
   },
 );
+
+Deno.test(
+  "one whose end the venue announces has another beside it at once, and soon again where that fails",
+  strict,
+  async () => {
+    await using venue = host((attempt) => attempt === 1 ? new Response("", { status: 503 }) : null);
+    const made = madeVenue({ isEnding: (frame) => frame === "ends", silentMs: 5_000_000 });
+    const feed = followed({ base: venue.base, venue: made });
+    const first = feed.until("subscribed");
+    const old = await venue.peer();
+    await old.agree();
+    await first;
+    const frame = feed.frame();
+    old.send("ends");
+    assert.equal((await frame).text, "ends");
+    const second = feed.until("subscribed");
+    // As far from the attempt before as any.
+    await feed.clock.pass(1_000);
+    await feed.clock.pass(HURRY_MS);
+    const young = await venue.peer();
+    await young.agree();
+    assert.equal((await second).connection, "r.1");
+    const heard = feed.frame();
+    old.send('{"s":"A","t":2}');
+    await heard;
+    const over = feed.until("disconnected");
+    await feed.clock.pass(OVERLAP_MS);
+    const { connection, why, successor } = await over;
+    assert.deepEqual([connection, why, successor], ["r.0", "rollover", "r.1"]);
+    // Announced on the one in its place as well, whose time is not yet over.
+    const third = feed.until("connected");
+    young.send("ends");
+    assert.deepEqual([(await third).replaces, venue.attempts()], ["r.1", 4]);
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
+Deno.test("an end that is announced while there was no hurry makes haste", strict, async () => {
+  await using venue = host((attempt) => attempt === 1 ? new Response("", { status: 503 }) : null);
+  const made = madeVenue({ isEnding: (frame) => frame === "ends", lifetimeMs: 1_000_000, silentMs: 5_000_000 });
+  const feed = followed({ base: venue.base, venue: made });
+  const first = feed.until("subscribed");
+  const old = await venue.peer();
+  await old.agree();
+  await first;
+  const second = feed.until("connected");
+  await feed.clock.pass(850_000);
+  await feed.clock.waiting(PAUSES.msMax);
+  old.send("ends");
+  await feed.clock.pass(1_000);
+  assert.equal((await second).replaces, "r.0");
+  feed.stop.abort();
+  await feed.rest();
+});
 
 Deno.test("one that says nothing more beside the one in its place may have been forgotten before", strict, async () => {
   await using venue = host();

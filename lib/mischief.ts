@@ -9,7 +9,8 @@
  * | `stall`    | no market data any more, while requests are answered and heartbeats go on                        |
  * | `halfOpen` | nothing at all any more: no answer, no pong, no farewell; the connection stays                   |
  * | `close`, `abort` | the connection ends with a code, or without a word                                         |
- * | `checksum`, `reset`, `shutdown` | Kraken's is wrong; Bybit's ids begin again with 1; Binance announces its end |
+ * | `checksum`, `reset` | Kraken's is wrong; Bybit's ids begin again with 1                                       |
+ * | `shutdown` | Binance announces the end of the connection, and ends it a minute later                         |
  * | `tooMany`, `banned`, `html` | an upgrade or request is answered with 429, with 418, with a page for people      |
  * | `stale`    | the next snapshot by REST is the oldest book that is still known                                 |
  */

@@ -58,6 +58,9 @@ export const PRETENDED = [
 ] as const;
 
 const SECOND = 1_000_000;
+/** From the announcement of an end to the end, µs: shorter than any real one. */
+const NOTICE = 60 * SECOND;
+const ENDED = 1001;
 const TRADES_MAX = 10_000, BOOKS_MAX = 4_096;
 /** Connections at once. */
 const LINES_MAX = 1_000;
@@ -75,6 +78,8 @@ export class Pretend {
   readonly #pit: Pit;
   readonly #mischief: Mischief;
   readonly #lines = new Map<number, Connection>();
+  /** Whose end is announced, for when, and with which frame. */
+  readonly #endings = new Map<Connection, { readonly at: number; readonly about: About }>();
   readonly #played = new Map<string, string>();
   readonly #codes = new Set<string>();
   #lastCode = 0;
@@ -189,6 +194,7 @@ export class Pretend {
         }
       }
     }
+    this.#end();
     const beats = Math.floor(this.#pit.time / SECOND);
     if (beats > this.#beats) {
       this.#beats = beats;
@@ -293,7 +299,21 @@ export class Pretend {
         return line.data(frame);
       case "shutdown":
         line.data(frame);
+        this.#endings.set(line, { at: this.#pit.time + NOTICE, about });
         return line.raw(this.#speech.shutdown!(line, this.#pit.time));
+    }
+  }
+
+  /** Ends those whose end was announced for now. */
+  #end(): void {
+    for (const [line, { at, about }] of this.#endings) {
+      const isOpen = this.#lines.get(line.id) === line;
+      if (isOpen && this.#pit.time < at) continue;
+      this.#endings.delete(line);
+      if (!isOpen || line.isSilent) continue;
+      const { event, time } = this.#pit;
+      this.truth.fault({ fault: "close", event, time, connection: line.id, about, code: ENDED });
+      line.close(ENDED);
     }
   }
 

@@ -8,6 +8,7 @@ import { Client } from "../testdata/client.ts";
 import { cut, rowsOf as rowsBetween } from "./depth.ts";
 import { exactReader } from "./fields.ts";
 import type { Deed, Shown } from "./history.ts";
+import { START_MICROS } from "./market.ts";
 import { Pretend, PRETENDED, type PretendOptions } from "./pretend.ts";
 import { openVenue } from "./venue.ts";
 import type { Tick } from "./tick.ts";
@@ -917,10 +918,11 @@ Deno.test(
 );
 
 Deno.test(
-  "binance: an end is announced behind a frame",
+  "binance: an end is announced behind a frame, and comes a minute later",
   strict,
-  () =>
-    pretending({ as: "binance" }, async (pretend) => {
+  async () => {
+    let time = START_MICROS;
+    await pretending({ as: "binance", now: () => time }, async (pretend) => {
       const { client } = await listening(pretend, "binance");
       pretend.plant({ fault: "shutdown" });
       pretend.step();
@@ -928,8 +930,18 @@ Deno.test(
       assert.deepEqual(frames.filter(({ stream }) => stream === "!serverShutdown").map(({ data }) => data.e), [
         "serverShutdown",
       ]);
+      time += 59_000_000;
+      pretend.step();
+      assert.equal(pretend.truth.faults.length, 1);
+      time += 1_000_000;
+      pretend.step();
+      const { fault, code, connection } = pretend.truth.faults.at(-1)!;
+      assert.deepEqual([fault, code, connection], ["close", 1001, 1]);
       await client.close();
-    }),
+      pretend.step();
+      assert.equal(pretend.truth.faults.length, 2);
+    });
+  },
 );
 
 Deno.test(

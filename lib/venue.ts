@@ -92,6 +92,8 @@ export interface Live {
   isBeat?(frame: string): boolean;
   /** Who may be silent at this time, µs, by the clock and the connection's last beat; absent where nobody ever rests. */
   resting?(time: number, beat: Beat | null): (symbol: string) => boolean;
+  /** Whether a frame announces that the venue will soon end this connection; absent where it ends them without a word. */
+  isEnding?(frame: string): boolean;
   /** A connection on which nothing at all came for so long is dead, ms. */
   readonly silentMs: number;
   /** After so long the venue closes every connection, ms; absent where it does not. */

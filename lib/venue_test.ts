@@ -216,6 +216,27 @@ const BEATS: Readonly<Record<string, readonly string[]>> = {
   "upstox": ['{"type":"market_info","currentTs":"1700000000000"}', "CAIY0JWZ/fMx"],
 };
 
+/** A frame in which each venue that does announces the end of a connection. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  "binance": '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1700000000000}}',
+};
+
+Deno.test("an end is announced by nothing but its own frame", options, async () => {
+  for (const name of VENUES) {
+    const { live, map } = await openVenue(name);
+    assert.equal(live?.isEnding !== undefined, ENDINGS[name] !== undefined, name);
+    if (live?.isEnding === undefined) continue;
+    assert.ok(live.isEnding(ENDINGS[name]!) && live.isEnding('{"e":"serverShutdown","E":1}'), name);
+    for (const entry of Deno.readDirSync(join(WRITTEN, name))) {
+      if (!entry.name.endsWith(".jsonl") || entry.name.endsWith(".ticks.jsonl")) continue;
+      for (const line of (await Deno.readTextFile(join(WRITTEN, name, entry.name))).split("\n")) {
+        const frame = line.slice(line.indexOf(" ") + 1);
+        assert.equal(live.isEnding(frame), map(frame, 1_700_000_000_000_000).kind === "serverShutdown", frame);
+      }
+    }
+  }
+});
+
 Deno.test("what beats says nothing of the market, and what says something of it is no beat", options, async () => {
   for (const name of VENUES) {
     const venue = await openVenue(name);

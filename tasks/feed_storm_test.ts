@@ -96,21 +96,25 @@ for (const plan of STORMS) {
     );
   });
 
-  if (!plan.deeds.includes("rollover")) continue;
-  Deno.test(
-    `${plan.as}: one connection after the other loses nothing, doubles nothing and tells no gap`,
-    strict,
-    async () => {
-      const { wrong, struck, trades, missed, doubled, gaps, bookGaps } = await storm(
-        { ...plan, deeds: ["rollover"] },
-        1,
-        5,
-      );
-      assert.deepEqual(wrong, []);
-      assert.ok(struck.rollover! >= 4 && trades > 20, `${struck.rollover} times, ${trades} trades`);
-      assert.deepEqual({ missed, doubled, gaps, bookGaps }, { missed: 0, doubled: 0, gaps: 0, bookGaps: 0 });
-    },
-  );
+  for (const deed of ["rollover", "shutdown"] as const) {
+    if (!plan.deeds.includes(deed)) continue;
+    const why = deed === "rollover" ? "" : ", where the venue says that it will end it";
+    Deno.test(
+      `${plan.as}: one connection after the other loses nothing, doubles nothing and tells no gap${why}`,
+      strict,
+      async () => {
+        const { wrong, struck, trades, missed, doubled, gaps, bookGaps } = await storm(
+          { ...plan, deeds: [deed] },
+          1,
+          5,
+        );
+        assert.deepEqual(wrong, []);
+        assert.ok(struck.rollover! >= 4 && trades > 20, `${struck.rollover} times, ${trades} trades`);
+        assert.deepEqual({ missed, doubled, gaps, bookGaps }, { missed: 0, doubled: 0, gaps: 0, bookGaps: 0 });
+        assert.deepEqual([struck.shutdown, struck["close 1001"]], [deed === "shutdown" ? 5 : undefined, undefined]);
+      },
+    );
+  }
 }
 
 /** Flags that build every book. */

@@ -67,6 +67,7 @@ export class Connection {
   readonly #live = new AbortController();
   readonly #closing = new AbortController();
   readonly #quiet = new AbortController();
+  readonly #ending = new AbortController();
   readonly #gone = new AbortController();
   #why: Why = "closed";
   #farewell = "";
@@ -116,6 +117,11 @@ export class Connection {
   /** Fires when it has said nothing of the market for long, though it stands. */
   get quiet(): AbortSignal {
     return this.#quiet.signal;
+  }
+
+  /** Fires when the venue has announced that it will end it. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
   }
 
   /** Frames that said more than that it stands. */
@@ -184,6 +190,7 @@ export class Connection {
       this.#toldAt = receivedTime;
       this.#told++;
     }
+    if (this.#manner.live.isEnding?.(text) === true) this.#ending.abort();
     if (!this.#ear.put(frame, text.length + 1)) return this.#drop("overflow");
     if (this.#frames++ === 0) this.#ear.heard();
     if (!this.live.aborted && !this.#closing.signal.aborted) this.#settle(text);

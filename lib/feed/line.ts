@@ -1,6 +1,6 @@
 /**
  * One socket's worth of symbols, for as long as they are followed: a connection after the other, and two for a moment
- * when one must end soon, or may be forgotten by its venue.
+ * when one must end soon, as its age or the venue says, or may be forgotten by its venue.
  *
  * **In** a signal, **Out** connections, whose frames and events go into the queue.
  * **Knows** `patience`, `failure`, `world`.
@@ -21,6 +21,8 @@ export const PAUSES: Bounds = { msMin: 500, msMax: 60_000 };
 export const OVERLAP_MS = 5_000;
 /** A rollover begins so long before the venue closes, at the latest; chance makes it up to twice as long. */
 const MARGIN_MS_MAX = 600_000;
+/** Pause between two attempts to replace one whose end is announced. */
+export const HURRY_MS = 5_000;
 /** Statuses of venues that want to be left alone. */
 const CROWDED: readonly (number | null)[] = [403, 418, 429];
 
@@ -122,7 +124,7 @@ export class Line {
     const { manner } = this.#setup;
     const { lifetimeMs } = manner.live;
     const either = AbortSignal.any([signal, connection.gone]);
-    const any = AbortSignal.any([either, connection.quiet]);
+    const any = AbortSignal.any([either, connection.quiet, connection.ending]);
     if (lifetimeMs === undefined) await until(any);
     else {
       const margin = Math.min(lifetimeMs / 10, MARGIN_MS_MAX);
@@ -133,8 +135,10 @@ export class Line {
     while (!either.aborted) {
       const next = await this.#replace(connection, either);
       if (next !== null) return next;
-      // While it serves there is no hurry.
-      await manner.clock.pause(PAUSES.msMax, either);
+      // While it serves there is no hurry, unless it will not for long.
+      const { ending } = connection;
+      if (ending.aborted) await manner.clock.pause(HURRY_MS, either);
+      else await manner.clock.pause(PAUSES.msMax, AbortSignal.any([either, ending]));
     }
     return null;
   }

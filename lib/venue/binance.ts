@@ -18,7 +18,7 @@
  * | `@markPrice`, `@forceOrder` | `e`                | `markPrice`, `liquidation` | nothing: no trade of the book    | golden   |
  * | answers               | result; code or error    | `ack`, `error`   | nothing                                    | golden   |
  * | REST exchangeInfo     | symbols                  | `exchangeInfo`   | nothing: instruments, and what they allow  | golden   |
- * | maintenance           | `e` = serverShutdown     | `serverShutdown` | nothing: it names no symbol                | golden   |
+ * | maintenance           | `e` = serverShutdown     | `serverShutdown` | nothing: the connection is about to end    | golden   |
  * | the other market      | X, pu, T on bookTicker   | `foreign`        | nothing: another market is another venue   | S, U     |
  * | known, fields missing | type or size of a field  | `malformed`      | nothing                                    | golden   |
  * | ids that fall         | U above u                | `malformed`      | nothing                                    | golden   |
@@ -155,6 +155,8 @@ function liveOf(isFutures: boolean): Live {
     // The venue's own pings are answered by the socket, which shows them to nobody: quiet instruments are asked about.
     heartbeat: { message: '{"method":"LIST_SUBSCRIPTIONS","id":0}', everyMs: 20_000 },
     isBeat: (frame) => frame.startsWith('{"result":['),
+    // Spot says so before maintenance, as a stream of its own that nobody asks for.
+    ...(!isFutures && { isEnding: (frame) => frame.length < 256 && frame.includes('"e":"serverShutdown"') }),
     silentMs: 60_000,
     lifetimeMs: 24 * 3_600_000,
     topicsMax: isFutures ? 200 : 1_024,

@@ -336,6 +336,13 @@ export async function storm(
   });
   const ends = (): Planted => ({ fault: one(["abort", "close"]), code: one(CODES), after: chance.below(4) });
 
+  const comesAnother = (before: readonly string[]): Promise<void> =>
+    until("rolled over", () => open().length > before.length || open().some((name) => !before.includes(name)));
+  /** What both say is said while there are two. */
+  const whileTwo = async (): Promise<void> => {
+    for (let round = 0; open().length > 1 && round < STROLLS_MAX; round++) await stroll();
+  };
+
   async function strike(deed: Deed): Promise<void> {
     switch (deed) {
       case "drop":
@@ -360,11 +367,7 @@ export async function storm(
       }
       case "rollover":
       case "rollover struck": {
-        const before = open();
-        await until(
-          "rolled over",
-          () => open().length > before.length || open().some((name) => !before.includes(name)),
-        );
+        await comesAnother(open());
         if (deed === "rollover struck") {
           const fault: Planted = one([
             { fault: one(["halfOpen", "stall"]) },
@@ -374,9 +377,15 @@ export async function storm(
           ]);
           plant({ ...fault, connection: numberOfName(one(open())) });
         }
-        // What both say is said while there are two.
-        for (let round = 0; open().length > 1 && round < STROLLS_MAX; round++) await stroll();
-        return;
+        return await whileTwo();
+      }
+      case "shutdown": {
+        const before = open();
+        const isStruck = plant({ fault: deed, after: chance.below(6) });
+        await until("told that it ends", isStruck);
+        // Another one comes before it ends, or else when it has.
+        await comesAnother(before);
+        return await whileTwo();
       }
       default: {
         const about = deed === "checksum" || deed === "reset" ? { symbol: one(symbols) } : {};
