@@ -194,12 +194,12 @@ await command({
   flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold, alone and together",
   flags,
   examples: ["deno task bench", "deno task bench --venues", "deno task bench --feed --seconds 600"],
-}, async ({ values, say }) => {
+}, async ({ values, say, stop }) => {
   const { ticks, runs, symbols = 50, rate = 5_000, seconds = 10 } = values;
   if (values.venues) return await benchVenues(runs, say);
   if (values.feed) {
     const { as, symbols: instruments = 500, rate = 20_000, seconds = 20 } = values;
-    return await benchFeed({ as, instruments, rate, seconds }, say);
+    return await benchFeed({ as, instruments, rate, seconds }, say, stop);
   }
   const market = ["--ticks", String(ticks), "--symbols", String(symbols), "--faults", String(values.faults)];
   const folder = await Deno.makeTempDir({ prefix: "tapedeck-bench-" });

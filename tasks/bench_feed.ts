@@ -102,8 +102,8 @@ interface Stretch {
   readonly memory: { readonly venue: number; readonly ingest: number };
 }
 
-/** Measures the live path once. */
-export async function benchFeed(orders: FeedOrders, say: (line: string) => void): Promise<Ending> {
+/** Measures the live path once; `stop` ends it with what was measured so far. */
+export async function benchFeed(orders: FeedOrders, say: (line: string) => void, stop: AbortSignal): Promise<Ending> {
   const folder = await Deno.makeTempDir({ prefix: "tapedeck-bench-" });
   const venue = new Child(["run", "-A", YOUNG, fileURLToPath(import.meta.url), JSON.stringify(orders)]);
   let ingest: Child | null = null;
@@ -141,9 +141,9 @@ export async function benchFeed(orders: FeedOrders, say: (line: string) => void)
     const began = now();
     let before = { at: began, word, ingest: await spentBy(metrics), reader: process.cpuUsage() };
     noted = { fromSocket: new Delays(), fromVenue: new Delays() };
-    while (now() < began + orders.seconds * 1_000) {
+    while (now() < began + orders.seconds * 1_000 && !stop.aborted) {
       const until = Math.min(before.at + LINE_MS, began + orders.seconds * 1_000);
-      while (now() < until) word = JSON.parse(await venue.line());
+      while (now() < until && !stop.aborted) word = JSON.parse(await venue.line());
       const after = { at: now(), word, ingest: await spentBy(metrics), reader: process.cpuUsage() };
       const delays = noted;
       noted = { fromSocket: new Delays(), fromVenue: new Delays() };

@@ -18,7 +18,7 @@
  *
  * A: finnhub_trades_AAPL_2023-03-31_raw_frames.jsonl. M: finnhub_misc_messages.jsonl. golden: testdata/venue/finnhub.
  */
-import { exactReader, type Fields, fieldsOf, headOf, isFields, isNone, microsOf, plainDecimal } from "../fields.ts";
+import { exactReader, type Fields, fieldsOf, isFields, isNone, microsOf, plainDecimal } from "../fields.ts";
 import type { Tick } from "../tick.ts";
 import type { Live, Mapped, Subscription, Venue } from "../venue.ts";
 
@@ -90,9 +90,10 @@ function trade({ s: symbol, p, v, t, c }: Fields, received: number | null): Tick
   const conditions = c ?? undefined;
   if (conditions !== undefined && !isTexts(conditions)) return undefined;
   if (isNone(size)) return null;
-  const times = { eventTime, receivedTime: received ?? eventTime };
-  const tick = { ...headOf("trade", "finnhub", symbol, times, null), price, size, side: "unknown" } as const;
-  return conditions === undefined ? tick : { ...tick, conditions };
+  const head = { type: "trade", venue: "finnhub", symbol, eventTime, receivedTime: received ?? eventTime } as const;
+  return conditions === undefined
+    ? { ...head, sequence: null, id: null, price, size, side: "unknown" }
+    : { ...head, sequence: null, id: null, price, size, side: "unknown", conditions };
 }
 
 const isTexts = (v: unknown): v is string[] => Array.isArray(v) && v.every((text) => typeof text === "string");
