@@ -44,7 +44,7 @@ export interface Source {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const TAPE = /^log:(.*)\/([^/]+)$/s;
+const TAPE = /^log:(.+)\/([^/]+)$/s;
 
 /** The files, or the folder, that a source lies in. */
 export function pathsOf(from: string): readonly string[] {
@@ -95,7 +95,11 @@ async function openTape(url: string, venue: Venue, world: World): Promise<Source
   if (topic !== FRAMES) {
     throw new Misuse(`Cannot read frames "${url}": names topic "${topic ?? ""}", must be log:FOLDER/${FRAMES}`);
   }
-  const log = await openTransport(`log:${folder}`, { ...world, isLooking: true });
+  const log = await openTransport(`log:${folder}`, { ...world, isLooking: true }).catch((error) => {
+    const { cause } = error;
+    if (!(cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory)) throw error;
+    throw new Misuse(`Cannot read frames "${url}": there is no log, must be log:FOLDER/${FRAMES} of one`, { cause });
+  });
   const { identity, partitions } = await log.topic(FRAMES);
   const partition = partitionOf(venue.name, partitions);
   const lowest = async (): Promise<number> => (await log.ranges(FRAMES))[partition]!.low;
