@@ -18,11 +18,13 @@ import { Resumed } from "../lib/producer.ts";
 import { openSource, pathsOf } from "../lib/source.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
-import { keyOf } from "../lib/tick.ts";
+import { isSymbol, keyOf } from "../lib/tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, TOPICS } from "../lib/transport.ts";
 import { type Channel, CHANNELS, openVenue, type Venue, VENUES } from "../lib/venue.ts";
 import type { World } from "../lib/world.ts";
 
+/** Characters that are shown of what is no symbol. */
+const SHOWN_MAX = 64;
 /** Ticks between two checkpoints. */
 const SAVE_EVERY = 50_000;
 
@@ -59,7 +61,7 @@ const stage = defineStage({
     symbol: { kind: "text", value: "SYMBOL", does: "with --from: whose answers they are that name no instrument" },
     instruments: { kind: "switch", does: "brings tick sizes and lots into force, of --symbols or all, and ends" },
     frames: { kind: "switch", does: "keeps each frame as it came, before it is parsed; ticks name theirs" },
-    "book-depth": { kind: "count", max: 1_000, does: "builds books of so many levels a side (default none)" },
+    "book-depth": { kind: "count", min: 1, max: 1_000, does: "builds books of so many levels a side (default none)" },
     "book-every": { kind: "amount", default: 100, unit: "ms", does: "event time between two built books" },
     "crossed-for": {
       kind: "amount",
@@ -93,7 +95,7 @@ const stage = defineStage({
     if (values.instruments) {
       if (from !== undefined) throw new Misuse("Cannot ingest instruments: --from is given too, must be one of them");
       const brought = await bring(venue, {
-        symbols: values.symbols === undefined ? null : symbolsIn(values.symbols),
+        symbols: values.symbols === undefined ? null : symbolsIn(values.symbols, venue),
         ...{ base: values.rest ?? null, again: values.again, log, send, tape, micros, world, signal },
         places: await ranges(TOPICS.raw),
         shelves: values.frames ? await ranges(FRAMES) : [],
@@ -190,15 +192,14 @@ const stage = defineStage({
         const collected = collector.take(frame);
         source.want?.(collected);
         books.note(collected.compared);
-        const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }));
-        // What no message can hold is no tick of this venue; it must not stop those behind it.
-        const isWhole = messages.every(({ value }) => fits(value));
+        // What no message can hold is no tick of this venue; it must not stop those beside it, nor those behind.
+        const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }))
+          .filter(({ value }) => fits(value));
         if (collected.kind !== null) {
-          const kind = isWhole ? collected.kind : "malformed";
+          const kind = messages.length === collected.ticks.length ? collected.kind : "malformed";
           counts.set(kind, (counts.get(kind) ?? 0) + 1);
           lines++;
         }
-        if (!isWhole) continue;
         for (const message of messages) lots[partitionOf(message.key, places.length)]!.push(message);
         ticks += messages.length;
       }
@@ -229,9 +230,10 @@ function liveOf(
     readonly rest?: string | undefined;
     readonly "compare-every": number;
   },
-  { name, live }: Venue,
+  venue: Venue,
   { epoch, micros, world }: { readonly epoch: number; readonly micros: () => number; readonly world: World },
 ): LiveOptions {
+  const { name, live } = venue;
   const channels = values.channels.split(",");
   const strange = channels.find((channel) => !(CHANNELS as readonly string[]).includes(channel));
   if (strange !== undefined) {
@@ -243,7 +245,7 @@ function liveOf(
   return {
     // Of those that are asked for by default, the ones that the venue has.
     subscription: {
-      symbols: symbolsIn(values.symbols!),
+      symbols: symbolsIn(values.symbols!, venue),
       channels: values.channels === CHANNELS.join() ? live?.channels ?? CHANNELS : channels as readonly Channel[],
     },
     run: `${name}-${epoch}`,
@@ -256,7 +258,17 @@ function liveOf(
   };
 }
 
-const symbolsIn = (list: string): string[] => list.split(",").filter((symbol) => symbol !== "");
+/** @throws {Misuse} for what can be no symbol */
+function symbolsIn(list: string, { live }: Pick<Venue, "live">): string[] {
+  const symbols = list.split(",").map((symbol) => symbol.trim()).filter((symbol) => symbol !== "")
+    .map((symbol) => live?.spelled?.(symbol) ?? symbol);
+  const strange = symbols.find((symbol): boolean => !isSymbol(symbol));
+  if (strange === undefined) return symbols;
+  const shown = strange.length > SHOWN_MAX ? `${strange.slice(0, SHOWN_MAX)}…` : strange;
+  throw new Misuse(
+    `Cannot ingest symbol "${shown}": no tick can have it, must be as the venue writes it, of 64 characters at most`,
+  );
+}
 
 /** The host of a URL with its port; nothing for what is no URL, which its door refuses. */
 function hostOf(url: string): string[] {

@@ -70,6 +70,8 @@ export interface Subscription {
 export interface Live {
   /** Those that it has. */
   readonly channels: readonly Channel[];
+  /** The symbol as frames name it, of a venue that is asked in another spelling and understands any. */
+  spelled?(symbol: string): string;
   /** Scheme, host and port, `wss://…`; another one may stand in its place. */
   readonly base: string;
   /** The variable that holds the token without which it does not serve; absent where it serves everybody. */

@@ -141,6 +141,8 @@ function liveOf(isFutures: boolean): Live {
   const api = isFutures ? "/fapi/v1" : "/api/v3";
   return {
     channels: ["trade", "quote", "book"],
+    // Streams are named in lower case, whatever was asked for.
+    spelled: (symbol) => symbol.toUpperCase(),
     base: isFutures ? "wss://fstream.binance.com" : "wss://stream.binance.com:9443",
     path: () => "/stream",
     subscribe: (subscription, id) => requests("SUBSCRIBE", subscription, id),
