@@ -54,7 +54,7 @@ async function followed(data: string, flags: Readonly<Record<string, string>>, s
 const START = 1_700_000_000_000;
 const trade = (id: number, time = START + id): string =>
   JSON.stringify({ e: "trade", E: time, s: "AAAUSDT", t: id, p: "1.50", q: "2", T: time, m: true, M: true });
-const change = (first: number, last: number, bids: readonly (readonly string[])[] = [["1.00", "1"]]): string =>
+const change = (first: number, last: number): string =>
   JSON.stringify({ e: "depthUpdate", E: START + last, s: "AAAUSDT", U: first, u: last, b: [["10000.00", "1"]], a: [] });
 const book = (id: number, levels: number): string => {
   const side = (from: number, step: number) =>
