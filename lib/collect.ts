@@ -98,9 +98,11 @@ export class Collector {
       const { ticks, ...rest } = this.#compare(mapped);
       return { kind, ticks: named(ticks, name), ...rest, missing: this.#missing };
     }
-    const said = named(volumes === undefined ? mapped : [...mapped, ...this.#conflation.trades(volumes)], name);
+    const said = named(mapped, name);
     const isAnswer = frame.request !== undefined;
-    const counting = isAnswer ? this.#filling(said, frame.symbol) : this.#overlap.ticks(frame.connection, said);
+    let counting = isAnswer ? this.#filling(said, frame.symbol) : this.#overlap.ticks(frame.connection, said);
+    // What a total grew by is counted once already, whichever of two connections says it first.
+    if (volumes !== undefined) counting = [...counting, ...named(this.#conflation.trades(volumes), name)];
     const serving = isAnswer && frame.symbol !== undefined ? this.#serving.get(frame.symbol) : undefined;
     let sums = checksums;
     if (checksums !== undefined && counting !== said) {

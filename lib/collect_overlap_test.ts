@@ -4,7 +4,7 @@ import { madeVenue } from "../testdata/peer.ts";
 import { type Collected, Collector } from "./collect.ts";
 import type { Why } from "./feed.ts";
 import type { Frame } from "./frames.ts";
-import type { BookDiscipline, Venue } from "./venue.ts";
+import { type BookDiscipline, openVenue, type Venue } from "./venue.ts";
 
 const TIME = 1_700_000_000_000_000;
 
@@ -81,4 +81,28 @@ Deno.test("a connection that ends beside another takes shared books with it wher
     made.says("r.1", `{"s":"A","b":${number}}`);
     assert.deepEqual(inShort(made.over("r.1")), becomes, books);
   }
+});
+
+Deno.test("what a total grew by counts once, whichever of two connections says it first", async () => {
+  const collector = new Collector(await openVenue("upstox"), { names: false });
+  const said = (total: number, connection: string): string[] => {
+    const marketFF = { ltpc: { ltp: 9.5, ltt: String(TIME / 1_000 + total) }, vtt: String(total) };
+    const frame = JSON.stringify({ type: "live_feed", feeds: { "A|1": { fullFeed: { marketFF } } } });
+    const { ticks } = collector.take({ venue: "upstox", connection, number: 0, receivedTime: TIME, frame });
+    return ticks.map((tick) => tick.type === "trade" ? tick.size : tick.type);
+  };
+  const event = (connection: string, what: object): Collected => {
+    const frame = JSON.stringify({ kind: "event", connection, receivedTime: TIME, symbols: ["A|1"], ...what });
+    return collector.take({ venue: "upstox", connection, number: 0, receivedTime: TIME, isEvent: true, frame });
+  };
+  event("r.0", { event: "connected", replaces: null });
+  event("r.0", { event: "subscribed" });
+  assert.deepEqual([said(100, "r.0"), said(130, "r.0")], [[], ["30"]]);
+  event("r.1", { event: "connected", replaces: "r.0" });
+  assert.deepEqual([said(135, "r.1"), said(135, "r.0"), said(136, "r.0")], [["5"], [], ["1"]]);
+  event("r.1", { event: "subscribed" });
+  assert.deepEqual([said(138, "r.0"), said(137, "r.1"), said(140, "r.1")], [["2"], [], ["2"]]);
+  const over = { event: "disconnected", why: "rollover", code: 1000, detail: null, successor: "r.1" };
+  assert.deepEqual(event("r.0", over).ticks, []);
+  assert.deepEqual(said(141, "r.1"), ["1"]);
 });
