@@ -3,6 +3,7 @@
  * mapper reads as what the venue knows.
  */
 import assert from "@std/assert";
+import ingest from "../cmd/ingest.ts";
 import { Client } from "../testdata/client.ts";
 import { Conflation } from "./conflation.ts";
 import { add } from "./decimal.ts";
@@ -198,4 +199,18 @@ Deno.test(
       }
       assert.equal((await asked(pretend, "t")).status, 200);
     }),
+);
+
+Deno.test(
+  "who ingests it may reach the two hosts that it needs, or those that stand in their place",
+  strict,
+  async () => {
+    const reach = (values: object) => ingest.reach!({ venue: "upstox", ...values } as never);
+    assert.deepEqual(await reach({}), {
+      hosts: ["wsfeeder-api.upstox.com:443", "api.upstox.com:443"],
+      secrets: ["UPSTOX_TOKEN"],
+    });
+    const { hosts } = await reach({ base: "ws://127.0.0.1:9443", rest: "http://127.0.0.1:9443" });
+    assert.deepEqual(hosts, ["127.0.0.1:9443", "127.0.0.1:9443"]);
+  },
 );

@@ -61,6 +61,8 @@ const STORMS: readonly Storm[] = [
   // Nothing tells one of its trades from another, so that neither a lost nor a doubled frame can be known; and it bears no
   // second connection of one token.
   { as: "finnhub", frames: [], deeds: ["halfOpen", "close", "abort", "refused"] },
+  // It tells how much was traded so far, and every book whole: what was lost shows in what comes next, whatever it was.
+  { as: "upstox", frames: ["trade", "book"], deeds: [...LINES, ...FRAMES] },
 ];
 
 for (const plan of STORMS) {
@@ -187,7 +189,7 @@ for (const plan of STORMS) {
         assert.deepEqual((await run(audit, data)).findings ?? [], []);
         const [hot, cold] = [hotTrades(data), await coldTrades(data)];
         assert.equal(new Set(hot).size, hot.length, `seed ${seed}: a trade is in the hot store twice`);
-        assert.equal(hot.length, found.collected, `seed ${seed}`);
+        assert.equal(hot.length, found.told, `seed ${seed}`);
         assert.deepEqual(cold.sort(), hot.sort(), `seed ${seed}`);
         // The tape of frames gives the same again, and what was held against books shows the same.
         const tape = ["--from", `log:${data}/log/${TAPE}`, "--venue", plan.as, ...builtOf(plan)];
@@ -213,7 +215,7 @@ const [SYMBOL, ID, TIME] = ["symbol", "id", "event_time"].map((name) =>
   number,
   number,
 ];
-/** Finnhub's trades have no id; each has a time of its own here. */
+/** Those of Finnhub and Upstox have no id; each has a time of its own here. */
 const named = (symbol: unknown, id: unknown, time: unknown): string => `${symbol} ${id ?? time}`;
 
 function hotTrades(data: string): string[] {

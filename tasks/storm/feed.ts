@@ -70,6 +70,8 @@ export interface Found {
   /** Trades of the venue since the first that was collected, those of them that were, and those in a gap. */
   readonly trades: number;
   readonly collected: number;
+  /** Ticks that told them: less where one tells how much several traded. */
+  readonly told: number;
   readonly missed: number;
   readonly gaps: number;
   /** Ticks that came more than once and counted once. */
@@ -135,9 +137,12 @@ class Tide {
     return Math.min(...this.#waits.map(({ at }) => at));
   }
 
-  /** Until nobody waits for an answer of the network. */
+  /** Until nobody waits for an answer of the network. Who has just had one may go on to the next. */
   async free(): Promise<void> {
-    while (this.#isAtNet) await new Promise<void>((resolve) => this.#freed = resolve);
+    while (this.#isAtNet) {
+      await new Promise<void>((resolve) => this.#freed = resolve);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
   }
 
   get #isAtNet(): boolean {
@@ -260,7 +265,11 @@ export async function storm(
   });
   const { symbols } = pretend;
   const isRenewed = deeds.some((deed) => deed.startsWith("rollover"));
-  const venue: Venue = isRenewed ? { ...known, live: { ...known.live!, lifetimeMs: LIFETIME_MS } } : known;
+  // This market never rests.
+  const { resting: _resting, ...restless } = known.live!;
+  const venue: Venue = { ...known, live: { ...restless, ...(isRenewed && { lifetimeMs: LIFETIME_MS }) } };
+  /** Whether it is asked for its address first. */
+  const isAsked = known.live!.authorize !== undefined;
   const report = (): void => {};
   const world: World & { readonly trying: Trying } = {
     now: () => Math.floor(tide.time / 1_000),
@@ -353,7 +362,10 @@ export async function storm(
         // As often as there is patience for: pauses grow.
         return await until(
           "refused",
-          plant({ fault: one(["html", "tooMany", "banned"]), at: "upgrade" }, ends()),
+          plant(
+            { fault: one(["html", "tooMany", "banned"]), at: isAsked ? one(["upgrade", "request"]) : "upgrade" },
+            ends(),
+          ),
         );
       case "unanswered": {
         const isStruck = plant({ fault: one(plan.answers!.faults), at: "request" });
@@ -449,6 +461,7 @@ function judged(
     doubled,
     trades: 0,
     collected: 0,
+    told: 0,
     missed: 0,
     gaps: 0,
     books: 0,
@@ -469,9 +482,14 @@ function judged(
       if (tick.type !== "trade") continue;
       const number = numberOf(tick);
       const trade = truth.get(number);
-      if (collected.has(number)) say(`${symbol}: trade ${number} counts twice`);
-      collected.add(number);
-      const isTrue = trade !== undefined && trade.price === tick.price && trade.size === tick.size &&
+      found.told++;
+      const told = tick.source === "conflated" ? together(truth, number, tick.size) : [number];
+      for (const each of told) {
+        if (collected.has(each)) say(`${symbol}: trade ${each} counts twice`);
+        collected.add(each);
+      }
+      const isWhole = tick.source === "conflated" ? told.length > 0 : trade?.size === tick.size;
+      const isTrue = trade !== undefined && trade.price === tick.price && isWhole &&
         tick.side === (isNamed(tick) ? trade.side : "unknown") && trade.time === tick.eventTime;
       if (!isTrue) say(`${symbol}: trade ${number} is invented: ${JSON.stringify(tick)}`);
     }
@@ -479,7 +497,9 @@ function judged(
     found.trades += last - first + 1;
     found.collected += collected.size;
     found.gaps += gaps.length;
-    const inGap = isNumbered ? within(gaps) : between(own, collected, numberOf);
+    // What was traded while nobody listened shows in the next total.
+    const isTotal = own.some(({ source }) => source === "conflated");
+    const inGap = isNumbered ? within(gaps) : isTotal ? () => false : between(own, collected, numberOf);
     for (let number = first; number <= last; number++) {
       if (collected.has(number)) continue;
       found.missed++;
@@ -490,6 +510,7 @@ function judged(
         say(`${symbol}: a gap from ${firstId} to ${lastId} has ends that never came`);
       }
     }
+    if (venue.books === "whole") found.books += whole(pretend.truth.books(symbol), own, say);
     if (depth !== undefined) found.books += books(pretend.truth.books(symbol), own, depth, say);
   }
   return found;
@@ -537,6 +558,34 @@ function between(
     hasGap = false;
   }
   return (number) => told.has(number);
+}
+
+/** The trades up to this one that make up a size together; none where no number of them does. */
+function together(truth: ReadonlyMap<number, { readonly size: string }>, last: number, size: string): number[] {
+  const numbers: number[] = [];
+  let left = BigInt(size);
+  for (let number = last; left > 0n && truth.has(number); number--) {
+    numbers.unshift(number);
+    left -= BigInt(truth.get(number)!.size);
+  }
+  return left === 0n ? numbers : [];
+}
+
+/** Holds every book that was sent whole against the venue's at that time. How many there were. */
+function whole(truth: readonly Shown[], ticks: readonly Tick[], say: (line: string) => void): number {
+  let count = 0;
+  for (const tick of ticks) {
+    if (tick.type !== "book" || tick.source !== undefined) continue;
+    count++;
+    const shown = truth.findLast(({ time }) => time <= tick.eventTime)!;
+    const isThat = (["bids", "asks"] as const).every((side) =>
+      tick[side].length > 0 &&
+      tick[side].every(([price, size], i) => shown[side][i]?.price === price && shown[side][i]?.size === size)
+    );
+    if (!isThat) say(`${tick.symbol}: the book of ${tick.eventTime} is another`);
+  }
+  if (count === 0) say(`${truth[0]!.symbol}: no book came`);
+  return count;
 }
 
 /** Whether something tells the trade from others. */
