@@ -83,6 +83,18 @@ Deno.test(
   },
 );
 
+Deno.test("a venue that repeats the address or the token makes neither shown", strict, async () => {
+  const { venue, rest } = naming(() => "wss://feeder.invalid/feeds?v=3&code=s3cret-of-one");
+  await using host = venue;
+  const feed = followed({ base: host.base, rest });
+  const over = feed.until("disconnected");
+  const peer = await host.peer();
+  await peer.close(4001, `v3: no s3cret-of-one with ${TOKEN}`);
+  const event = await over;
+  assert.equal(event.kind === "event" && event.event === "disconnected" && event.detail, "v3: no *** with ***");
+  await assert.rejects(feed.rest(), (error: unknown) => !/s3cret|a-token/.test(Deno.inspect(error)));
+});
+
 Deno.test("a venue that takes bytes is sent bytes", strict, async () => {
   const { venue, rest } = naming(() => "wss://feeder.invalid/");
   await using host = venue;

@@ -11,8 +11,8 @@ import type { Clock } from "./pace.ts";
 
 /** Bytes of an answer, and characters of an address. */
 const ANSWER_BYTES_MAX = 64 << 10, ADDRESS_LENGTH_MAX = 4_096;
-/** Characters of a stranger's word that are shown. */
-const SHOWN_MAX = 128;
+/** Characters of a stranger's word that are shown, and of a code at least. */
+const SHOWN_MAX = 128, CODE_LENGTH_MIN = 8;
 
 /** How the address is asked for. */
 export interface Authorizing {
@@ -66,6 +66,12 @@ export async function authorized(
   } finally {
     over.abort();
   }
+}
+
+/** `text` without what the address is asked to prove: what is shorter than any code is none. */
+export function concealed(text: string, address: string): string {
+  const codes = [...new URL(address).searchParams.values()].filter(({ length }) => length >= CODE_LENGTH_MIN);
+  return codes.reduce((shown, code) => shown.replaceAll(code, "***"), text);
 }
 
 /** The address that was named, at the base. @throws {Unauthorized} where it is none, or lies elsewhere */

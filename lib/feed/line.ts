@@ -9,7 +9,7 @@ import type { Received } from "../feed.ts";
 import { Misuse, Outage, printable, reasonOf, shownUrl } from "../failure.ts";
 import { type Bounds, type Finding, Patience } from "../patience.ts";
 import type { Trying, World } from "../world.ts";
-import { authorized, type Authorizing, Unauthorized } from "./authorize.ts";
+import { authorized, type Authorizing, concealed, Unauthorized } from "./authorize.ts";
 import { Connection, type Ear, type Manner } from "./connection.ts";
 import { openSocket, Unopened } from "./handshake.ts";
 import type { Pace } from "./pace.ts";
@@ -108,10 +108,13 @@ export class Line {
         );
       },
     };
-    const place = typeof address === "string" ? address : await authorized(address, manner.clock, signal);
+    const isNamed = typeof address !== "string";
+    const place = isNamed ? await authorized(address, manner.clock, signal) : address;
     if (place === null) return null;
+    // Whoever was named the address may repeat it.
+    const hide = (text: string): string => isNamed ? concealed(manner.hide(text), place) : manner.hide(text);
     return await openSocket(place, manner.clock, signal, (socket) => {
-      const connection = new Connection(nextName(), symbols, socket, manner, ear, replaces);
+      const connection = new Connection(nextName(), symbols, socket, { ...manner, hide }, ear, replaces);
       this.#open.add(connection);
       connection.gone.addEventListener("abort", () => this.#open.delete(connection));
       connection.live.addEventListener("abort", () => this.#wasSubscribed = true);
