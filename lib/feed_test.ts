@@ -502,6 +502,28 @@ Deno.test("a subscription is cut as the venue cuts it, and sent at its pace less
   await feed.rest();
 });
 
+Deno.test("what is asked is sent in the order in which it is answered, whatever comes meanwhile", strict, async () => {
+  await using venue = host();
+  const made = madeVenue({ messagesPerSecond: 2 });
+  const feed = followed({ base: venue.base, venue: made, subscription: { symbols: ["A", "B"], channels: ["trade"] } });
+  const connected = feed.until("connected");
+  const peer = await venue.peer();
+  await connected;
+  assert.deepEqual(JSON.parse(await peer.message()).subscribe, ["A", "B"]);
+  peer.send('{"no":"one of them"}', '{"ok":true}');
+  await feed.frame();
+  await feed.frame();
+  await feed.clock.waiting(1_000);
+  // Nobody waits for the turn behind that one.
+  assert.ok(!feed.clock.waits.includes(2_000));
+  for (const symbol of ["A", "B"]) {
+    await feed.clock.pass(1_000);
+    assert.deepEqual(JSON.parse(await peer.message()).subscribe, [symbol]);
+  }
+  feed.stop.abort();
+  await feed.rest();
+});
+
 Deno.test("who is asked again has as long to answer as who was asked first", strict, async () => {
   await using venue = host();
   const feed = followed({ base: venue.base, subscription: { symbols: ["A", "B"], channels: ["trade"] } });

@@ -78,6 +78,7 @@ export class Connection {
   #lastBeat: Beat | null = null;
   #isGivenUp = false;
   #asked = 0;
+  #isSending = false;
 
   /** Takes a socket that is just open: what it says from now on is heard. */
   constructor(
@@ -218,10 +219,14 @@ export class Connection {
 
   /** Sends what is to be asked. A venue that does not answer has agreed, if it says anything at all. */
   async #ask(): Promise<void> {
+    // Whoever is sending sends what is new as well: two at once could send it in another order than it is answered in.
+    if (this.#isSending) return;
+    this.#isSending = true;
     let sent = 0;
     for (let message; (message = this.#asking.take()) !== undefined; sent++) {
       if (!await this.#say(message)) return;
     }
+    this.#isSending = false;
     if (sent === 0 && this.#asked > 0) return;
     const asked = ++this.#asked;
     await this.#manner.clock.pause(ANSWER_MS, AbortSignal.any([this.live, this.#closing.signal]));
