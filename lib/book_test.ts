@@ -496,6 +496,15 @@ Deno.test("trust: a best that is for long another than the venue's quotes asks f
   assert.deepEqual([take(keeper, quote(5, "10", "11", 900)).wants, keeper.counts.differing], [[], 1]);
 });
 
+Deno.test("trust: a quote that cannot be read proves nothing, and goes on to be judged", options, () => {
+  const keeper = synced("trust", { differingForMs: 100 });
+  for (const price of ["abc", "", "1e5", "abcdefghijklmnopqrstuvwxyz", "9".repeat(40) + "x"]) {
+    const { ticks, wants } = take(keeper, quote(1, price, "11.00", 1), quote(2, "10", price, 900));
+    assert.deepEqual([ticks.length, wants], [2, []]);
+  }
+  assert.equal(keeper.counts.differing, 0);
+});
+
 // whole and none
 
 Deno.test("whole: every book stands for itself; none: everything passes, and no book is kept", options, () => {

@@ -6,7 +6,7 @@
  * **In** books, deltas and quotes of one instrument, in order. **Out** what became of the book. **Knows** `tick`,
  * `decimal`, `venue`.
  */
-import { compare as compareDecimals } from "../decimal.ts";
+import { compare as compareDecimals, isDecimal } from "../decimal.ts";
 import type { Book, Delta, Quote } from "../tick.ts";
 import type { BookDiscipline } from "../venue.ts";
 import type { Counts, Fault } from "./counts.ts";
@@ -175,6 +175,8 @@ export class Instrument {
 
   /** Whether the quote says nothing new. */
   quote(quote: Quote): boolean {
+    // What cannot be read proves nothing.
+    if (!isReadable(quote.bidPrice) || !isReadable(quote.askPrice)) return false;
     const { discipline, differingForMs } = this.#settings;
     const before = this.#quote;
     this.#quote = quote;
@@ -476,6 +478,8 @@ function isSame(a: Quote, b: Quote): boolean {
   return a.sequence !== null && a.sequence === b.sequence && a.bidPrice === b.bidPrice && a.bidSize === b.bidSize &&
     a.askPrice === b.askPrice && a.askSize === b.askSize;
 }
+
+const isReadable = (price: string | null): boolean => price === null || isDecimal(price);
 
 function isSamePrice(a: string | null, b: string | null): boolean {
   return a === null || b === null ? a === b : compareDecimals(a, b) === 0;
