@@ -41,6 +41,21 @@ Deno.test("an answer that bears a number is to that request, and one that bears 
   assert.deepEqual([...plain.wanted], ["A"]);
 });
 
+Deno.test(
+  "what is refused by name once for each channel is refused once, and a stranger's name is told",
+  strict,
+  () => {
+    const { asking: named, sent } = asking(["A", "B"], twice);
+    sent();
+    assert.deepEqual(named.hear({ refused: "no A", symbols: ["A"] }), { symbols: ["A"], words: "no A" });
+    assert.equal(named.hear({ refused: "no A", symbols: ["A"] }), null);
+    assert.deepEqual(named.hear({ refused: "no Z", symbols: ["Z"] }), { symbols: [], words: "no Z" });
+    named.hear({ refused: null, symbols: ["B"] });
+    named.hear({ refused: null, symbols: ["B"] });
+    assert.deepEqual([[...named.wanted], named.isSettled], [["B"], true]);
+  },
+);
+
 Deno.test("who answers to refuse alone, and says not whom, refuses nobody by name", strict, () => {
   const { asking: mute, sent } = asking(["A", "B"], oneByOne);
   sent();

@@ -35,6 +35,8 @@ export class Asking {
   #unsent: string[] = [];
   /** Sent, and not answered in full. */
   #open: Request[] = [];
+  /** Symbols that were refused by name. */
+  readonly #refused = new Set<string>();
   /** How many answers name a symbol. */
   readonly #heard = new Map<string, number>();
 
@@ -79,7 +81,11 @@ export class Asking {
 
   /** Takes note of an answer. What it refuses, if that is final; null for all else. */
   hear({ refused, symbols, id }: Answer): Refused | null {
-    if (symbols !== undefined) return this.#hearNamed(refused, symbols.filter((symbol) => this.wanted.has(symbol)));
+    if (symbols !== undefined) {
+      // A venue that answers for each channel says it as often.
+      if (symbols.length > 0 && symbols.every((symbol) => this.#refused.has(symbol))) return null;
+      return this.#hearNamed(refused, symbols.filter((symbol) => this.wanted.has(symbol)));
+    }
     const request = id === undefined
       ? this.#open[0]
       : this.#open.find(({ first, messages }) => id >= first && id < first + messages.length);
@@ -101,7 +107,9 @@ export class Asking {
   #hearNamed(refused: string | null, symbols: readonly string[]): Refused | null {
     for (const symbol of symbols) {
       this.#heard.set(symbol, (this.#heard.get(symbol) ?? 0) + 1);
-      if (refused !== null) this.wanted.delete(symbol);
+      if (refused === null) continue;
+      this.wanted.delete(symbol);
+      this.#refused.add(symbol);
     }
     const isHeard = (symbol: string): boolean =>
       !this.wanted.has(symbol) || (this.#heard.get(symbol) ?? 0) >= this.#single;
