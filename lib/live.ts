@@ -19,6 +19,9 @@ import type { Trying, World } from "./world.ts";
 /** Frames that are read and not taken yet, at most: beyond it the sockets' own bound counts. */
 const INBOX_MAX = 10_000;
 
+/** Kinds of frames that answer no question. */
+const NO_ANSWERS: readonly string[] = ["malformed", "unknown", "error"];
+
 export interface LiveOptions {
   readonly subscription: Subscription;
   /** Names this run's connections. */
@@ -105,10 +108,19 @@ export class LiveSource implements Source {
     this.#asked.add(question);
     const { world } = this.#options;
     const { signal } = this.#over;
-    let reply: Reply | null = null;
-    for (let tries = 0; reply === null && !signal.aborted; tries++) {
+    let isAnswered = false;
+    for (let tries = 0; !isAnswered && !signal.aborted; tries++) {
       try {
-        reply = await ask();
+        const reply = await ask();
+        if (signal.aborted) break;
+        // Whatever it is, it is the venue's word.
+        const frame = keptReply(this.#venue.name, symbol, reply);
+        this.#put(frame);
+        const { kind, ticks } = this.#venue.map(frame.frame, frame.receivedTime, symbol);
+        isAnswered = what === "snapshot" ? ticks.some(({ type }) => type === "book") : !NO_ANSWERS.includes(kind);
+        if (!isAnswered) {
+          throw new Outage(`its answer is "${kind}", must be ${what === "snapshot" ? "a book" : "trades"}`);
+        }
       } catch (error) {
         if (signal.aborted) break;
         // The other instruments go on.
@@ -119,7 +131,6 @@ export class LiveSource implements Source {
       }
     }
     this.#asked.delete(question);
-    if (reply !== null) this.#put(keptReply(this.#venue.name, symbol, reply));
   }
 
   /** Asks for a snapshot of each book in turn, at half of the venue's pace at most, and never while a book waits for one. */

@@ -150,3 +150,44 @@ Deno.test(
     }
   },
 );
+
+Deno.test("an answer that is no book is kept, told once, and asked for again after a while", strict, async () => {
+  const pages = ["<html>maintenance</html>", '{"s":"A","t":1}', '{"s":"A","b":7}'];
+  let asked = 0;
+  const rest = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    () => new Response(pages[asked++], { headers: { "content-type": "text/html" } }),
+  );
+  await using venue = host();
+  const clock = new HandClock();
+  clock.passes = (ms) => ms === 1;
+  const { world, lines } = worldOf(clock);
+  const made: Venue = {
+    ...madeVenue({
+      rest: { base: "https://venue.invalid", snapshot: (s) => `/depth?symbol=${s}`, requestsPerMinute: 60_000 },
+    }),
+    books: "splice",
+  };
+  const source = new LiveSource(made, {
+    subscription: { symbols: ["A"], channels: ["trade"] },
+    ...{ run: "r", base: venue.base, rest: `http://127.0.0.1:${rest.addr.port}`, micros: clock.now, world },
+  });
+  const stop = new AbortController();
+  const frames = (async function* () {
+    for await (const batch of source.read(0, stop.signal)) yield* batch.frames;
+  })();
+  const connected = frames.next();
+  await venue.peer();
+  await connected;
+  source.want({ wants: ["A"], missing: [] });
+  for (const page of pages) {
+    const { value } = await frames.next();
+    assert.deepEqual([value!.symbol, value!.frame], ["A", page]);
+    if (page !== pages.at(-1)) await clock.pass(PAUSES.msMax);
+  }
+  assert.deepEqual(lines, ['no snapshot of A: its answer is "unknown", must be a book']);
+  stop.abort();
+  for await (const _ of frames);
+  assert.equal(asked, 3);
+  await rest.shutdown();
+});
