@@ -108,6 +108,12 @@ Deno.test("failures of the server and of the net are tried again, a redirect is 
   const { world } = worldOf(clock, { retryForMs: 10_000 });
   const deaf = new RestClient(venue, { base: "http://127.0.0.1:1", run: "r", now: clock.now, world });
   await assert.rejects(deaf.snapshot("A", rest.stop.signal), /^Outage: .*cannot be reached/);
+  // Its cause is told, without the address that stands before it.
+  const secret = new RestClient(venue, { base: rest.base.replace("http:", "https:"), run: "r", now: clock.now, world });
+  await assert.rejects(
+    secret.snapshot("A", rest.stop.signal),
+    /: https:\/\/127\.0\.0\.1:\d+ cannot be reached \(received corrupt message of type \w+\), must answer$/,
+  );
 });
 
 Deno.test("an answer that is longer than any is not read to its end, and tried again", strict, async () => {

@@ -155,7 +155,7 @@ export class RestClient {
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof Unanswered) throw error;
-      throw new Unanswered(late.signal.aborted ? `no answer within ${REPLY_MS / 1_000} s` : reasonOf(error));
+      throw new Unanswered(late.signal.aborted ? `no answer within ${REPLY_MS / 1_000} s` : causeOf(error));
     } finally {
       over.abort();
     }
@@ -190,6 +190,12 @@ export class RestClient {
     }
     return { error: new Outage(says("answer")), passes: true, leaveMs: retryAfterMs };
   }
+}
+
+/** Why nothing came: the runtime says it in the cause of its error, after the address. */
+function causeOf(error: unknown): string {
+  const { cause } = error as Error;
+  return cause instanceof Error ? reasonOf(cause).replace(/^.*: client error \(\w+\): /s, "") : reasonOf(error);
 }
 
 /** The answer's text, if it is no longer than any answer. */
