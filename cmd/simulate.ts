@@ -67,7 +67,8 @@ const stage = defineStage({
       kind: "text",
       default: "127.0.0.1:9443",
       value: "HOST:PORT",
-      pattern: /^(?:\[[\da-fA-F:]+\]|[\w.-]+):\d{1,5}$/,
+      pattern:
+        /^(?:\[[\da-fA-F:]+\]|[\w.-]+):0*(?:\d{1,4}|[1-5]\d{4}|6(?:[0-4]\d{3}|5(?:[0-4]\d\d|5(?:[0-2]\d|3[0-5]))))$/,
       does: "with --as: where it serves",
     },
     mischief: {

@@ -58,10 +58,12 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
     ...tls,
     ...(noted === undefined ? {} : { noted }),
   });
+  const next = from === undefined ? null : linesOf(from, signal);
   try {
+    // A capture waits for somebody; whether it can be read is to be known before.
+    let line = await next?.next();
     const shown = from === undefined ? pretend.symbols.slice(0, SHOWN_MAX).join(", ") : "what was recorded";
     world.report(`serves ${as} at ${pretend.socketUrl} and ${pretend.restUrl}: ${shown}`);
-    const next = from === undefined ? null : linesOf(from, signal);
     // A market goes on by itself; a capture waits for who wants to see it.
     if (next !== null) await Promise.race([pretend.joined, aborted(signal)]);
     const rate = orders.rate || RATE;
@@ -76,11 +78,11 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
         LOT_MAX,
       );
       for (let i = 0; i < ready && !isOver; i++) {
-        if (next === null) pretend.step();
+        if (line === undefined) pretend.step();
+        else if (line.done === true) isOver = true;
         else {
-          const line = await next.next();
-          if (line.done === true) isOver = true;
-          else pretend.play(line.value.frame, line.value.request);
+          pretend.play(line.value.frame, line.value.request);
+          line = await next!.next();
         }
         if (!isOver) made++;
       }
@@ -91,11 +93,12 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
     const { came, struck } = pretend;
     return { text: `served ${made} events to ${came} connections; ${struck} faults struck`, made, came, struck };
   } finally {
+    await next?.return();
     await pretend.close();
   }
 }
 
-async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<CaptureLine> {
+async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<CaptureLine, void, undefined> {
   for await (const { lines } of readCapture(path, 0, signal)) yield* lines;
 }
 

@@ -136,7 +136,21 @@ Deno.test("what cannot be served is misuse", strict, async () => {
     working({ cert: "cert.pem" }).done,
     /^Misuse: Cannot serve TLS "cert.pem": the other is missing/,
   );
+  // Before anybody has come to hear it.
+  await assert.rejects(working({ from: "none.jsonl" }).done, /^Misuse: Cannot read capture "none.jsonl": there is no/);
+  await assert.rejects(working({ from: "." }).done, /^Misuse: Cannot read capture ".": it is a folder/);
   await assert.rejects(working({ cert: "none.pem", key: "none.pem" }).done, /^Misuse: Cannot read PEM "none.pem"/);
+});
+
+Deno.test("a place to listen is a host and a port that there is", strict, () => {
+  const { listen } = simulate.flags;
+  if (listen?.kind !== "text") throw new Error("--listen is no text");
+  for (const place of ["127.0.0.1:0", "host.example:9443", "[::1]:65535", "a:00080"]) {
+    assert.match(place, listen.pattern!);
+  }
+  for (const none of ["nonsense", "a", "a:", ":1", "a:65536", "a:99999", "a:100000", "a:-1", "a:1/", "ws://a:1"]) {
+    assert.doesNotMatch(none, listen.pattern!);
+  }
 });
 
 Deno.test("a stage that serves may listen where it was told, touch the files it was given, and no log", async () => {
