@@ -12,13 +12,14 @@ interface Described {
   /** What it does, in a few words; the help shows it. */
   readonly does: string;
 }
-/** `count` is a whole number ≥ 0 (`5_000_000` is legal), `amount` a number ≥ 0. Without a default the value is undefined. */
+/** `count` is a whole number (`5_000_000` is legal), `amount` a number, from 0 on unless `min` says otherwise. Without a default the value is undefined. */
 export type Flag =
   | Described & { readonly kind: "switch" }
   | Described & {
     readonly kind: "count" | "amount";
     readonly default?: number;
     readonly unit?: string;
+    readonly min?: number;
     readonly max?: number;
   }
   | Described & { readonly kind: "text"; readonly default?: string; readonly value: string; readonly pattern?: RegExp }
@@ -90,7 +91,7 @@ export function readFlags<F extends Flags>(
     given = parseArgs({ args: [...args], options, allowPositionals: false }).values;
   } catch (error) {
     throw new Misuse(
-      `Cannot read flags: ${error instanceof Error ? error.message.split(". ")[0] : error}, must be as --help shows`,
+      `Cannot read flags: ${error instanceof Error ? error.message.split(/\.\s/)[0] : error}, must be as --help shows`,
     );
   }
   const values: Record<string, unknown> = {};
@@ -118,12 +119,12 @@ function valueOf(name: string, flag: Flag, given: string | boolean | undefined):
       return text;
     default: {
       const number = /^\d[\d_]*(\.\d+)?$/.test(text) ? Number(text.replaceAll("_", "")) : NaN;
-      const max = flag.max ?? Number.MAX_SAFE_INTEGER;
-      if (!(number <= max) || (flag.kind === "count" && !Number.isInteger(number))) {
+      const { min = 0, max = Number.MAX_SAFE_INTEGER } = flag;
+      if (!(number >= min && number <= max) || (flag.kind === "count" && !Number.isInteger(number))) {
         throw new Misuse(
           `Cannot use --${name} "${text}": it is no ${
             flag.kind === "count" ? "whole number" : "number"
-          } in range, must be 0 to ${max}`,
+          } in range, must be ${min} to ${max}`,
         );
       }
       return number;

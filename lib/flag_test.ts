@@ -4,6 +4,7 @@ import { COMMON, type Flags, helpOf, readFlags } from "./flag.ts";
 
 const flags = {
   ticks: { kind: "count", default: 10, max: 1_000_000, does: "how many" },
+  depth: { kind: "count", min: 1, max: 9, does: "how deep" },
   rate: { kind: "amount", does: "pace" },
   mode: { kind: "choice", of: ["a", "b"], default: "a", does: "which" },
   yes: { kind: "switch", does: "does not ask" },
@@ -31,6 +32,13 @@ Deno.test("a value out of range or of another kind is a misuse that names it", (
   for (const value of ["-1", "x", "1.5", "2000000", "1e3", ""]) {
     assert.throws(() => readFlags(flags, [`--ticks=${value}`], none), /Cannot (use --ticks|read flags)/);
   }
+  assert.throws(() => readFlags(flags, ["--depth", "0"], none), /Cannot use --depth "0": .*, must be 1 to 9$/);
+  assert.equal(readFlags(flags, ["--depth", "1"], none).depth, 1);
+  // The reader of words writes three lines of advice.
+  assert.throws(
+    () => readFlags(flags, ["--ticks", "-1"], none),
+    /^Misuse: Cannot read flags: [^.]+, must be as --help shows$/,
+  );
   assert.throws(() => readFlags(flags, ["--mode", "c"], none), /must be one of a, b/);
   assert.throws(() => readFlags(flags, ["stray"], none), /Cannot read flags/);
 });
