@@ -2,12 +2,13 @@
  * Trades of a feed that tells not each of them but how much was traded in the session so far: what the total grew by is
  * one trade at the last price, its side unknown and its source `conflated`. What grew while nobody listened is one as well.
  *
- * A total says nothing alone, so the first of a symbol and the first of a session only begin. Within a session a total
- * that falls begins anew where its last trade is later than the one before; else it is an old message, and does not count.
+ * A total says nothing alone, so the first of a symbol only begins; the first of a session after one that was heard is all
+ * that was traded in it. Within a session a total that falls begins anew where its last trade is later than the one before;
+ * else it is an old message, and does not count.
  *
  * **In** volumes in the order in which they came, **Out** trades. **Knows** `venue`, `tick`, `decimal`.
  */
-import { compare, scaled, scaleOf, unscaled } from "./decimal.ts";
+import { compare, scaled, scaleOf, sign, unscaled } from "./decimal.ts";
 import type { Trade } from "./tick.ts";
 import type { Volume } from "./venue.ts";
 
@@ -69,7 +70,9 @@ export class Conflation {
     const isOld = last !== undefined && (session < last.session || change < 0 && tradedAt <= last.tradedAt);
     this.#last.set(symbol, isOld ? last : { total, tradedAt, session });
     if (this.#last.size > this.#symbolsMax) this.#last.delete(this.#last.keys().next().value!);
-    if (isOld || last === undefined || session > last.session || change <= 0) return null;
+    if (isOld || last === undefined) return null;
+    if (session > last.session) return sign(total) > 0 ? total : null;
+    if (change <= 0) return null;
     const scale = Math.max(scaleOf(total), scaleOf(last.total));
     return scaled(unscaled(total, scale) - unscaled(last.total, scale), scale);
   }

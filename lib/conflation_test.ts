@@ -61,10 +61,12 @@ Deno.test("an old message counts nothing, neither when it comes nor after it", o
   assert.deepEqual(sizes(conflation.trades([volume(101, { session: 2 })])), ["1"]);
 });
 
-Deno.test("a session begins anew where its total is larger than the last one's, too", options, () => {
+Deno.test("the first total of a session is all that was traded in it, whatever the last one's was", options, () => {
   const conflation = new Conflation("example", [["A|1", "100", NOON, 1]]);
-  assert.deepEqual(conflation.trades([volume(5_000, { session: 2 })]), []);
+  assert.deepEqual(sizes(conflation.trades([volume(5_000, { session: 2 })])), ["5000"]);
   assert.deepEqual(sizes(conflation.trades([volume(5_001, { session: 2 })])), ["1"]);
+  assert.deepEqual(sizes(conflation.trades([volume(70, { tradedAt: NOON + 1, session: 3 })])), ["70"]);
+  assert.deepEqual(conflation.trades([volume(0, { tradedAt: NOON + 2, session: 4 })]), []);
 });
 
 Deno.test("totals beyond 2^53 and totals with fractions are exact", options, () => {
