@@ -13,10 +13,11 @@
  * | Advanced REST: `products`, `product_book`, `ticker`           | below `/api/v3/brokerage/market`                     |
  */
 import { canonical } from "../decimal.ts";
-import { cut, type Level, type Row } from "../depth.ts";
+import { cut, type Level, type Row, rowsOf } from "../depth.ts";
 import type { Shown, Trade } from "../history.ts";
 import {
   type Answer,
+  type Happening,
   type Instrument,
   type Line,
   type RestAnswer,
@@ -119,7 +120,7 @@ const exchange: Speech = {
       const { trade, book } = happening;
       return key.startsWith("ticker") ? ticker(trade, book) : match("match", trade);
     }
-    const rows = happening.rows(Infinity);
+    const rows = toldBy(happening);
     if (rows.length === 0) return undefined;
     const changes = rows.map(({ side, price, size }) => [side === "bid" ? "buy" : "sell", price, size ?? "0"]);
     return JSON.stringify({ type: "l2update", product_id: symbol, changes, time: isoOf(happening.book.time) });
@@ -257,7 +258,7 @@ const advanced: Speech = {
     if (happening.stream === "quote") {
       return envelope("ticker", [bestOf("update", floor.instrument(symbol)!, book)], line, floor.time);
     }
-    const rows = happening.rows(Infinity);
+    const rows = toldBy(happening);
     if (rows.length === 0) return undefined;
     const at = isoOf(book.time);
     const updates = rows.map(({ side, price, size }: Row) => ({
@@ -320,5 +321,8 @@ function bestOf(type: string, { trades }: Instrument, { symbol, bids, asks }: Sh
   const best = { best_bid: bid.price, best_bid_quantity: bid.size, best_ask: ask.price, best_ask_quantity: ask.size };
   return { type, tickers: [{ type: "ticker", product_id: symbol, price: trades.at(-1)?.price ?? bid.price, ...best }] };
 }
+
+/** What came and went since the book was told last is not said: its snapshots are of what was told. */
+const toldBy = ({ before, book }: Happening & { stream: "book" }): readonly Row[] => rowsOf(before, book);
 
 export const speeches: readonly Speech[] = [exchange, advanced];
