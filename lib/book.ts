@@ -9,7 +9,7 @@
 import { compare } from "./decimal.ts";
 import { RULES } from "./book/discipline.ts";
 import { type Break, type Change, type Checksum, Instrument, type Settings, type State } from "./book/instrument.ts";
-import { type Counts, FAULTS, newCounts } from "./book/counts.ts";
+import { type Counts, type Fault, FAULTS, newCounts } from "./book/counts.ts";
 import { type Comparison, OUTCOMES } from "./book/held.ts";
 import type { Known, Levels } from "./book/ladder.ts";
 import { type Book, type Delta, LEVELS_MAX, type Quote, type Status, type Tick } from "./tick.ts";
@@ -115,7 +115,7 @@ export class Keeper {
   }
 
   /** Takes one frame's ticks. `connection` is named where there are two. */
-  take({ ticks, checksums, number }: Mapped, connection = ""): Kept {
+  take({ ticks, checksums, number, unread }: Mapped, connection = ""): Kept {
     if (RULES[this.#settings.discipline] === null) return { ticks, wants: [], compared: [] };
     const out = newOutput();
     const isLate = this.#settings.discipline === "connection" && number !== undefined &&
@@ -125,6 +125,7 @@ export class Keeper {
       if (isLate || !isKept(tick)) out.ticks.push(tick);
       else this.#takeTick(tick, checksums?.[i], out);
     }
+    if (unread !== undefined && !isLate) this.#miss(unread, "unreadable", "a frame cannot be read", undefined, out);
     return out;
   }
 
@@ -201,14 +202,20 @@ export class Keeper {
     }
     this.#next.set(connection, number + 1);
     if (next === undefined || number === next) return false;
+    this.#miss([], "connection", `frame ${number} came after ${next - 1}`, first, out);
+    return false;
+  }
+
+  /** Something of these symbols, or of all where none is named, went by unseen before this tick. */
+  #miss(symbols: readonly string[], fault: Fault, state: string, first: Tick | undefined, out: Output): void {
     for (const { instrument, built } of this.#instruments.values()) {
+      if (symbols.length > 0 && !symbols.includes(instrument.symbol)) continue;
       const { last } = instrument;
-      const broke = instrument.miss("connection", `frame ${number} came after ${next - 1}`);
+      const broke = instrument.miss(fault, state);
       // A frame that carries no tick tells no time: the interval without a book begins with its last event.
       if (broke !== null) this.#publishBreak(last!, broke, timesOf(first ?? last!), built, out);
       if (instrument.takeAsk()) out.wants.push(instrument.symbol);
     }
-    return false;
   }
 
   #takeTick(tick: Book | Delta | Quote | Status, checksum: number | undefined, out: Output): void {

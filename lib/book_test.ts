@@ -518,6 +518,31 @@ Deno.test("whole: every book stands for itself; none: everything passes, and no 
   assert.equal(none.read("A"), undefined);
 });
 
+// what cannot be read
+
+const unread = (...symbols: string[]) => ({ kind: "malformed", ticks: [], unread: symbols });
+
+Deno.test("a frame that cannot be read breaks the book that it names, or all where it names none", options, () => {
+  for (const discipline of ["splice", "link", "chain", "checksum", "connection", "trust"] as const) {
+    const keeper = synced(discipline);
+    take(keeper, book(200, BIDS, ASKS, "B"));
+    const kept = keeper.take(unread("A", "strange"));
+    assert.match(String(statuses(kept)), /^gap,.*,book unreadable: a frame cannot be read$/, discipline);
+    assert.ok(kept.ticks.every(isTick));
+    assert.deepEqual([kept.wants, keeper.counts.broken.unreadable, keeper.stateOf("B")], [["A"], 1, "synced"]);
+    assert.deepEqual(keeper.take(unread()).wants, ["A", "B"], "the snapshot of one may have been in it");
+    take(keeper, book(300), book(300, BIDS, ASKS, "B"));
+    assert.deepEqual([keeper.stateOf("A"), keeper.stateOf("B"), keeper.wanting], ["synced", "synced", []]);
+    assert.deepEqual(keeper.stateOf("strange"), "empty");
+  }
+  const late = synced("connection");
+  late.take({ kind: "known", ticks: [], number: 0 });
+  late.take({ kind: "known", ticks: [], number: 1 });
+  late.take({ kind: "known", ticks: [], number: 2 });
+  late.take({ ...unread("A"), number: 1 });
+  assert.equal(late.stateOf("A"), "synced", "its loss was told when the next one came");
+});
+
 // what is built
 
 Deno.test(

@@ -89,7 +89,7 @@ export class Collector {
       const { ticks, wants, compared } = this.#event(JSON.parse(frame.frame), frame);
       return { kind: null, ticks: named(ticks, name), wants, missing: this.#missing, compared };
     }
-    const { kind, ticks: mapped, number, checksums, volumes } = this.#venue.map(
+    const { kind, ticks: mapped, number, checksums, volumes, unread } = this.#venue.map(
       frame.frame,
       frame.receivedTime,
       frame.symbol,
@@ -114,6 +114,8 @@ export class Collector {
       ticks: counting,
       ...(number !== undefined && { number }),
       ...(sums !== undefined && { checksums: sums }),
+      // An answer is no word of the connection's.
+      ...(unread !== undefined && !isAnswer && { unread }),
     };
     // Where nobody serves, the books that an answer is for are gone with their connection.
     const { ticks, wants, compared } = serving === null

@@ -26,6 +26,8 @@ function collecting(venue: Venue, symbols: readonly string[]) {
       ends: (successor: string | null) =>
         tell({ ...about, event: "disconnected", why: "rollover", code: null, detail: null, successor }),
       says: (frame: string) => collector.take(framed(frame)),
+      answers: (answer: Pick<Frame, "frame" | "request" | "symbol">) =>
+        collector.take({ ...framed(""), connection: "rest", ...answer }),
     };
   };
 }
@@ -72,6 +74,35 @@ Deno.test("ticks that were held for a while are named after the frame that they 
   assert.deepEqual([kind, ...ticks.map(({ type, id, frame }) => [type, id, frame])], [null, ["trade", "3", "young/4"]]);
   assert.deepEqual(young.says(trade(4)).ticks.map(({ frame }) => frame), ["young/5"]);
 });
+
+Deno.test(
+  "an update that cannot be read is a loss, and an answer that cannot is none",
+  strict,
+  async () => {
+    const connect = (name: string, venue: Venue) => collecting(venue, ["A-B", "C-D"])(name);
+    const c = connect("c", await openVenue("coinbase"));
+    const snapshot = (product_id: string) =>
+      c.says(JSON.stringify({ type: "snapshot", product_id, bids: [["1", "1"]], asks: [["2", "1"]] }));
+    const states = ({ ticks }: Collected) =>
+      ticks.flatMap((tick) => tick.type === "status" ? `${tick.symbol} ${tick.state} ${tick.detail}` : []);
+    c.begins(null);
+    for (const product of ["A-B", "C-D"]) {
+      assert.deepEqual(states(snapshot(product)), [
+        `${product} subscribed book synced`,
+      ]);
+    }
+    const changes = [["buy", "1", "0.-10000"]];
+    const one = c.says(JSON.stringify({ type: "l2update", product_id: "A-B", changes, time: "2023-11-14T22:13:21Z" }));
+    assert.deepEqual([states(one), one.wants], [["A-B gap book unreadable: a frame cannot be read"], ["A-B"]]);
+    snapshot("A-B");
+    const all = c.says('{"type":"l2update","product_id":"A-');
+    assert.deepEqual([all.kind, states(all).length, all.wants], ["malformed", 2, ["A-B", "C-D"]]);
+    snapshot("A-B");
+    // An answer is no word of the connection's.
+    const page = { frame: "<html>", request: "https://a/products/A-B/book", symbol: "A-B" };
+    assert.deepEqual([c.answers(page).wants, states(c.answers(page))], [[], []]);
+  },
+);
 
 Deno.test(
   "an answer that is to be held against a book begins none, and tells of a book that lies",

@@ -6,6 +6,7 @@
  * | fault      | what becomes of it                                                                              |
  * |------------|-------------------------------------------------------------------------------------------------|
  * | `drop`, `twice`, `swap` | a frame is not sent, sent once more, or sent behind the one after it               |
+ * | `garble`   | a frame is sent without its end                                                                 |
  * | `stall`    | no market data any more, while requests are answered and heartbeats go on                        |
  * | `halfOpen` | nothing at all any more: no answer, no pong, no farewell; the connection stays                   |
  * | `close`, `abort` | the connection ends with a code, or without a word                                         |
@@ -21,6 +22,7 @@ export const FRAME_FAULTS = [
   "drop",
   "twice",
   "swap",
+  "garble",
   "stall",
   "halfOpen",
   "close",

@@ -43,6 +43,11 @@ export interface Mapped {
   readonly checksums?: readonly number[];
   /** What it says of the volume of a session, where the venue tells that instead of trades. */
   readonly volumes?: readonly Volume[];
+  /**
+   * Whose books a malformed frame may have changed: what it said of them is not known. Empty for all of the connection;
+   * absent where it said nothing of books, or where the next frame shows what is missing.
+   */
+  readonly unread?: readonly string[];
   /** The frame's number on its connection, where the venue counts all that it sends there, from 0. */
   readonly number?: number;
 }

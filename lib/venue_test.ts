@@ -23,8 +23,8 @@ export async function goldenTicks(): Promise<{ readonly path: string; readonly t
       if (!entry.name.endsWith(".jsonl") || entry.name.endsWith(".ticks.jsonl")) continue;
       const path = join(folder, entry.name);
       let text = "";
-      for await (const { line, kind, ticks, volumes, checksums, number } of mappedLines(venue, path)) {
-        text += JSON.stringify({ line, kind, ticks, volumes, checksums, number }) + "\n";
+      for await (const { line, kind, ticks, volumes, checksums, number, unread } of mappedLines(venue, path)) {
+        text += JSON.stringify({ line, kind, ticks, volumes, checksums, number, unread }) + "\n";
       }
       files.push({ path: path.replace(/\.jsonl$/, ".ticks.jsonl"), text });
     }

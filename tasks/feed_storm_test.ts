@@ -98,6 +98,19 @@ for (const plan of STORMS) {
     );
   });
 
+  // Where a lost frame can be known, one that cannot be read can.
+  if (plan.frames.length > 0) {
+    Deno.test(
+      `${plan.as}: no book is wrong, and no trade lost unsaid, where frames come without their end`,
+      strict,
+      async () => {
+        const { wrong, struck, books } = await storm({ ...plan, deeds: ["garble"] }, 2, FAULTS / 4);
+        assert.deepEqual([wrong, struck.garble], [[], FAULTS / 4]);
+        assert.ok(books > (plan.depth === undefined ? -1 : 100), `${books} books`);
+      },
+    );
+  }
+
   for (const deed of ["rollover", "shutdown"] as const) {
     if (!plan.deeds.includes(deed)) continue;
     const why = deed === "rollover" ? "" : ", where the venue says that it will end it";

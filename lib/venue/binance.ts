@@ -296,7 +296,7 @@ function depth(data: Fields, stream: string | undefined, { venue, isFutures, rec
   if (
     typeof symbol !== "string" || !isLevels(bids) || !isLevels(asks) || eventTime === undefined ||
     first === undefined || last === undefined || previous === undefined || isAbove(first, last)
-  ) return nothing("malformed");
+  ) return typeof symbol === "string" ? { ...nothing("malformed"), unread: [symbol] } : nothing("malformed");
   const times = { eventTime, receivedTime: received ?? microsOf(data.E) ?? eventTime };
   // Futures send the best levels in the shape of a change; the stream's name alone tells.
   if (stream !== undefined && /@depth\d/.test(stream.replace(/@\d+ms$/, "")) && isFutures) {

@@ -260,12 +260,15 @@ function best([level]: Levels): readonly [string | null, string | null] {
 
 function depth(value: Fields, venue: string, received: number | null): Mapped {
   const message = messageOf(value, received);
-  if (message === undefined) return nothing("malformed");
+  if (message === undefined) {
+    const named = isFields(value.data) ? value.data.s : undefined;
+    return typeof named === "string" ? { ...nothing("malformed"), unread: [named] } : nothing("malformed");
+  }
   const { symbol, times, count, bids, asks, isWhole } = message;
   const kind = "orderbook" satisfies Kind;
   if (isWhole) return { kind, ticks: [{ ...headOf("book", venue, symbol, times, count), bids, asks }] };
   // A change follows a message, so it is never the first.
-  if (count === 0) return nothing("malformed");
+  if (count === 0) return { ...nothing("malformed"), unread: [symbol] };
   const id = sequenceOf(count);
   const ids = { firstId: id, lastId: id, previousId: id === null ? null : id - 1 };
   return { kind, ticks: [{ ...headOf("delta", venue, symbol, times, count), bids, asks, ...ids }] };

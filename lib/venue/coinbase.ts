@@ -127,13 +127,13 @@ export const venues: readonly Venue[] = [
     live: exchangeLive(),
     map(frame, receivedTime, symbol) {
       // Stands for bytes that were not UTF-8: what they said is not known, and two of them would look the same.
-      if (frame.includes("\ufffd")) return nothing("malformed");
+      if (frame.includes("\ufffd")) return UNREAD;
       const context = { venue: "coinbase", received: receivedTime };
       const plain = fieldsOf(frame);
       if (plain === undefined) return answered(wideListOf(frame), symbol, context);
       const isWide = isUnsafe(plain.trade_id) || isUnsafe(plain.sequence);
       const fields = isWide ? wideFieldsOf(frame) : plain;
-      return fields === undefined ? nothing("malformed") : exchanged(fields, symbol, context);
+      return fields === undefined ? UNREAD : exchanged(fields, symbol, context);
     },
     instruments: productsOf,
     symbolOf(request) {
@@ -247,10 +247,13 @@ function exchanged(data: Fields, symbol: string | undefined, context: Context): 
     case "ticker":
       return ticker(data, context);
     case "snapshot":
-      if (typeof data.product_id !== "string") return nothing("malformed");
-      return book(data, kind, data.product_id, null, context);
-    case "l2update":
-      return l2update(data, context);
+    case "l2update": {
+      const { product_id: product } = data;
+      if (typeof product !== "string") return UNREAD;
+      const mapped = kind === "snapshot" ? book(data, kind, product, null, context) : l2update(data, product, context);
+      // A change may have been in it, and nothing will show that it is missing.
+      return mapped.kind === "malformed" ? { ...mapped, unread: [product] } : mapped;
+    }
     case undefined:
       break;
     default:
@@ -267,7 +270,7 @@ function exchanged(data: Fields, symbol: string | undefined, context: Context): 
 
 /** A list, which only REST answers with. Trades come newest first. */
 function answered(list: readonly unknown[] | undefined, symbol: string | undefined, context: Context): Mapped {
-  if (list === undefined) return nothing("malformed");
+  if (list === undefined) return UNREAD;
   const [first] = list;
   if (isFields(first) && first.quote_increment !== undefined) return nothing("instruments");
   if (first !== undefined && !(isFields(first) && first.trade_id !== undefined)) return nothing("unknown");
@@ -290,10 +293,10 @@ function ticker(data: Fields, { venue, received }: Context): Mapped {
   };
 }
 
-function l2update(data: Fields, { venue, received }: Context): Mapped {
-  const { product_id: symbol, changes } = data;
+function l2update(data: Fields, symbol: string, { venue, received }: Context): Mapped {
+  const { changes } = data;
   const eventTime = microsOfText(data.time);
-  if (typeof symbol !== "string" || !Array.isArray(changes) || eventTime === undefined) return nothing("malformed");
+  if (!Array.isArray(changes) || eventTime === undefined) return nothing("malformed");
   const bids: Levels = [], asks: Levels = [];
   for (const change of changes) {
     const [side, price, size] = Array.isArray(change) ? change : [];
@@ -338,16 +341,22 @@ function advanced(fields: Fields, { venue, received }: Context): Mapped {
   if (map === null) return nothing(kind);
   const own = microsOfText(fields.timestamp);
   const { events } = fields;
-  if (own === undefined || countOf(fields.sequence_num) === undefined || !Array.isArray(events)) {
-    return nothing("malformed");
-  }
+  const malformed = kind === "l2Data" ? { ...nothing("malformed"), unread: productsIn(events) } : nothing("malformed");
+  if (own === undefined || countOf(fields.sequence_num) === undefined || !Array.isArray(events)) return malformed;
   const ticks: Tick[] = [];
   for (const event of events) {
     const made = isFields(event) ? map(event, { venue, received, own }) : "malformed";
-    if (typeof made === "string") return nothing(made);
+    if (typeof made === "string") return made === "malformed" ? malformed : nothing(made);
     for (const tick of made) ticks.push(tick);
   }
   return { kind, ticks };
+}
+
+/** The products that events name; none where one of them does not. */
+function productsIn(events: unknown): readonly string[] {
+  if (!Array.isArray(events)) return [];
+  const products = events.map((event) => isFields(event) ? event.product_id : undefined);
+  return products.every((product) => typeof product === "string") ? products : [];
 }
 
 /** What one event of an envelope becomes, or why the frame becomes nothing. */
@@ -502,6 +511,8 @@ function productsOf(answer: string): InstrumentPage | null {
 }
 
 const NOTHING: readonly Tick[] = [];
+/** Of the Exchange feed, what could be anything: it numbers nothing that would show what is missing. */
+const UNREAD: Mapped = { kind: "malformed" satisfies ExchangeKind, ticks: NOTHING, unread: [] };
 
 function nothing(kind: ExchangeKind | AdvancedKind): Mapped {
   return { kind, ticks: NOTHING };

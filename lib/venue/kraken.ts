@@ -259,7 +259,12 @@ function books(frame: Fields, received: number | null, kind: "bookSnapshot" | "b
       ? { ...headOf("book", VENUE, symbol, times, null), bids, asks }
       : { ...headOf("delta", VENUE, symbol, times, null), bids, asks, firstId: null, lastId: null, previousId: null };
   });
-  return made.kind === kind ? { ...made, checksums } : made;
+  if (made.kind === kind) return { ...made, checksums };
+  const entries: readonly unknown[] = Array.isArray(frame.data) ? frame.data : [];
+  const unread = entries.map((entry) => isFields(entry) ? entry.symbol : undefined)
+    .filter((symbol) => typeof symbol === "string");
+  // Of whom it does not name, the next frame's checksum tells.
+  return unread.length === 0 ? made : { ...made, unread };
 }
 
 /** Pairs of one side, in the order in which they were sent. */

@@ -27,6 +27,7 @@ export type Deed =
   | "drop"
   | "twice"
   | "swap"
+  | "garble"
   | "stall"
   | "halfOpen"
   | "close"
@@ -358,6 +359,9 @@ export async function storm(
       case "twice":
       case "swap":
         return await until(`struck by ${deed}`, plant({ fault: deed, ...anyFrame() }));
+      case "garble":
+        // That a book lost something is known wherever it comes, even where nothing is numbered.
+        return await until("garbled", plant({ fault: deed, ...anyFrame(), stream: one([...frames, "book"]) }));
       case "refused":
         // As often as there is patience for: pauses grow.
         return await until(
