@@ -119,7 +119,7 @@ Deno.test(
     withTape(async ({ log, folder }) => {
       await log.create("t", 1);
       const forged = `{,"receivedTime":${NOON + 9 * DAY},"x":1}`;
-      await keep(log, frame(0, 0), frame(1, 0, { frame: forged, request: forged }));
+      await keep(log, frame(0, 0, { frame: forged }), { request: forged, ...frame(1, 0) });
       assert.deepEqual(basesIn(folder), [0]);
       for (const day of [0, 1, 2]) await log.append("t", 0, messagesOf(frame(day, day)));
       assert.deepEqual(basesIn(folder.replace(PLACE, "t/0")), [0]);
@@ -147,14 +147,21 @@ Deno.test(
     withTape(async ({ log, folder, reports, close }) => {
       const long = "x".repeat(400_000);
       await keep(log, frame(0, 0), frame(1, 0, { venue: "kraken" }), frame(2, 0, { frame: long }), frame(3, null));
+      await keep(log, frame(4, -1));
       await log.append(FRAMES, 0, [{ key: null, value: '{"no":"frame"}' }]);
       await keep(log, frame(9, 1));
       await close();
       const bytes = await Deno.readFile(`${folder}/${segmentName(0)}`);
       using manifest = await Manifest.look(folder, PLACE);
       assert.deepEqual([...manifest.closed.values()], [{
-        ...{ first: 0, last: 6, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") },
-        ...{ frames: { binance: 3, kraken: 1 }, strange: 1, receivedFirst: NOON, receivedLast: NOON + 2, untimed: 1 },
+        ...{ first: 0, last: 7, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") },
+        ...{
+          frames: { binance: 4, kraken: 1 },
+          strange: 1,
+          receivedFirst: NOON - DAY + 4,
+          receivedLast: NOON + 2,
+          untimed: 1,
+        },
       }]);
       assert.deepEqual(reports, []);
     }),
@@ -529,6 +536,131 @@ Deno.test(
       assert.equal(
         await goneText(folder, PLACE, 0, 4),
         'frames "frames/0/0" to 3 are gone, and no manifest says that they expired; what is kept begins at 4',
+      );
+    }),
+);
+
+Deno.test(
+  "a manifest that is looked at is not changed, and one that is changed is not looked at",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      await fourDays(log);
+      await close();
+      using file = Deno.openSync(`${folder}/manifest.jsonl`, { read: true, write: true });
+      const locks = (): boolean[] =>
+        [true, false].map((isExclusive) => {
+          const got = file.tryLockSync(isExclusive);
+          if (got) file.unlockSync();
+          return got;
+        });
+      {
+        using _looked = await Manifest.look(folder, PLACE);
+        assert.deepEqual(locks(), [false, true]);
+      }
+      {
+        using _taken = await Manifest.take(folder, PLACE);
+        assert.deepEqual(locks(), [false, false]);
+      }
+      assert.deepEqual(locks(), [true, true]);
+    }),
+);
+
+Deno.test(
+  "a segment that expires while another process is about to note it is passed over",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      await fourDays(log);
+      await close();
+      await Deno.remove(`${folder}/manifest.jsonl`);
+      const open = Deno.open;
+      try {
+        Deno.open = (path, options) => {
+          if (String(path).endsWith(segmentName(0))) Deno.removeSync(path);
+          return open(path, options);
+        };
+        assert.deepEqual(await noteClosed(folder, PLACE), []);
+      } finally {
+        Deno.open = open;
+      }
+      using manifest = await Manifest.look(folder, PLACE);
+      assert.deepEqual([...manifest.closed.keys()], [2, 4]);
+    }),
+);
+
+Deno.test(
+  "bytes behind the last line of a closed segment are damage, noted or not",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      await fourDays(log);
+      await close();
+      await Deno.writeTextFile(`${folder}/${segmentName(2)}`, "{", { append: true });
+      for (const isThorough of [true, false]) {
+        assert.deepEqual((await survey(folder, PLACE, isThorough)).rows[1]!.state, "damaged");
+      }
+      await Deno.remove(`${folder}/manifest.jsonl`);
+      assert.deepEqual((await survey(folder, PLACE, false)).rows[1]!.state, "damaged");
+      assert.equal((await noteClosed(folder, PLACE)).length, 1);
+    }),
+);
+
+Deno.test(
+  "a segment that is read in several slices is what its bytes are",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      const long = "x".repeat(150_000);
+      for (let n = 0; n < 20; n++) await keep(log, frame(n, 0, { frame: long }));
+      await keep(log, frame(20, 1));
+      await close();
+      const { rows, findings } = await survey(folder, PLACE, true);
+      const bytes = await Deno.readFile(`${folder}/${segmentName(0)}`);
+      assert.ok(bytes.length > 2 << 20);
+      assert.deepEqual([rows[0]!.held!.sha256, rows[0]!.held!.frames, findings], [
+        createHash("sha256").update(bytes).digest("hex"),
+        { binance: 20 },
+        [],
+      ]);
+    }),
+);
+
+Deno.test(
+  "what was noted as expired and is still there is shown so, read on, and removed by the next expiry",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      await fourDays(log);
+      await close();
+      {
+        const die = (deed: string): void => {
+          if (deed === "remove") throw new Error("killed");
+        };
+        using _watch = watchDisk({ before: die, after: () => {} });
+        await assert.rejects(() => expire(folder, PLACE, { before: NOON + DAY, at: NOON }), /killed/);
+      }
+      const { rows, findings } = await survey(folder, PLACE, true);
+      assert.deepEqual([rows.map(({ state }) => state), findings], [["expiring", "closed", "closed", "open"], []]);
+      assert.deepEqual(await numbersFrom(log, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
+      const { given, kept } = await expire(folder, PLACE, { before: NOON - DAY, at: NOON });
+      assert.deepEqual([given.map(({ first }) => first), kept!.first], [[0], 2]);
+      assert.deepEqual((await survey(folder, PLACE, true)).rows[0]!.state, "expired");
+    }),
+);
+
+Deno.test(
+  "what somebody removed before what expired is not taken for expired",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      await fourDays(log);
+      await close();
+      await Deno.remove(`${folder}/${segmentName(0)}`);
+      await expire(folder, PLACE, { before: NOON + 3 * DAY, at: NOON });
+      assert.equal(
+        await goneText(folder, PLACE, 0, 6),
+        'frames "frames/0/2" to 5 expired, the last of them of 2026-01-03T12:00:00.000Z; frames "frames/0/0" to 1 are gone, and no manifest says that they expired; what is kept begins at 6',
       );
     }),
 );

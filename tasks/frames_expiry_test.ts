@@ -226,7 +226,7 @@ Deno.test(
       await run(frames, data, "--expire", "--older-than", "30d");
       const { said, ids } = await fedBack(data);
       assert.deepEqual(ids, [0, 1, 2, 3, 8, 9, 10, 11]);
-      assert.equal(said[0], "frames 4 to 7 are gone, and were never read");
+      assert.deepEqual([said[0], said.length], ["frames 4 to 7 are gone, and were never read", 2]);
       await tapeOf(data, 12, 0);
       assert.deepEqual(await fedBack(data).then(({ ids, said }) => [ids.slice(8), said.length]), [[12, 13], 1]);
     }),
@@ -268,3 +268,34 @@ for (const [age, ends] of [[null, "adds each tick once"], ["55d", "is refused"],
       }),
   );
 }
+
+Deno.test(
+  "a run that dies as soon as it has taken note of what expired reads nothing twice",
+  strict,
+  () =>
+    withData(async (data) => {
+      await tapeOf(data, 0, 60, 50, 1);
+      await fedBack(data);
+      await tapeOf(data, 6, 0);
+      await run(frames, data, "--expire", "--older-than", "55d");
+      const again = `${data}/again`;
+      listeners.set(again, (word) => {
+        if (word.word === "report" && word.line.includes("expired")) throw new Error("killed");
+      });
+      await assert.rejects(() => run(ingest, again, "--from", `log:${data}/log/${FRAMES}`), /killed/);
+      assert.deepEqual((await fedBack(data)).ids, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }),
+);
+
+Deno.test("a run that is interrupted after an expiry, and not before, goes on", strict, () =>
+  withData(async (data) => {
+    await tapeOf(data, 0, 60, 1);
+    await run(frames, data, "--expire", "--older-than", "30d");
+    await fedBack(data);
+    const checkpoint = `${data}/again/log/checkpoint/ingest-0.json`;
+    const saved = await Deno.readTextFile(checkpoint);
+    await tapeOf(data, 4, 0);
+    await fedBack(data);
+    await Deno.writeTextFile(checkpoint, saved);
+    assert.deepEqual((await fedBack(data)).ids, [2, 3, 4, 5]);
+  }));
