@@ -74,7 +74,7 @@ const stage = defineInspection({
       return {
         text: [
           ...segmentsText(segments),
-          ...expiries.map((expiry) => expiryText(expiry, values["dry-run"])),
+          ...expiries.filter(({ kept }) => kept !== null).map((expiry) => expiryText(expiry, values["dry-run"])),
           ...(values.check && findings.length === 0 ? [checkText(segments)] : []),
           ...findings.map(({ finding, place, detail }) => `${finding}  ${place}  ${detail}`),
         ].join("\n"),

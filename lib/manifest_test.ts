@@ -664,3 +664,30 @@ Deno.test(
       );
     }),
 );
+
+Deno.test(
+  "a segment that expires while it is looked at is shown as expired",
+  strict,
+  () =>
+    withTape(async ({ log, folder, close }) => {
+      await fourDays(log);
+      await close();
+      const open = Deno.open;
+      let expiring: Promise<unknown> | undefined;
+      try {
+        Deno.open = async (path, options) => {
+          if (String(path).endsWith(segmentName(0))) {
+            await (expiring ??= expire(folder, PLACE, { before: NOON + DAY, at: NOON }));
+          }
+          return await open(path, options);
+        };
+        const { rows, findings } = await survey(folder, PLACE, true);
+        assert.deepEqual([
+          rows.map(({ state }) => state),
+          findings,
+        ], [["expired", "closed", "closed", "open"], []]);
+      } finally {
+        Deno.open = open;
+      }
+    }),
+);

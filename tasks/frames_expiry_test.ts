@@ -299,3 +299,29 @@ Deno.test("a run that is interrupted after an expiry, and not before, goes on", 
     await Deno.writeTextFile(checkpoint, saved);
     assert.deepEqual((await fedBack(data)).ids, [2, 3, 4, 5]);
   }));
+
+Deno.test("of frames without files of ours a partition's offsets are shown", strict, () =>
+  withData(async (data) => {
+    const url = "memory:frames-shown";
+    const log = await openTransport(url, world);
+    await log.create(FRAMES, 2);
+    await log.append(FRAMES, SHELF, [trade(0, 1), trade(1, 1)].flatMap(messagesOf));
+    places.set(data, { transport: url, hot: "" });
+    const shown = await told(frames, data);
+    assert.deepEqual(shown.partitions, [0, 1].map((p) => ({ partition: p, low: 0, high: p === SHELF ? 2 : 0 })));
+    assert.match(shown.text, /^partition +first +next +offsets\n/);
+    assert.match(shown.text, new RegExp(`^ +${SHELF} +0 +2 +2$`, "m"));
+    await assert.rejects(
+      () => run(frames, data, "--expire", "--older-than", "1d"),
+      /it has no files, must be log:FOLDER/,
+    );
+    places.delete(data);
+    await log.close();
+  }));
+
+Deno.test("a partition whose folder is gone is an outage in one line", strict, () =>
+  withData(async (data) => {
+    await tapeOf(data, 0, 1);
+    await Deno.remove(`${data}/log/${FRAMES}/${1 - SHELF}`, { recursive: true });
+    await assert.rejects(() => run(frames, data), /^Outage: Cannot look after the frames in "log:.*": No such file/);
+  }));

@@ -25,6 +25,7 @@ export async function expire(
   place: string,
   { before, at }: { readonly before: number; readonly at: number },
 ): Promise<Expiry> {
+  if (segmentsOf(folder).length === 0) return { given: [], kept: null };
   await noteClosed(folder, place);
   const given: Held[] = [];
   for (;;) {

@@ -46,17 +46,22 @@ export interface Survey {
 /** Looks at every segment; with `isThorough` each closed file is read and held against what was noted of it. */
 export async function survey(folder: string, place: string, isThorough: boolean): Promise<Survey> {
   for (;;) {
+    const listing = await listed(folder, place);
     try {
-      return await surveyOnce(folder, place, isThorough);
+      return await surveyOf(listing, folder, place, isThorough);
     } catch (error) {
-      // A segment expired meanwhile, which the manifest says by now.
+      // A segment that was listed expired meanwhile, which the manifest says by now.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 }
 
-async function surveyOnce(folder: string, place: string, isThorough: boolean): Promise<Survey> {
-  const { bases, sizes, closed, expired } = await listed(folder, place);
+async function surveyOf(
+  { bases, sizes, closed, expired }: Awaited<ReturnType<typeof listed>>,
+  folder: string,
+  place: string,
+  isThorough: boolean,
+): Promise<Survey> {
   const last = bases.at(-1);
   const rows: Row[] = [];
   const findings: Finding[] = [];
