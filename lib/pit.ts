@@ -34,8 +34,8 @@ interface Traded extends Instrument {
   /** Books since the last one told; and the first id among them. */
   untold: number;
   firstUntold: number;
-  /** What changed since, by side and price: also what is by now as it was, since a snapshot may lie between. */
-  touched: Map<string, Row>;
+  /** What changed since: also what is by now as it was, since a snapshot may lie between. */
+  touched: Row[];
   mustReset: boolean;
   traded: bigint;
   session: number;
@@ -88,7 +88,7 @@ export class Pit implements Floor {
           told: book,
           untold: 0,
           firstUntold: 0,
-          touched: new Map(),
+          touched: [],
           mustReset: false,
           traded: 0n,
           session: -1,
@@ -179,7 +179,7 @@ export class Pit implements Floor {
     const isTold = instrument.untold >= this.#options.batch;
     if (isTold) book = { ...book, ids: this.#numbers(instrument, book) };
     instrument.book = book;
-    for (const row of rows) instrument.touched.set(`${row.side} ${row.price}`, row);
+    instrument.touched.push(...rows);
     this.#history.change(book, rows);
     const about = { symbol, stream: "quote", first: book.id, last: book.id } as const;
     const quote: Told[] = isSame(before, book, 1) ? [] : [{ happening: { stream: "quote", book }, about }];
@@ -199,15 +199,20 @@ export class Pit implements Floor {
     const rows = (depth: number): readonly Row[] => {
       const known = made.get(depth);
       if (known !== undefined) return known;
-      const rows = depth === Infinity ? [...touched.values()] : rowsOf(cut(before, depth), cut(book, depth));
+      const rows = depth === Infinity ? latestOf(touched) : rowsOf(cut(before, depth), cut(book, depth));
       made.set(depth, rows);
       return rows;
     };
     instrument.told = latest;
     instrument.untold = 0;
-    instrument.touched = new Map();
+    instrument.touched = [];
     instrument.mustReset = false;
     const about = { symbol, stream: "book", first: firstUntold, last: latest.id } as const;
     return { happening: { stream: "book", before, book, rows }, about };
   }
 }
+
+/** Of each price the last row. */
+const latestOf = (rows: readonly Row[]): Row[] => [
+  ...new Map(rows.map((row) => [`${row.side} ${row.price}`, row])).values(),
+];

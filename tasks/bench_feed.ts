@@ -43,6 +43,8 @@ const WARM_MS = 5_000, LINE_MS = 10_000;
  * the past than it takes, since the venue must not be what is measured.
  */
 const MARKET = { levels: 52, batch: 2, tradesMax: 100, booksMax: 1_000 };
+/** Instruments of the market that a venue does not list, at most. */
+const UNLISTED_MAX = 8;
 /** The longest delay that is told from longer ones, and how finely, µs. */
 const DELAY_MAX = 10_000_000, DELAY_STEP = 100;
 
@@ -368,8 +370,7 @@ interface Place {
 
 /** The venue's process: says where it is, and then once a second how it fares, until it is ended. */
 async function serve({ as, instruments, rate }: FeedOrders): Promise<never> {
-  // Some of the market's instruments are listed nowhere.
-  const symbols = Math.ceil(instruments * 1.05) + 1;
+  const symbols = instruments + UNLISTED_MAX;
   const pretend = await Pretend.open({ as, symbols, ...MARKET, now: () => now() * 1_000 });
   const place = {
     socketUrl: pretend.socketUrl,
