@@ -15,7 +15,9 @@ import { TABLES } from "../lib/table.ts";
 import { TOPICS } from "../lib/transport.ts";
 import { openVenue } from "../lib/venue.ts";
 import { flow, run, settingOf, ticksIn, withData } from "../testdata/flow.ts";
-import { type Deed, Follower, type Found, type Scene, type Storm, storm } from "./storm/feed.ts";
+import { type Deed, type Storm, storm } from "./storm/feed.ts";
+import { Follower, type Scene } from "./storm/follower.ts";
+import type { Found } from "./storm/found.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
 const FAULTS = Number(Deno.env.get("TAPEDECK_STORM_FAULTS") ?? 40);
