@@ -97,7 +97,13 @@ function allow(url: string, grant: Grant): void {
 function hostsOf(url: string, port: number): string[] {
   const [authority = ""] = url.replace(/^\w+:\/\/(?:.*@)?/s, "").split(/[/?]/, 1);
   const hosts = authority.split(",").map((host) => /:\d+$/.test(host) ? host : `${host}:${port}`);
-  return hosts.filter((host) => URL.canParse(`http://${host}`));
+  return hosts.filter((host) => URL.canParse(`http://${host}`)).flatMap(namesOf);
+}
+
+/** A broker on this machine may name itself otherwise than it was named: its loopback is the same host. */
+function namesOf(host: string): string[] {
+  const [, own] = /^localhost:(\d+)$/.exec(host) ?? [];
+  return own === undefined ? [host] : [host, `127.0.0.1:${own}`, `[::1]:${own}`];
 }
 
 function wasmFolder(): string {

@@ -76,6 +76,7 @@ Deno.test("a URL that names no host grants none, whatever its password holds", (
   const netOf = (hot: string) => permissionsOf(sinkHot, { ...setting, hot }).net;
   assert.deepEqual(netOf("postgres://u:pa/s?s@h@db.example/market"), ["db.example:5432"]);
   assert.deepEqual(netOf("postgres://u@[::1]/market"), ["[::1]:5432"]);
+  assert.deepEqual(netOf("postgres://u@localhost/market"), ["localhost:5432", "127.0.0.1:5432", "[::1]:5432"]);
   for (
     const url of ["postgres://", "postgres://u:secret/market", "postgres://u@[::1/market", "postgres://u@h:99999/m"]
   ) {

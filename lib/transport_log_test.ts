@@ -59,6 +59,19 @@ Deno.test("a last line whose bytes never reached the disk is cut too", async () 
   });
 });
 
+Deno.test("a segment whose first line is empty, and holds nothing else that is whole, is begun again", async () => {
+  await withLog(async (log, folder) => {
+    await log.append("t", 0, many(0, 1));
+    const path = `${folder}/t/0/${segmentName(0)}`;
+    await Deno.writeFile(path, new Uint8Array([10, 0, 0]));
+    const reports: string[] = [];
+    const other = await openTransport(`log:${folder}`, world(reports));
+    assert.deepEqual(await other.append("t", 0, [message(0)]), { first: 0, next: 1 });
+    assert.match(reports.join(), /cut 3 bytes/);
+    await other.close();
+  });
+});
+
 /** A log of the records that `made` appended, closed again: as a power cut leaves it, once `hurt` was at its folder. */
 async function afterPowerCut(
   { query = "", made, hurt }: {

@@ -194,7 +194,7 @@ export class Writer {
     // A power cut may leave a last line whose bytes never reached the disk; a bad line with sound ones after it is
     // damage, which stays for the reader to name.
     while (end > 0) {
-      const start = added.lastIndexOf(10, end - 2) + 1;
+      const start = end < 2 ? 0 : added.lastIndexOf(10, end - 2) + 1;
       if (isSound(added, start, end - 1)) break;
       end = start;
       lines--;
