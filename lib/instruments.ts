@@ -2,9 +2,10 @@
  * A venue's instruments, asked for by REST and brought into force. What they are, and since when, is said by a control
  * record in every partition of `ticks.raw`, so that verdicts follow from the log alone; it is appended where they are no
  * longer what they were when the venue was asked before. What that was is kept in a checkpoint, for comparison alone.
+ * Whether they trade is told of each whose status is another one than before, as a tick.
  *
- * **In** a venue's answers, **Out** control records, and the answers as frames.
- * **Knows** `venue`, `feed`, `frames`, `rule`, `producer`, `tape`, `transport`, `decimal`, `failure`, `world`.
+ * **In** a venue's answers, **Out** control records, status ticks, and the answers as frames. **Knows** `venue`, `feed`,
+ * `frames`, `rule`, `producer`, `tape`, `tick`, `transport`, `decimal`, `failure`, `world`.
  */
 import { canonical } from "./decimal.ts";
 import { Misuse, Outage, printable } from "./failure.ts";
@@ -13,6 +14,7 @@ import { type Frame, FRAMES, messagesOf } from "./frames.ts";
 import { Resumed } from "./producer.ts";
 import { Instrument, INSTRUMENTS_MAX, InstrumentsControl } from "./rule.ts";
 import { assertSame, type Tape } from "./tape.ts";
+import { isSymbol, keyOf, type Status } from "./tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, type Range, TOPICS, type Transport } from "./transport.ts";
 import type { Instrument as Listed, Venue } from "./venue.ts";
 import type { World } from "./world.ts";
@@ -56,6 +58,8 @@ export interface Brought {
   readonly closed: number;
   /** Whose steps are missing, zero or too fine: nothing is held against them. */
   readonly stepless: number;
+  /** Whose status is another one than when the venue was asked before, or not to trade at the first time. */
+  readonly switched: number;
   readonly text: string;
 }
 
@@ -69,6 +73,20 @@ interface Kept {
   readonly numbers: readonly number[];
   readonly offsets: readonly number[];
   readonly tape: Tape;
+  /** Who was not trading; absent where an earlier version kept it. */
+  readonly resting?: Statuses;
+  /** What is told until all partitions hold it: the record, or statuses alone, as of when; absent as above. */
+  readonly news?: News;
+}
+
+/** By symbol. */
+type Statuses = Readonly<Record<string, Listed["status"]>>;
+
+interface News {
+  readonly isRecord: boolean;
+  readonly switched: Statuses;
+  /** µs. */
+  readonly since: number;
 }
 
 /** What the venue lists, known to be so at `seen` and since `since` at the latest, µs. */
@@ -100,22 +118,25 @@ export async function bring(venue: Venue, options: Bringing): Promise<Brought> {
     send: (partition, messages) => send(TOPICS.raw, partition, messages),
   });
   let saves = checkpoint?.nextOffset ?? 0;
-  const keep = async (record: string, seen: number, isDone: boolean): Promise<void> => {
-    const { numbers, offsets } = resumed;
-    state[name] = { record, isDone, seen, numbers: [...numbers], offsets: [...offsets], tape };
+  const keep = async (known: Known, news: News | null): Promise<void> => {
+    const [numbers, offsets] = [[...resumed.numbers], [...resumed.offsets]];
+    state[name] = { ...known, isDone: news === null, numbers, offsets, tape, ...(news !== null && { news }) };
     await log.save(STAGE, 0, { epoch, nextOffset: ++saves, state: JSON.stringify(state) });
   };
-  const say = async (record: string, seen: number): Promise<void> => {
+  const say = async (known: Known, news: News): Promise<void> => {
     // Kept first: a run that fell in between has told some partitions, and the next one tells the others the same.
-    await keep(record, seen, false);
-    const message = { key: null, value: record, control: true } as const;
-    await Promise.all(places.map((_, partition) => resumed.append(partition, [message])));
+    await keep(known, news);
+    const lots = lotsOf(name, known.record, news, places.length);
+    await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));
     await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
-    await keep(record, seen, true);
+    await keep(known, null);
   };
-  if (before?.isDone === false) await say(before.record, before.seen);
+  if (before?.isDone === false) {
+    const { record, seen, resting = {}, news = { isRecord: true, switched: {}, since: seen } } = before;
+    await say({ record, seen, resting }, news);
+  }
 
-  const counts = { instruments: 0, changed: 0, halted: 0, closed: 0, stepless: 0 };
+  const counts = { instruments: 0, changed: 0, halted: 0, closed: 0, stepless: 0, switched: 0 };
   const answered = await ask(venue, epoch, options);
   if (answered === null) return { ...counts, text: `instruments   stopped before ${name} answered` };
   const { listed } = answered;
@@ -128,24 +149,37 @@ export async function bring(venue: Venue, options: Bringing): Promise<Brought> {
     );
   }
   const now = new Map([...known].filter(([symbol]) => !asked.has(symbol)));
+  const statuses = new Map(Object.entries(before?.resting ?? {}));
+  const switched: Record<string, Listed["status"]> = {};
   for (const symbol of asked) {
     const entry = listed.get(symbol);
     const instrument = entry === undefined ? undefined : instrumentOf(entry);
     if (instrument !== undefined) now.set(symbol, instrument);
     if (JSON.stringify(instrument) !== JSON.stringify(known.get(symbol))) counts.changed++;
+    // What a venue no longer lists does not trade there.
+    const status = entry?.status ?? "closed";
+    if (isSymbol(symbol)) {
+      if (status !== (statuses.get(symbol) ?? "trading")) switched[symbol] = status;
+      if (status === "trading") statuses.delete(symbol);
+      else statuses.set(symbol, status);
+    }
     if (entry === undefined) continue;
     counts.instruments++;
     if (entry.status !== "trading") counts[entry.status]++;
     if (instrument === undefined) counts.stepless++;
   }
+  const resting = Object.fromEntries(statuses);
+  counts.switched = Object.keys(switched).length;
   // Those that were not asked about may have changed since.
   const isWhole = [...known.keys()].every((symbol) => asked.has(symbol));
   const seen = before === undefined || isWhole ? answered.seen : before.seen;
+  const { since } = answered;
   if (before !== undefined && counts.changed === 0 && !again) {
-    await keep(before.record, seen, true);
+    const same = { record: before.record, seen, resting };
+    if (counts.switched === 0) await keep(same, null);
+    else await say(same, { isRecord: false, switched, since });
     return broughtOf(name, counts);
   }
-  const { since } = answered;
   const until = before === undefined ? {} : { until: Math.min(before.seen, since) };
   const record = JSON.stringify({
     control: "instruments",
@@ -158,15 +192,42 @@ export async function bring(venue: Venue, options: Bringing): Promise<Brought> {
     instrumentsIn(kept.record).size
   );
   assertFits(name, record, others.reduce((sum, size) => sum + size, now.size));
-  await say(record, seen);
+  await say({ record, seen, resting }, { isRecord: true, switched, since });
   return broughtOf(name, counts);
+}
+
+/** Instruments of a venue that were not trading when it was asked last. */
+export async function restingOf(venue: string, log: Pick<Transport, "load">): Promise<readonly string[]> {
+  const checkpoint = await log.load(STAGE, 0);
+  const state: Record<string, Kept> = checkpoint === null ? {} : JSON.parse(checkpoint.state);
+  return Object.keys(state[venue]?.resting ?? {});
+}
+
+type Known = Pick<Kept, "record" | "seen"> & Required<Pick<Kept, "resting">>;
+
+/** What each partition is told. */
+function lotsOf(venue: string, record: string, { isRecord, switched, since }: News, partitions: number) {
+  const lots = Array.from(
+    { length: partitions },
+    (): Pick<Message, "key" | "value" | "control">[] => isRecord ? [{ key: null, value: record, control: true }] : [],
+  );
+  for (const [symbol, state] of Object.entries(switched)) {
+    const tick: Status = {
+      ...{ type: "status", venue, symbol, eventTime: since, receivedTime: since, timeSource: "received" },
+      ...{ sequence: null, id: null, state, firstId: null, lastId: null, detail: "as listed" },
+    };
+    const key = keyOf(tick);
+    lots[partitionOf(key, partitions)]!.push({ key, value: JSON.stringify(tick) });
+  }
+  return lots;
 }
 
 function broughtOf(venue: string, counts: Omit<Brought, "text">): Brought {
   const shown = (n: number): string => n.toLocaleString("en");
-  const { instruments, stepless } = counts;
+  const { instruments, stepless, switched } = counts;
   const words = [`${shown(instruments)} of ${venue}`];
   for (const name of ["changed", "halted", "closed"] as const) words.push(`${shown(counts[name])} ${name}`);
+  if (switched > 0) words.push(`${shown(switched)} of another status than before`);
   if (stepless > 0) words.push(`${shown(stepless)} without a step, not held against a grid`);
   return { ...counts, text: `instruments   ${words.join(", ")}` };
 }

@@ -7,10 +7,11 @@ import ingest from "../cmd/ingest.ts";
 import validate from "../cmd/validate.ts";
 import { Misuse, Outage } from "../lib/failure.ts";
 import { FRAMES, readFrames } from "../lib/frames.ts";
-import { bring, type Bringing } from "../lib/instruments.ts";
+import { bring, type Bringing, restingOf } from "../lib/instruments.ts";
 import { Pretend } from "../lib/pretend.ts";
 import type { Outcome } from "../lib/stage.ts";
 import { type LogRecord, openTransport, TOPICS, type Transport } from "../lib/transport.ts";
+import { isTick, keyOf } from "../lib/tick.ts";
 import { openVenue } from "../lib/venue.ts";
 import { run, withData } from "../testdata/flow.ts";
 import { trying } from "../testdata/waiting.ts";
@@ -135,7 +136,10 @@ Deno.test(
       rows = [["A", "0.01", "1", "HALT"], ["B", "0.25", "0.1"], ["D", "1", "1"]];
       const outcome = await ask();
       assert.deepEqual(countsOf(outcome), { instruments: 3, changed: 2, halted: 1, closed: 0, stepless: 0 });
-      assert.equal(outcome.text, "instruments   3 of binance, 2 changed, 1 halted, 0 closed");
+      assert.equal(
+        outcome.text,
+        "instruments   3 of binance, 2 changed, 1 halted, 0 closed, 1 of another status than before",
+      );
       const [first, second, ...more] = await saidIn(data);
       const steps = ({ instruments }: Said) => instruments.map(({ symbol, tickSize, lot }) => [symbol, tickSize, lot]);
       assert.deepEqual([steps(first!), first!.until], [[["A", "0.01", "1"], ["B", "0.5", "0.1"]], undefined]);
@@ -148,6 +152,52 @@ Deno.test(
       assert.equal((await ask("--again")).changed, 0);
       assert.equal((await saidIn(data)).length, 3, "once more, because it was wished");
       assert.deepEqual(new Set(venue.asked), new Set(["/api/v3/exchangeInfo?showPermissionSets=false"]));
+    }),
+);
+
+/** What ticks tell of instruments' statuses, in the order of their times. */
+async function statusesIn(data: string): Promise<string[]> {
+  const ticks = (await recordsIn(data, TOPICS.raw)).flat().filter(({ control }) => !control)
+    .map(({ key, value }) => ({ key, tick: JSON.parse(value as string) }));
+  assert.ok(ticks.every(({ key, tick }) => isTick(tick) && key === keyOf(tick)));
+  return ticks.sort((a, b) => a.tick.eventTime - b.tick.eventTime || (a.key! < b.key! ? -1 : 1)).map(({ tick }) =>
+    `${tick.symbol} ${tick.state} ${tick.detail}`
+  );
+}
+
+Deno.test(
+  "an instrument whose status is another one than before is told as a tick, and once",
+  strict,
+  () =>
+    withData(async (data) => {
+      let rows: readonly Row[] = [["A", "1", "1", "BREAK"], ["B", "1", "1"], ["constructor", "0", "1", "HALT"]];
+      await using venue = served(() => infoOf(rows));
+      const ask = (...more: string[]) => run(ingest, data, "--instruments", "--rest", venue.url, ...more);
+      assert.equal((await ask()).switched, 2);
+      const said = ["A halted as listed", "constructor halted as listed"];
+      assert.deepEqual(await statusesIn(data), said);
+      const [{ since }] = await saidIn(data) as [Said];
+      assert.equal((await ask("--again")).switched, 0);
+      // Without any other change there is nothing but the tick.
+      rows = [["A", "1", "1"], ["B", "1", "1", "HALT"], ["constructor", "0", "1", "HALT"]];
+      assert.deepEqual([(await ask("--symbols", "B")).switched, (await ask()).switched, (await ask()).switched], [
+        1,
+        1,
+        0,
+      ]);
+      said.push("B halted as listed", "A trading as listed");
+      assert.deepEqual(await statusesIn(data), said);
+      assert.equal((await saidIn(data)).length, 2);
+      const [first] = (await recordsIn(data, TOPICS.raw)).flat().filter(({ key }) => key === "binance:A");
+      assert.equal(JSON.parse(first!.value as string).eventTime, since);
+      rows = [["A", "1", "1"]];
+      assert.equal((await ask()).switched, 1);
+      assert.equal((await statusesIn(data)).at(-1), "B closed as listed");
+      assert.deepEqual(await withLog(data, (log) => restingOf("binance", log)), ["constructor", "B"]);
+      assert.deepEqual(await withLog(data, (log) => restingOf("bybit", log)), []);
+      await run(validate, data);
+      const judged = await Promise.all([TOPICS.valid, TOPICS.rejected].map((topic) => recordsIn(data, topic)));
+      assert.deepEqual(judged.map((records) => records.flat().filter(({ control }) => !control).length), [5, 0]);
     }),
 );
 
@@ -311,7 +361,7 @@ Deno.test(
         await log.create(TOPICS.raw, 3);
         const fallen = new Error("the power is gone");
         for (const falls of [0, 1, 2]) {
-          rows = [["A", String(falls + 1), "1"]];
+          rows = [["A", String(falls + 1), "1", falls % 2 === 0 ? "HALT" : "TRADING"]];
           const options = await bringing(log, venue.url, {
             send: (topic, partition, messages) =>
               partition === falls ? Promise.reject(fallen) : log.append(topic, partition, messages),
@@ -322,6 +372,7 @@ Deno.test(
       }, false);
       const said = await saidIn(data);
       assert.deepEqual(said.map(({ instruments }) => instruments[0]!.tickSize), ["1", "2", "3"]);
+      assert.deepEqual(await statusesIn(data), ["A halted as listed", "A trading as listed", "A halted as listed"]);
     }),
 );
 

@@ -46,7 +46,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   feed: ["venue", "tick", "patience", "failure", "world"],
   collect: ["venue", "book", "feed", "frames", "conflation", "tick"],
   instruments: [
-    ...["decimal", "failure", "feed", "frames", "producer", "rule", "tape", "transport", "venue", "world"],
+    ...["decimal", "failure", "feed", "frames", "producer", "rule", "tape", "tick", "transport", "venue", "world"],
   ],
   live: ["feed", "frames", "source", "venue", "failure", "world"],
   plant: ["chance"],
