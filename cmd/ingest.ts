@@ -18,7 +18,7 @@ import { Resumed } from "../lib/producer.ts";
 import { openSource, pathsOf } from "../lib/source.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame, type Tape } from "../lib/tape.ts";
-import { isSymbol, keyOf } from "../lib/tick.ts";
+import { isSymbol, keyOf, type Tick } from "../lib/tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, TOPICS } from "../lib/transport.ts";
 import { type Channel, CHANNELS, openVenue, type Venue, VENUES } from "../lib/venue.ts";
 import type { World } from "../lib/world.ts";
@@ -27,6 +27,15 @@ import type { World } from "../lib/world.ts";
 const SHOWN_MAX = 64;
 /** Ticks between two checkpoints. */
 const SAVE_EVERY = 50_000;
+
+/** Instruments of the venue whose lane is made but once: there are few, but their names come from outside. */
+const LANES_MAX = 100_000;
+
+/** Where an instrument's ticks go. */
+interface Lane {
+  readonly key: string;
+  readonly partition: number;
+}
 
 /** How far a source has been read, and the producer's numbers then. */
 interface Kept {
@@ -176,6 +185,15 @@ const stage = defineStage({
         for (const frame of frames) collector.take(frame);
       }
     }
+    const lanes = new Map<string, Lane>();
+    const laneOf = (tick: Tick): Lane => {
+      const known = lanes.get(tick.symbol);
+      if (known !== undefined) return known;
+      const key = keyOf(tick);
+      const lane = { key, partition: partitionOf(key, places.length) };
+      if (lanes.size < LANES_MAX) lanes.set(tick.symbol, lane);
+      return lane;
+    };
     const kinds: Record<string, number> = {};
     const books = new BookCount(venue.name, collector.counts, tally);
     let [lines, notes, ticks, saved, position] = [0, 0, 0, 0, kept.position];
@@ -192,16 +210,23 @@ const stage = defineStage({
         const collected = collector.take(frame);
         source.want?.(collected);
         books.note(collected.compared);
-        // What no message can hold is no tick of this venue; it must not stop those beside it, nor those behind.
-        const messages = collected.ticks.map((tick) => ({ key: keyOf(tick), value: JSON.stringify(tick) }))
-          .filter(({ value }) => fits(value));
+        let isWhole = true;
+        for (const tick of collected.ticks) {
+          const value = JSON.stringify(tick);
+          // What no message can hold is no tick of this venue; it must not stop those beside it, nor those behind.
+          if (!fits(value)) {
+            isWhole = false;
+            continue;
+          }
+          const { key, partition } = laneOf(tick);
+          lots[partition]!.push({ key, value });
+          ticks++;
+        }
         if (collected.kind !== null) {
-          const kind = messages.length === collected.ticks.length ? collected.kind : "malformed";
+          const kind = isWhole ? collected.kind : "malformed";
           counts.set(kind, (counts.get(kind) ?? 0) + 1);
           lines++;
         }
-        for (const message of messages) lots[partitionOf(message.key, places.length)]!.push(message);
-        ticks += messages.length;
       }
       for (const [kind, count] of counts) {
         kinds[kind] = (kinds[kind] ?? 0) + count;
