@@ -3,7 +3,7 @@
  * the same file again adds nothing and an interrupted one goes on.
  *
  * **In** a source of frames and a venue's mapper, **Out** `ticks.raw`, with `--frames` the frames as they came, and every
- * frame counted by kind. **Knows** `bookcount`, `collect`, `source`, `live`, `instruments`, `frames`, `venue`, `producer`, `tape`,
+ * frame counted by kind. **Knows** `bookcount`, `collect`, `source`, `live`, `feed`, `instruments`, `frames`, `venue`, `producer`, `tape`,
  * `stage`, `crew`.
  */
 import { Buffer } from "node:buffer";
@@ -12,7 +12,8 @@ import { BookCount } from "../lib/bookcount.ts";
 import { Misuse, Refusal } from "../lib/failure.ts";
 import { Collector } from "../lib/collect.ts";
 import { FRAMES, messagesOf } from "../lib/frames.ts";
-import { bring } from "../lib/instruments.ts";
+import { Resting } from "../lib/feed/resting.ts";
+import { bring, restingOf } from "../lib/instruments.ts";
 import { type LiveOptions, LiveSource } from "../lib/live.ts";
 import { Resumed } from "../lib/producer.ts";
 import { openSource, pathsOf } from "../lib/source.ts";
@@ -117,7 +118,10 @@ const stage = defineStage({
     }
     const recorded = from === undefined ? null : await openSource(from, venue, values.symbol, world);
     const { epoch, checkpoint } = await log.claim("ingest", 0);
-    await using source = recorded ?? new LiveSource(venue, liveOf(values, venue, { epoch, micros, world }));
+    const resting = new Resting(recorded === null ? await restingOf(venue.name, log) : [], micros());
+    const isQuiet = (symbol: string): boolean => resting.has(symbol);
+    await using source = recorded ??
+      new LiveSource(venue, { ...liveOf(values, venue, { epoch, micros, world }), isQuiet });
     const sources: Record<string, Kept> = checkpoint === null ? {} : JSON.parse(checkpoint.state);
     const places = await ranges(TOPICS.raw);
     const shelves = values.frames ? await ranges(FRAMES) : [];
@@ -210,6 +214,7 @@ const stage = defineStage({
         const collected = collector.take(frame);
         source.want?.(collected);
         books.note(collected.compared);
+        if (source.isLive) resting.hear(collected.ticks);
         let isWhole = true;
         for (const tick of collected.ticks) {
           const value = JSON.stringify(tick);

@@ -334,6 +334,28 @@ Deno.test("a socket that is open but silent is replaced at once", strict, async 
   await peer.closed;
 });
 
+Deno.test(
+  "a socket of a venue that should beat is silent whoever does not trade, unless the venue rests",
+  strict,
+  async () => {
+    await using venue = host();
+    let rests = true;
+    const live = { isBeat: (frame: string) => frame === "beat", resting: () => () => rests };
+    const feed = followed({ base: venue.base, venue: madeVenue(live), silentMs: 7_000, isQuiet: () => true });
+    const subscribed = feed.until("subscribed");
+    await (await venue.peer()).agree();
+    await subscribed;
+    const silent = feed.until("silent");
+    await feed.clock.pass(7_000);
+    await feed.clock.waiting(7_000);
+    rests = false;
+    feed.clock.go(7_000);
+    assert.equal((await silent).connection, "r.0");
+    feed.stop.abort();
+    await feed.rest();
+  },
+);
+
 Deno.test("a host that died behind an open socket does not delay the next attempt", strict, async () => {
   using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   const feed = followed({ base: `ws://127.0.0.1:${listener.addr.port}`, silentMs: 7_000, retryForMs: 0 });

@@ -32,6 +32,8 @@ export interface LiveOptions {
   readonly token?: string;
   /** How often each book is held against a fresh snapshot, ms; 0, which is the default, for never. */
   readonly compareEveryMs?: number;
+  /** Whether an instrument need not speak, as of one that does not trade. */
+  readonly isQuiet?: (symbol: string) => boolean;
   /** Whole µs since the epoch. */
   readonly micros: () => number;
   readonly world: World & { readonly trying: Trying };
@@ -170,12 +172,13 @@ export class LiveSource implements Source {
   }
 
   async #pump(signal: AbortSignal): Promise<void> {
-    const { subscription, run, base, rest, token, micros, world } = this.#options;
+    const { subscription, run, base, rest, token, isQuiet, micros, world } = this.#options;
     const following = {
       ...{ run, signal, now: micros, world, renewals: this.#renewals },
       ...(base !== undefined && { base }),
       ...(rest !== undefined && { rest }),
       ...(token !== undefined && { token }),
+      ...(isQuiet !== undefined && { isQuiet }),
     };
     for await (const received of follow(this.#venue, subscription, following)) {
       this.#put(kept(this.#venue.name, received));

@@ -191,3 +191,28 @@ Deno.test("an answer that is no book is kept, told once, and asked for again aft
   assert.equal(asked, 3);
   await rest.shutdown();
 });
+
+Deno.test("who need not speak is asked about before a silent socket is given up", strict, async () => {
+  await using venue = host();
+  const clock = new HandClock();
+  const { world } = worldOf(clock, { retryForMs: 0 });
+  const asked = Promise.withResolvers<string>();
+  const source = new LiveSource(madeVenue({ silentMs: 7_000 }), {
+    subscription: { symbols: ["A"], channels: ["trade"] },
+    ...{ run: "r", base: venue.base, micros: clock.now, world },
+    isQuiet: (symbol) => {
+      asked.resolve(symbol);
+      return true;
+    },
+  });
+  const stop = new AbortController();
+  const batches = source.read(0, stop.signal);
+  const first = batches.next();
+  await venue.peer();
+  await first;
+  await clock.pass(7_000);
+  assert.equal(await asked.promise, "A");
+  await clock.waiting(7_000);
+  stop.abort();
+  for await (const { frames } of batches) assert.ok(frames.every(({ frame }) => !frame.includes('"silent"')));
+});

@@ -257,7 +257,7 @@ export class Connection {
       if (signal.aborted) return;
       const now = clock.now();
       if (this.#heardAt + silentMs * 1_000 > now) continue;
-      if (this.#mayRest(now)) {
+      if (this.#mayRest(now, this.#manner.live.isBeat !== undefined)) {
         this.#heardAt = now;
         continue;
       }
@@ -282,11 +282,11 @@ export class Connection {
     }
   }
 
-  /** Whether nobody here needs to speak at this time. */
-  #mayRest(now: number): boolean {
+  /** Whether nobody here needs to speak at this time; where the venue should beat, the venue itself must rest. */
+  #mayRest(now: number, shouldBeat = false): boolean {
     const { isQuiet, live } = this.#manner;
     const rests = live.resting?.(now, this.#lastBeat) ?? (() => false);
-    return [...this.#asking.wanted].every((symbol) => isQuiet(symbol, now) || rests(symbol));
+    return [...this.#asking.wanted].every((symbol) => !shouldBeat && isQuiet(symbol, now) || rests(symbol));
   }
 
   /** Sends in turn; false where the connection is over. */
