@@ -46,7 +46,7 @@ export class LiveSource implements Source {
   readonly isLive = true;
   readonly #venue: Venue;
   readonly #options: LiveOptions;
-  readonly #renewals = new Renewals();
+  readonly #renewals: Renewals;
   readonly #client: RestClient | null;
   readonly #inbox: Frame[] = [];
   #ring: () => void = () => {};
@@ -58,6 +58,7 @@ export class LiveSource implements Source {
     this.id = options.run;
     this.#venue = venue;
     this.#options = options;
+    this.#renewals = new Renewals({ now: options.micros, pause: options.world.trying.pause });
     const { rest: base, run, micros: now, world } = options;
     this.#client = venue.live?.rest === undefined
       ? null
@@ -96,7 +97,7 @@ export class LiveSource implements Source {
     const { signal } = this.#over;
     for (const symbol of wants) {
       const isByRest = this.#venue.books === "splice" || this.#venue.books === "link";
-      if (client === null || !isByRest) this.#renewals.ask(symbol);
+      if (client === null || !isByRest) void this.#renewals.ask(symbol, signal);
       else void this.#ask("snapshot", symbol, () => client.snapshot(symbol, signal));
     }
     for (const { symbol, fromId } of missing) {

@@ -49,6 +49,8 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
     ...["decimal", "failure", "feed", "frames", "producer", "rule", "tape", "tick", "transport", "venue", "world"],
   ],
   live: ["feed", "frames", "source", "venue", "failure", "world"],
+  following: ["live", "venue", "tick", "failure", "world"],
+  intake: ["producer", "source", "frames", "tape", "transport", "failure", "world"],
   plant: ["chance"],
   standing: ["chance", "listing", "plant", "failure"],
   market: ["chance", "listing", "plant", "standing", "failure"],

@@ -208,7 +208,7 @@ const MUTANTS: readonly Mutant[] = [
   line("tape of simulate", "cmd/simulate.ts", '    assertSame("resume simulate", kept?.tape ?? {}, tape);', [
     "tasks/life_test.ts",
   ]),
-  line("tape of ingest", "cmd/ingest.ts", '    assertSame("resume ingest", before?.tape ?? {}, tape);', [
+  line("tape of ingest", "lib/intake.ts", '    assertSame("resume ingest", before?.tape ?? {}, tape);', [
     "tasks/life_test.ts",
   ]),
   ...guard("records lost before they were applied", "lib/fence.ts", "if (next < range.low && !acceptGap) {", [
@@ -249,17 +249,17 @@ const MUTANTS: readonly Mutant[] = [
   ),
   line(
     "appends of ingest before its checkpoint",
-    "cmd/ingest.ts",
-    "      await Promise.all(lots.map((lot, partition) => lot.length > 0 ? resumed.append(partition, lot) : undefined));",
+    "lib/intake.ts",
+    "    await Promise.all(lots.map((lot, partition) => lot.length > 0 ? this.#raw.append(partition, lot) : undefined));",
     STORM,
     {
-      put: "      Promise.all(lots.map((lot, p) => lot.length > 0 ? resumed.append(p, lot) : 0)).catch(() => {});",
+      put: "    Promise.all(lots.map((lot, p) => lot.length > 0 ? this.#raw.append(p, lot) : 0)).catch(() => {});",
     },
   ),
   line(
     "synced before ingest's checkpoint",
-    "cmd/ingest.ts",
-    "      await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));",
+    "lib/intake.ts",
+    "    await Promise.all(this.#raw.numbers.map((_, partition) => log.sync(TOPICS.raw, partition)));",
     STORM,
   ),
   line(
