@@ -56,15 +56,21 @@ async function framesOf(venue: Venue, { path, about }: Capture): Promise<Mapped[
 function stepsOf(frames: readonly Mapped[]): Step[] {
   const all: Step[] = [];
   const last = new Map<string, Step>();
-  for (const [frame, { ticks }] of frames.entries()) {
+  const add = (step: Step): void => {
+    const before = last.get(step.symbol);
+    last.set(step.symbol, step);
+    if (before?.time === step.time || before?.frame === step.frame) all.splice(all.lastIndexOf(before), 1);
+    all.push(step);
+  };
+  for (const [frame, { ticks, unread }] of frames.entries()) {
     for (const { type, symbol, eventTime } of ticks) {
-      if (type !== "book" && type !== "delta") continue;
-      const before = last.get(symbol);
       // What our clock dates before the events that it came after is there no earlier than they.
-      const step = { frame, symbol, time: Math.max(before?.time ?? 0, eventTime) };
-      last.set(symbol, step);
-      if (before?.time === step.time || before?.frame === frame) all.splice(all.lastIndexOf(before), 1);
-      all.push(step);
+      const time = Math.max(last.get(symbol)?.time ?? 0, eventTime);
+      if (type === "book" || type === "delta") add({ frame, symbol, time });
+    }
+    // What could not be read has no time: the book is gone from its last one on.
+    for (const [symbol, { time }] of unread === undefined ? [] : [...last]) {
+      if (unread!.length === 0 || unread!.includes(symbol)) add({ frame, symbol, time });
     }
   }
   return all;
@@ -144,8 +150,8 @@ for (
     ["binance", "depth.jsonl", 2, 3],
     ["bybit", "depth.jsonl", 12],
     ["kraken", "depth10.jsonl", 25],
-    ["coinbase", "level2.jsonl", 12],
-    ["coinbase-advanced", "level2.jsonl", 8],
+    ["coinbase", "level2.jsonl", 10],
+    ["coinbase-advanced", "level2.jsonl", 4],
     ["lobster", "books.jsonl", 10],
   ] as const
 ) {
