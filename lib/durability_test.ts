@@ -217,6 +217,9 @@ Deno.test(
         `rename ${path}.new ${path}`,
         "sync log/checkpoint",
       ]);
+      // Whoever builds on it cannot know whether the last sync succeeded.
+      const claimed = await deedsOf(root, async () => void await log.claim("validate", 0));
+      assert.ok(claimed.includes("sync log/checkpoint"), claimed.join());
       await log.close();
     }),
 );

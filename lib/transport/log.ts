@@ -437,6 +437,8 @@ class Log implements Transport {
     const kv = await this.#kv(stage);
     using lock = await this.#checkpointLock(stage, partition);
     const checkpoint = await this.load(stage, partition);
+    // Whoever saved it may have failed to make its name durable, and who finds nothing left to do saves no other.
+    if (checkpoint !== null) syncFolder(`${this.#path}/checkpoint`);
     const last = (await kv.get<number>(["epoch", partition])).value ?? 0;
     const epoch = Math.max(last, checkpoint?.epoch ?? 0) + 1;
     // For people alone, so that it need not be of one commit with the epoch; in a file, which who looks need not open to write.

@@ -263,6 +263,12 @@ const MUTANTS: readonly Mutant[] = [
     STORM,
   ),
   line(
+    "checkpoint durable before it is built on",
+    "lib/transport/log.ts",
+    "    if (checkpoint !== null) syncFolder(`${this.#path}/checkpoint`);",
+    ["lib/durability_test.ts"],
+  ),
+  line(
     "verdicts before the checkpoint",
     "cmd/validate.ts",
     "      await seat.sent;\n      await log.sync(TOPICS.valid, partition);",
