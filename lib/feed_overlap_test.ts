@@ -133,6 +133,26 @@ Deno.test(
   },
 );
 
+Deno.test("a book of a lower number and a later time than the old connection told is begun anew", strict, () => {
+  const venue = madeVenue();
+  const saidBy = (time: number): Said[] =>
+    ['{"s":"A","b":3}', '{"s":"A","u":4}'].map((frame) => (
+      { connection: "r.1", ticks: venue.map(frame, time).ticks }
+    ));
+  for (const [time, expected] of [[TIME, []], [TIME + 1, ["book 3", "delta 4"]]] as const) {
+    const script = [
+      old.connected(),
+      old.subscribed,
+      ...old.says(venue, '{"s":"A","u":328}'),
+      young.connected("r.0"),
+      young.subscribed,
+      ...saidBy(time),
+      old.over("r.1"),
+    ];
+    assert.deepEqual(counted(venue, script), ["delta 328", ...expected]);
+  }
+});
+
 Deno.test("a new connection that says too much to be held counts from then on", strict, () => {
   const venue = madeVenue();
   const overlap = new Overlap(venue);

@@ -4,7 +4,8 @@
  * The old connection counts until it has ended. What the new one says meanwhile is held, and then let through from where
  * the old one stopped: trades by their contiguous sequence or else by id, quotes and books by sequence. What has no
  * number cannot be compared: trades and quotes of the old one count until the new one is subscribed and those of the new
- * one from then on, books of the new one from its first snapshot on.
+ * one from then on, books of the new one from its first snapshot on. A book of a lower number and a later time is no
+ * repeat: its venue has begun its numbers anew.
  * **In** events and ticks of connections, in their order, **Out** ticks. **Knows** `tick`, `venue`.
  */
 import type { FeedEvent } from "../feed.ts";
@@ -24,12 +25,18 @@ interface Pair<T> {
   /** Whether it counts alone: a snapshot that it sends then begins its book again, whatever its number. */
   isOver: boolean;
   readonly held: Marked<T>[];
-  /** The last number of each series that the old one said. */
-  last: Map<string, number>;
+  /** The last that the old one said of each series. */
+  last: Map<string, Said>;
   /** Ids that it said beside the young one. */
   readonly ids: Set<string>;
   /** Symbols whose book the young one has begun, of those without numbers. */
   readonly begun: Set<string>;
+}
+
+/** A number, and the time of its event, µs; null where that is our own. */
+interface Said {
+  readonly number: number;
+  readonly at: number | null;
 }
 
 interface Marked<T> {
@@ -42,8 +49,8 @@ type Mark = { readonly series: string; readonly number: number } | { readonly id
 export class Overlap<T extends Tick = Tick> {
   readonly #venue: Pick<Venue, "disciplines">;
   #pairs: Pair<T>[] = [];
-  /** Of each connection, the last number of each series. */
-  readonly #last = new Map<string, Map<string, number>>();
+  /** Of each connection, the last of each series. */
+  readonly #last = new Map<string, Map<string, Said>>();
 
   constructor(venue: Pick<Venue, "disciplines">) {
     this.#venue = venue;
@@ -80,13 +87,13 @@ export class Overlap<T extends Tick = Tick> {
     if (last === undefined) return counting;
     for (const tick of ticks) {
       const mark = this.#markOf(tick);
-      if (mark !== null && "number" in mark) last.set(mark.series, mark.number);
+      if (mark !== null && "number" in mark) last.set(mark.series, { number: mark.number, at: timeOf(tick) });
     }
     return counting;
   }
 
   #pair(old: string, young: string): void {
-    const last = this.#last.get(old) ?? new Map<string, number>();
+    const last = this.#last.get(old) ?? new Map<string, Said>();
     this.#pairs.push({
       old,
       young,
@@ -146,12 +153,15 @@ function release<T extends Tick>(pair: Pair<T>): T[] {
   return beyond;
 }
 
+const timeOf = ({ timeSource, eventTime }: Tick): number | null => timeSource === undefined ? eventTime : null;
+
 /** Whether the old one has not said it; the young one may be behind it even when it has ended. */
 function isBeyond<T extends Tick>({ tick, mark }: Marked<T>, { last, ids }: Pair<T>): boolean {
   if ("id" in mark) return !ids.has(mark.id);
-  const said = last.get(mark.series) ?? -1;
+  const { number: said, at } = last.get(mark.series) ?? { number: -1, at: null };
+  const isAnew = tick.type === "book" && mark.number < said && at !== null && (timeOf(tick) ?? 0) > at;
   // A book of the last number may be what whoever lost a change before it waits for.
-  if (tick.type === "book" ? mark.number < said : mark.number <= said) return false;
+  if (!isAnew && (tick.type === "book" ? mark.number < said : mark.number <= said)) return false;
   // It has caught up: from now on nothing of it is compared.
   last.delete(mark.series);
   return true;
