@@ -12,7 +12,10 @@ interface Described {
   /** What it does, in a few words; the help shows it. */
   readonly does: string;
 }
-/** `count` is a whole number (`5_000_000` is legal), `amount` a number, from 0 on unless `min` says otherwise. Without a default the value is undefined. */
+/**
+ * `count` is a whole number (`5_000_000` is legal), `amount` a number, from 0 on unless `min` says otherwise. Without a
+ * default the value is undefined. A `word` has no name in front of it: words are told apart by their place alone.
+ */
 export type Flag =
   | Described & { readonly kind: "switch" }
   | Described & {
@@ -23,7 +26,8 @@ export type Flag =
     readonly max?: number;
   }
   | Described & { readonly kind: "text"; readonly default?: string; readonly value: string; readonly pattern?: RegExp }
-  | Described & { readonly kind: "choice"; readonly of: readonly string[]; readonly default: string };
+  | Described & { readonly kind: "choice"; readonly of: readonly string[]; readonly default: string }
+  | Described & { readonly kind: "word"; readonly of?: readonly string[]; readonly value: string };
 export type Flags = Readonly<Record<string, Flag>>;
 
 /** The values of declared flags: a switch is a boolean, a number or text is undefined when it has no default. */
@@ -76,36 +80,55 @@ export function readFlags<F extends Flags>(
 ): Values<F> {
   for (const word of args) {
     const name = /^--([^=]+)/.exec(word)?.[1];
-    if (name === undefined || name in flags) continue;
-    const near = Object.keys(flags).toSorted((a, b) => leven(a, name) - leven(b, name))[0];
+    if (name === undefined || name in flags && flags[name]!.kind !== "word") continue;
+    const near = namesOf(flags).toSorted((a, b) => leven(a, name) - leven(b, name))[0];
     const hint = near !== undefined && leven(near, name) <= 3 ? `; did you mean --${near}?` : "";
     throw new Misuse(`Cannot read flag "--${name}": it is unknown, must be one of --help's${hint}`);
   }
   const options = Object.fromEntries(
-    Object.entries(flags).map((
-      [name, flag],
-    ) => [name, { type: flag.kind === "switch" ? "boolean" as const : "string" as const }]),
+    namesOf(flags).map((name) => {
+      return [name, { type: flags[name]!.kind === "switch" ? "boolean" as const : "string" as const }];
+    }),
   );
+  const words = Object.entries(flags).filter(([, { kind }]) => kind === "word");
   let given: Record<string, string | boolean | undefined>;
+  let said: readonly string[];
   try {
-    given = parseArgs({ args: [...args], options, allowPositionals: false }).values;
+    ({ values: given, positionals: said } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: words.length > 0,
+    }));
   } catch (error) {
     throw new Misuse(
       `Cannot read flags: ${error instanceof Error ? error.message.split(/\.\s/)[0] : error}, must be as --help shows`,
     );
   }
+  if (said.length > words.length) {
+    const known = words.map(([name]) => name).join(" and ");
+    throw new Misuse(`Cannot read "${said[words.length]}": it is a word too many, must be ${known} alone`);
+  }
   const values: Record<string, unknown> = {};
+  for (const [i, [name, flag]] of words.entries()) values[name] = valueOf(name, flag, said[i]);
   for (const [name, flag] of Object.entries(flags)) {
+    if (flag.kind === "word") continue;
     values[name] = valueOf(name, flag, given[name] ?? env(variable(name)));
   }
   return values as Values<F>;
 }
 
+const namesOf = (flags: Flags): string[] => Object.keys(flags).filter((name) => flags[name]!.kind !== "word");
+
 function valueOf(name: string, flag: Flag, given: string | boolean | undefined): unknown {
   if (flag.kind === "switch") return given === true || given === "1" || given === "true";
-  if (given === undefined) return flag.default;
+  if (given === undefined) return flag.kind === "word" ? undefined : flag.default;
   const text = String(given);
   switch (flag.kind) {
+    case "word":
+      if (flag.of?.includes(text) === false) {
+        throw new Misuse(`Cannot use ${name} "${text}": it is unknown, must be one of ${flag.of.join(", ")}`);
+      }
+      return text;
     case "choice":
       if (!flag.of.includes(text)) {
         throw new Misuse(`Cannot use --${name} "${text}": it is unknown, must be one of ${flag.of.join(", ")}`);
@@ -143,6 +166,7 @@ export function helpOf(
   },
 ): string {
   const line = ([name, flag]: [string, Flag]): string => {
+    if (flag.kind === "word") return `  ${(flag.of?.join("|") ?? flag.value).padEnd(34)} ${flag.does}`;
     const value = flag.kind === "switch"
       ? ""
       : flag.kind === "text"

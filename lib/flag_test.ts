@@ -55,3 +55,21 @@ Deno.test("the help shows purpose, flow, every flag with its default, and exampl
     assert.ok(help.includes(part), part);
   }
 });
+
+Deno.test("words are told apart by their place, among flags or behind them", () => {
+  const worded = {
+    ...{ ...flags, what: { kind: "word", of: ["list", "show"], value: "WHAT", does: "what to do" } },
+    place: { kind: "word", value: "PLACE", does: "of which message" },
+  } as const satisfies Flags;
+  const read = (...args: string[]) => {
+    const { what, place, ticks } = readFlags(worded, args, (name) => name === "TAPEDECK_WHAT" ? "show" : undefined);
+    return [what, place, ticks];
+  };
+  assert.deepEqual(read("show", "a/1", "--ticks", "3"), ["show", "a/1", 3]);
+  assert.deepEqual(read("--ticks", "3", "list"), ["list", undefined, 3]);
+  assert.deepEqual(readFlags(worded, [], none).what, undefined);
+  assert.throws(() => read("lost"), /^Misuse: Cannot use what "lost": it is unknown, must be one of list, show$/);
+  assert.throws(() => read("show", "a", "b"), /Cannot read "b": it is a word too many, must be what and place alone/);
+  assert.throws(() => read("--what", "list"), /Cannot read flag "--what": it is unknown/);
+  assert.ok(helpOf({ name: "n", does: "d", flow: "f", flags: worded, examples: [] }).includes("  list|show  "));
+});
