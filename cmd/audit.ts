@@ -9,10 +9,10 @@ import { checkDay, type Verdict } from "../lib/check.ts";
 import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
-import { limitsIn } from "../lib/judge.ts";
+import { policiesIn } from "../lib/judge.ts";
 import type { Damage } from "../lib/lake.ts";
 import { type Repair, repair } from "../lib/repair.ts";
-import { LIMITS, type Limits } from "../lib/rule.ts";
+import { Policies } from "../lib/rule/policy.ts";
 import { defineStage } from "../lib/stage.ts";
 import { isSymbol } from "../lib/tick.ts";
 import { TOPICS, type Transport } from "../lib/transport.ts";
@@ -53,10 +53,12 @@ const stage = defineStage({
       );
     }
     const repairs = values.repair ? await repair({ log, ranges, lake, signal }) : null;
-    const limits = await limitsOf(log, (await ranges(TOPICS.raw)).length);
+    const policies = await policiesOf(log, (await ranges(TOPICS.raw)).length);
     const planted = values.truth === undefined
       ? null
-      : new Truth(values.truth, await textOf(values.truth), (partition) => limits[partition] ?? LIMITS);
+      : new Truth(values.truth, await textOf(values.truth), (partition, symbol, type) => {
+        return (policies[partition] ?? new Policies()).of("sim", symbol, type).limits;
+      });
     const books = await closeBooks({
       ...{ log, ranges, hot, lake, signal },
       ...(planted && { see: (partition, tick) => planted.see(partition, tick) }),
@@ -68,7 +70,7 @@ const stage = defineStage({
       units.flatMap((unit) => unit.files).filter((file) => file.date === date),
       symbol,
       // The day does not say by which partition's limits; nobody is blamed for what one of them allows.
-      { lateMsMax: Math.max(...limits.map(({ lateMsMax }) => lateMsMax)) },
+      { lateMsMax: Math.max(...policies.map(({ lateMsMax }) => lateMsMax)) },
     );
     const truth = planted?.score(books) ?? null;
     // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
@@ -121,11 +123,11 @@ const stage = defineStage({
   },
 });
 
-/** The limits in force in each partition where its judge has last saved. */
-async function limitsOf(log: Pick<Transport, "load">, partitions: number): Promise<Limits[]> {
+/** What is in force in each partition where its judge has last saved. */
+async function policiesOf(log: Pick<Transport, "load">, partitions: number): Promise<Policies[]> {
   return await Promise.all(Array.from({ length: partitions }, async (_, partition) => {
     const checkpoint = await log.load("validate", partition);
-    return checkpoint === null ? LIMITS : limitsIn(checkpoint.state);
+    return checkpoint === null ? new Policies() : policiesIn(checkpoint.state);
   }));
 }
 

@@ -51,15 +51,17 @@ const stage = defineStage({
     const seats = new Map<number, Seat>();
     refuseUnequal(tape);
     await refuseOther(tape, log);
-    const totals = { rules: new Map<string, number>(), ungridded: 0, untracked: 0, skewMax: 0 };
+    const totals = { rules: new Map<string, number>(), quarantined: 0, ungridded: 0, untracked: 0, skewMax: 0 };
     /** Puts a seat down, with what its judge has counted. */
     const leave = (partition: number): void => {
       const judge = seats.get(partition)?.judge;
       seats.delete(partition);
       if (judge === undefined) return;
-      for (const [name, n] of Object.entries(judge.counts.rules)) {
-        totals.rules.set(name, (totals.rules.get(name) ?? 0) + n);
+      const { reasons, flags } = judge.counts;
+      for (const { name } of RULES) {
+        totals.rules.set(name, (totals.rules.get(name) ?? 0) + reasons[name]! + flags[name]!);
       }
+      totals.quarantined += judge.counts.quarantined;
       totals.ungridded += judge.counts.ungridded;
       totals.untracked += judge.counts.untracked;
       totals.skewMax = Math.max(totals.skewMax, judge.skewMax);
@@ -167,6 +169,7 @@ const stage = defineStage({
     const rules = RULES.map(({ name }) => [name, totals.rules.get(name) ?? 0] as const);
     return {
       rules: Object.fromEntries(rules.filter(([, n]) => n !== 0)),
+      quarantined: totals.quarantined,
       gridNotJudged: totals.ungridded,
       untracked: totals.untracked,
       skewMs: totals.skewMax / 1000,
@@ -187,15 +190,20 @@ async function follow(
 interface Counted extends Omit<Counts, "control" | "rejected"> {
   readonly missing: number;
 }
-const countedBy = ({ counts, missing }: Judge): Counted => ({ ...counts, rules: { ...counts.rules }, missing });
+const countedBy = ({ counts, missing }: Judge): Counted => ({
+  ...counts,
+  ...{ reasons: { ...counts.reasons }, flags: { ...counts.flags }, missing },
+});
 
 /** Adds what lies between two counts. Those of nothing too, so that every series is there from the first batch on. */
 function count(tally: Pick<Tally, "add">, before: Counted, after: Counted): void {
   tally.add("ticks_valid_total", after.valid - before.valid);
   for (const { name, severity } of RULES) {
-    const meter = severity === "reject" ? "ticks_invalid_total" : "ticks_flagged_total";
-    tally.add(meter, after.rules[name]! - before.rules[name]!, name);
+    const rejected = after.reasons[name]! - before.reasons[name]!, flagged = after.flags[name]! - before.flags[name]!;
+    if (severity === "reject" || rejected > 0) tally.add("ticks_invalid_total", rejected, name);
+    if (severity === "flag" || flagged > 0) tally.add("ticks_flagged_total", flagged, name);
   }
+  tally.add("ticks_quarantined_total", after.quarantined - before.quarantined);
   tally.add("grid_not_judged_total", after.ungridded - before.ungridded);
   tally.add("ticks_untracked_total", after.untracked - before.untracked);
   tally.add("sequence_missing_total", after.missing - before.missing);

@@ -3,7 +3,7 @@ import assert from "@std/assert";
 import { checkDay, type Verdict } from "./check.ts";
 import { openLake } from "./lake.ts";
 import { warm } from "./parquet.ts";
-import { LIMITS } from "./rule.ts";
+import { LIMITS } from "./rule/limits.ts";
 import { rowOf, TABLE_OF } from "./table.ts";
 import type { ValidTick } from "./tick.ts";
 

@@ -209,7 +209,7 @@ function jsonOf(text: string): unknown {
 }
 
 const isFlags = (flags: unknown): boolean =>
-  Array.isArray(flags) && flags.length > 0 && flags.every((flag) => typeof flag === "string" && /^[a-z]+$/.test(flag));
+  Array.isArray(flags) && flags.length > 0 && flags.every((flag) => typeof flag === "string" && /^[a-z-]+$/.test(flag));
 const isCounted = (n: unknown, min: number): boolean => Number.isSafeInteger(n) && n as number >= min;
 
 /** Whether every store keeps all digits of the tick's amounts. */

@@ -12,7 +12,7 @@ import { Misuse, Outage, printable } from "./failure.ts";
 import { RestClient } from "./feed/rest.ts";
 import { type Frame, FRAMES, messagesOf } from "./frames.ts";
 import { Resumed } from "./producer.ts";
-import { Instrument, INSTRUMENTS_MAX, InstrumentsControl } from "./rule.ts";
+import { Instrument, INSTRUMENTS_MAX, InstrumentsControl } from "./rule/control.ts";
 import { assertSame, type Tape } from "./tape.ts";
 import { isSymbol, keyOf, type Status } from "./tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, type Range, TOPICS, type Transport } from "./transport.ts";

@@ -10,24 +10,24 @@ import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
 import { bytesOf } from "./codec.ts";
 import { cutOf, DEPTH_MAX, isStorable, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
-import { Register, SavedRegister } from "./register.ts";
+import { Register, SavedRegister, type Subject } from "./register.ts";
 import {
-  Control,
+  BESIDE_RULES,
   type Draft,
   type Evidence,
-  FLAG_RULES,
   isLive,
-  LIMITS,
-  type Limits,
   MESSAGE_RULES,
+  PLACE_RULES,
   RULES,
   RULES_VERSION,
-  SEQUENCE_RULES,
-  TICK_RULES,
   type TickRule,
   weigh,
 } from "./rule.ts";
-import { DISCIPLINES, type Disciplines } from "./sequence.ts";
+import { Control } from "./rule/control.ts";
+import { LIMITS, type Limits } from "./rule/limits.ts";
+import { Memory } from "./rule/memory.ts";
+import { Policies, type Policy } from "./rule/policy.ts";
+import { type Arrival, DISCIPLINES, type Disciplines, isIdentified, isRestart, type Place } from "./sequence.ts";
 import { SavedTape, type Tape } from "./tape.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
 import { type LogRecord, messageBytesMax, TOPICS } from "./transport.ts";
@@ -35,7 +35,13 @@ import { type LogRecord, messageBytesMax, TOPICS } from "./transport.ts";
 /** What becomes of a message. `text` is one JSON line for the output's topic; `reasons` are in table order. */
 export type Verdict =
   | { readonly to: "valid"; readonly text: string }
-  | { readonly to: "rejected"; readonly text: string; readonly reason: string; readonly reasons: readonly string[] }
+  | {
+    readonly to: "rejected";
+    readonly text: string;
+    readonly reason: string;
+    readonly reasons: readonly string[];
+    readonly severity: Rejected["severity"];
+  }
   | { readonly to: "control" };
 
 export interface JudgeOptions {
@@ -60,15 +66,19 @@ export interface Counts {
   ungridded: number;
   /** Accepted ticks whose instrument or series finds no room in the state. */
   untracked: number;
-  /** Rejected messages by their first reason, valid ticks by each of their flags; every rule is there. */
-  readonly rules: Record<string, number>;
+  /** Rejected messages that were only quarantined. */
+  quarantined: number;
+  /** Rejected messages by their first reason, and valid ticks by each of their flags; every rule is there. */
+  readonly reasons: Record<string, number>;
+  readonly flags: Record<string, number>;
 }
 
 /**
- * Version of the state's fields; the first one had neither `tape`, `gaps` nor `written`, and did not say so. The third is
- * written where instruments are in force for events of a certain time alone, so that older programs read all others.
+ * Version of the state's fields; the first one had neither `tape`, `gaps` nor `written`, and did not say so. The third was
+ * written where instruments are in force for events of a certain time alone. The fourth has what rules remember of
+ * prices, clocks and ids, the rules file in force, and series that may begin anew.
  */
-const STATE_FORMAT = 3;
+const STATE_FORMAT = 4;
 const Looked = z.strictObject({ end: z.int().min(0), highest: z.int().min(-1) });
 /**
  * How far an output has been looked through: no origin before offset `end` is above `highest`, unless this state's own
@@ -94,13 +104,24 @@ const Saved = z.strictObject({
 const Newer = z.looseObject({ format: z.int().min(STATE_FORMAT + 1) });
 type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
 
-const MALFORMED = [MESSAGE_RULES.malformed.name], SHAPE = [MESSAGE_RULES.shape.name];
+/** The bit of each rule, 1 for the first of the table. */
+const BITS: ReadonlyMap<string, number> = new Map(RULES.map(({ name }, i) => [name, 1 << i]));
+const bitOf = ({ name }: { readonly name: string }): number => BITS.get(name)!;
+const [MALFORMED, SHAPE, FUTURE, LATE, SPREAD, OUTLIER] = [
+  ...[MESSAGE_RULES.malformed, MESSAGE_RULES.shape],
+  ...[{ name: "future" }, { name: "late" }, { name: "spread" }, { name: "outlier" }],
+].map(bitOf) as [number, number, number, number, number, number];
+/** Rules and their bits, side by side, as they are asked. */
+const BESIDE = [BESIDE_RULES, BESIDE_RULES.map(bitOf)] as const,
+  PLACED = [PLACE_RULES, PLACE_RULES.map(bitOf)] as const;
+
+const none = (): Record<string, number> => Object.fromEntries(RULES.map(({ name }) => [name, 0]));
 
 /** The judge of one partition. */
 export class Judge {
   readonly counts: Counts = {
-    ...{ valid: 0, rejected: 0, control: 0, ungridded: 0, untracked: 0 },
-    rules: Object.fromEntries(RULES.map(({ name }) => [name, 0])),
+    ...{ valid: 0, rejected: 0, quarantined: 0, control: 0, ungridded: 0, untracked: 0 },
+    ...{ reasons: none(), flags: none() },
   };
   /** The last valid tick that has a time of its venue; null before the first. */
   timed: Tick | null = null;
@@ -118,10 +139,14 @@ export class Judge {
   #lastValid = -1;
   #lastRejected = -1;
   #gaps: readonly Skipped[] = [];
-  /** One for all ticks: it is filled anew for each. */
+  /** One for all ticks: each is filled anew for each. */
+  readonly #arrival: { -readonly [Name in keyof Arrival]: Arrival[Name] } = {
+    ...{ sequence: 0, at: 0, isRefused: false, renews: null },
+  };
   readonly #evidence: Draft = {
     ...{ tick: undefined as unknown as Tick, terms: null, limits: LIMITS, prices: 0, sizes: 0, spread: 1 },
-    ...{ watermark: -1, place: "none", gap: false },
+    ...{ watermark: -1, place: "none", gap: false, bid: NaN, ask: NaN, price: NaN, memory: new Memory(), delay: 0 },
+    hours: null,
   };
 
   /** @throws {Refusal} when the state is another partition's, another version's without `drained`, or none */
@@ -147,7 +172,7 @@ export class Judge {
   /** Everything that the next verdicts depend on, as JSON text. At most `CHECKPOINT_BYTES_MAX`. */
   state(): string {
     const state: z.infer<typeof Saved> = {
-      format: this.#register.isDated ? STATE_FORMAT : STATE_FORMAT - 1,
+      format: STATE_FORMAT,
       ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition },
       control: this.#control,
       ...{ lastValid: this.#lastValid, lastRejected: this.#lastRejected, register: this.#register.save() },
@@ -172,52 +197,103 @@ export class Judge {
   judge(record: LogRecord): Verdict {
     if (record.control === true) return this.#apply(record);
     const text = textOf(record.value);
-    if (text === null) return this.#reject(record, MALFORMED, text, undefined);
+    if (text === null) return this.#reject(record, MALFORMED, this.#register.policyOfNone, text, undefined);
     const reading = read(text);
     if (reading.tick !== null) return this.#judgeTick(record, text, reading.tick, reading.plain);
     const { value } = reading;
     // A text with half a surrogate pair has no bytes, and cannot have come from a log; no tick holds one.
     if (value === undefined || !text.isWellFormed() || outlineOf(text).depth > DEPTH_MAX) {
-      return this.#reject(record, MALFORMED, text, value);
+      return this.#reject(record, MALFORMED, this.#register.policyOfNone, text, value);
     }
     this.#noteSequence(record, value);
-    return this.#reject(record, SHAPE, text, value);
+    return this.#reject(record, SHAPE, this.#register.policyOfNone, text, value);
   }
 
   #judgeTick(record: LogRecord, text: string, tick: Tick, plain: string): Verdict {
-    const { sequence } = tick;
-    const subject = this.#register.of(record.key, tick);
-    const series = sequence === null ? null : subject.series[tick.type];
+    const { type, sequence, eventTime } = tick;
+    const register = this.#register;
+    const subject = register.of(record.key, tick);
+    const policy = register.policyOf(subject, type);
+    const series = sequence === null ? null : subject.series[type];
     const evidence = this.#evidence;
     evidence.tick = tick;
-    evidence.terms = this.#register.termsAt(subject, tick.eventTime);
-    evidence.limits = this.#register.limits;
+    evidence.terms = register.termsAt(subject, eventTime);
+    evidence.limits = policy.limits;
+    evidence.hours = policy.hours;
     evidence.watermark = subject.watermark;
+    evidence.memory = subject.memory;
+    evidence.delay = register.delayOf(subject);
     weigh(evidence);
 
-    let reasons = broken(TICK_RULES, evidence, null);
-    evidence.place = series === null
-      ? "none"
-      : series.place(sequence!, tick.eventTime, reasons !== null, evidence.limits);
-    if (evidence.place === "duplicate" || evidence.place === "backwards") {
-      reasons = broken(SEQUENCE_RULES, evidence, reasons);
-    }
-    if (reasons !== null) return this.#reject(record, reasons, text, tick);
-
+    let found = broken(BESIDE, evidence) & ~policy.ignores;
+    evidence.place = this.#placeOf(subject, tick, (found & policy.refuses) !== 0, policy);
     evidence.gap = series !== null && series.owesGap && isLive(tick);
-    const flags = broken(FLAG_RULES, evidence, null);
-    if (evidence.gap) series!.settleGap();
-    if (tick.timeSource === undefined && tick.eventTime > subject.watermark) subject.watermark = tick.eventTime;
-    if (!subject.tracked || sequence !== null && series === null) {
-      if (!this.#register.track(subject)) this.counts.untracked++;
-      else if (sequence !== null && !this.#register.start(subject, tick, sequence, tick.eventTime)) {
-        this.counts.untracked++;
+    found |= broken(PLACED, evidence) & ~policy.ignores;
+    if ((found & policy.refuses) !== 0) {
+      // Prices that agree elsewhere are where the price is now, also where none of them was let pass.
+      if ((found & policy.refuses) === OUTLIER && (found & LATE) === 0) {
+        subject.memory.price(evidence.price, policy.limits.outlierBpsMax);
       }
+      return this.#reject(record, found, policy, text, tick);
     }
-    return this.#accept(record, tick, plain, flags);
+
+    if (evidence.gap) series!.settleGap();
+    this.#remember(subject, tick, found, policy.limits);
+    return this.#accept(record, tick, plain, found);
   }
 
-  #accept({ offset }: LogRecord, tick: Tick, plain: string, flags: readonly string[] | null): Verdict {
+  /** Where the tick stands in its series. */
+  #placeOf(subject: Subject, tick: Tick, isRefused: boolean, { limits, hours }: Policy): Place {
+    const { type, sequence, id, eventTime } = tick;
+    if (type === "book" && isRestart(tick)) {
+      for (const name of TYPES) subject.series[name]?.renew();
+      return "reset";
+    }
+    if (sequence === null) {
+      const isKnown = id !== null && subject.recent !== null && isIdentified(tick.venue, type) &&
+        subject.recent.has(id);
+      return isKnown ? "duplicate" : "none";
+    }
+    const series = subject.series[type];
+    if (series === null) return "none";
+    if (hours !== null && sequence <= series.highest && hours.isAnother(series.newest, eventTime)) series.renew();
+    const arrival = this.#arrival;
+    arrival.sequence = sequence;
+    arrival.at = eventTime;
+    arrival.isRefused = isRefused;
+    arrival.renews = isLive(tick) ? tick.timeSource === undefined ? "timed" : "untimed" : null;
+    return series.place(arrival, limits);
+  }
+
+  /** What later ticks are held against, of one that is let pass. */
+  #remember(subject: Subject, tick: Tick, found: number, limits: Limits): void {
+    const { type, sequence, id, eventTime } = tick;
+    const register = this.#register;
+    const { price, bid, ask } = this.#evidence;
+    const { memory } = subject;
+    // A time that cannot be is no time that others are late after.
+    const isDated = tick.timeSource === undefined && (found & FUTURE) === 0;
+    if (isDated && eventTime > subject.watermark) subject.watermark = eventTime;
+    if (!subject.tracked || sequence !== null && subject.series[type] === null) {
+      if (!register.track(subject)) this.counts.untracked++;
+      else if (sequence !== null && !register.start(subject, tick, sequence, eventTime)) this.counts.untracked++;
+    }
+    if (type === "status") {
+      memory.status(tick.state, eventTime);
+      if (tick.state === "connected") { for (const name of TYPES) subject.series[name]?.renew(); }
+      return;
+    }
+    if (sequence === null && id !== null && subject.tracked && isIdentified(tick.venue, type)) {
+      if (!register.identify(subject, id, limits.windowMax)) this.counts.untracked++;
+    }
+    if (!isLive(tick) || (found & LATE) !== 0) return;
+    if (isDated && subject.tracked) register.see(subject, tick.receivedTime - eventTime);
+    if (price > 0 && (found & SPREAD) === 0) memory.price(price, limits.outlierBpsMax);
+    if (type === "trade") memory.trade(price, eventTime);
+    else if (type === "quote") memory.quote(bid, ask, eventTime);
+  }
+
+  #accept({ offset }: LogRecord, tick: Tick, plain: string, found: number): Verdict {
     const { counts } = this;
     counts.valid++;
     if (this.#evidence.terms === null && tick.type !== "status") counts.ungridded++;
@@ -227,23 +303,29 @@ export class Judge {
       this.timed = tick;
     }
     let tail = ',"origin":' + offset + ',"previous":' + this.#lastValid;
-    if (flags !== null) {
-      for (const name of flags) counts.rules[name]!++;
+    if (found !== 0) {
+      const flags = namesOf(found);
+      for (const name of flags) counts.flags[name]!++;
       tail += ',"flags":' + JSON.stringify(flags);
     }
     this.#lastValid = offset;
     return { to: "valid", text: plain.slice(0, -1) + tail + "}" };
   }
 
-  #reject(record: LogRecord, reasons: readonly string[], text: string | null, value: unknown): Verdict {
+  #reject(record: LogRecord, found: number, policy: Policy, text: string | null, value: unknown): Verdict {
     const { key, offset } = record;
+    const refused = found & policy.refuses;
+    const reasons = namesOf(refused);
     const reason = reasons[0]!;
+    // As severe as the severest of its reasons.
+    const severity = (refused & ~policy.quarantines) === 0 ? "quarantine" : "reject";
     this.counts.rejected++;
-    this.counts.rules[reason]!++;
+    if (severity === "quarantine") this.counts.quarantined++;
+    this.counts.reasons[reason]!++;
     const rejected: Rejected = {
       ...{ topic: this.#topic, partition: this.#partition, origin: offset, previous: this.#lastRejected },
       key: key === null || isStorable(key) ? key : printable(key),
-      ...{ reason, reasons: [...reasons], rules: this.rules },
+      ...{ reason, reasons, severity, rules: this.rules },
       replays: isObject(value) && value.source === "redrive" ? 1 : 0,
       ...rawOf(text, record.value),
     };
@@ -253,7 +335,7 @@ export class Judge {
       message = JSON.stringify({ ...rejected, ...cutOf(record.value) });
     }
     this.#lastRejected = offset;
-    return { to: "rejected", text: message, reason, reasons };
+    return { to: "rejected", text: message, reason, reasons, severity };
   }
 
   /** A message that is no tick has a place in its series all the same, where it says which. */
@@ -263,7 +345,9 @@ export class Judge {
     if (!isVenue(venue) || !isSymbol(symbol) || !Number.isSafeInteger(sequence) || sequence as number < 0) return;
     const known = TYPES.find((name) => name === type);
     if (known === undefined) return;
-    this.#register.of(key, { venue, symbol }).series[known]?.place(sequence as number, -1, true, this.#register.limits);
+    const subject = this.#register.of(key, { venue, symbol });
+    const arrival: Arrival = { sequence: sequence as number, at: -1, isRefused: true, renews: null };
+    subject.series[known]?.place(arrival, this.#register.policyOf(subject, known).limits);
   }
 
   #apply({ offset, value }: LogRecord): Verdict {
@@ -279,7 +363,7 @@ export class Judge {
       if (!(error instanceof RangeError)) throw error;
       const place = `${this.#topic}/${this.#partition}/${offset}`;
       throw new Refusal(
-        `Cannot apply control record "${place}": ${reasonOf(error)}, must be limits or a venue's instruments`,
+        `Cannot apply control record "${place}": ${reasonOf(error)}, must be limits, rules or a venue's instruments`,
       );
     }
     this.#control = offset;
@@ -292,7 +376,7 @@ export class Judge {
     let saved;
     try {
       saved = Saved.parse(opened(state));
-      this.#register.restore(saved.register);
+      this.#register.restore(saved.register, (saved.format ?? 1) < STATE_FORMAT);
     } catch (error) {
       if (error instanceof Refusal) throw error;
       throw new Refusal(`Cannot resume judge "${place}": its state is damaged, must be what a judge has saved`, {
@@ -333,17 +417,22 @@ export function skippedIn(state: string): readonly Skipped[] {
   return gaps;
 }
 
-/** The limits in force where this state was kept. */
-export function limitsIn(state: string): Limits {
-  const { register } = opened(state) as { readonly register: { readonly limits: Limits } };
-  return register.limits;
+/** The policies in force where this state was kept. */
+export function policiesIn(state: string): Policies {
+  const { register } = opened(state) as { readonly register: SavedRegister };
+  return new Policies({ ...LIMITS, ...register.limits }, register.rules ?? []);
 }
 
-/** The names of the rules that break, behind those that broke before; null where none does. */
-function broken(rules: readonly TickRule[], evidence: Evidence, before: string[] | null): string[] | null {
-  let names = before;
-  for (const rule of rules) if (rule.test(evidence)) (names ??= []).push(rule.name);
-  return names;
+/** The bits of the rules that the evidence breaks. */
+function broken([rules, bits]: readonly [readonly TickRule[], readonly number[]], evidence: Evidence): number {
+  let found = 0;
+  for (let i = 0; i < rules.length; i++) if (rules[i]!.test(evidence)) found |= bits[i]!;
+  return found;
+}
+
+/** The names of the rules of these bits, in table order. */
+function namesOf(found: number): string[] {
+  return RULES.filter((_, i) => (found & 1 << i) !== 0).map(({ name }) => name);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -24,7 +24,8 @@ const VENUES = [
   "upstox",
   "sim",
 ] as const;
-const REASONS = [
+/** Every rule: a rules file may let any but a few reject, or flag. */
+const RULES = [
   "malformed",
   "shape",
   "precision",
@@ -35,9 +36,20 @@ const REASONS = [
   "future",
   "duplicate",
   "backwards",
+  "locked",
+  "spread",
+  "one-sided",
+  "old",
+  "outlier",
+  "frozen",
+  "halted",
+  "session",
+  "gap",
+  "late",
+  "reordered",
+  "reset",
 ] as const;
 const DOORS = ["log", "kafka", "sqlite", "postgres", "lake", "venue"] as const;
-const FLAGS = ["locked", "gap", "late", "reordered"] as const;
 const KINDS = [
   "trade",
   "otherTrade",
@@ -170,9 +182,10 @@ export const METERS = {
   }),
   ticks_valid_total: counter("Ticks judged sound and acknowledged on ticks.valid", {}),
   ticks_invalid_total: counter("Ticks rejected and acknowledged on ticks.rejected, by first broken rule", {
-    reason: REASONS,
+    reason: RULES,
   }),
-  ticks_flagged_total: counter("Flags put on ticks that were let pass", { flag: FLAGS }),
+  ticks_quarantined_total: counter("Ticks among the rejected that were only set apart to be looked at", {}),
+  ticks_flagged_total: counter("Flags put on ticks that were let pass", { flag: RULES }),
   grid_not_judged_total: counter("Ticks whose price step is not known, so that their grid was not judged", {}),
   ticks_untracked_total: counter("Ticks let pass whose instrument or series finds no room in the judge's memory", {}),
   sequence_missing_total: counter("Sequence numbers that were missing when the window closed over them", {}),

@@ -119,7 +119,7 @@ const COMMON = '"venue":"([a-z][a-z0-9-]{0,31})","symbol":"([A-Za-z0-9][A-Za-z0-
 const PRICED = `,"price":"${DECIMAL}","size":"${DECIMAL}","side":"(buy|sell|unknown)"`;
 const QUOTED = `,${SIDE("bid")},${SIDE("ask")}`;
 /** What `validate` adds behind the fields of a tick. */
-const ORIGIN = `,"origin":${INTEGER},"previous":(-1|0|[1-9][0-9]{0,15})(?:,"flags":\\["([a-z",]+)"\\])?`;
+const ORIGIN = `,"origin":${INTEGER},"previous":(-1|0|[1-9][0-9]{0,15})(?:,"flags":\\["([a-z",-]+)"\\])?`;
 const TRADE = new RegExp(`^\\{"type":"trade",${COMMON}${PRICED}\\}$`);
 const QUOTE = new RegExp(`^\\{"type":"quote",${COMMON}${QUOTED}\\}$`);
 const VALID_TRADE = new RegExp(`^\\{"type":"trade",${COMMON}${PRICED}${ORIGIN}\\}$`);

@@ -7,17 +7,12 @@
  */
 import { Buffer } from "node:buffer";
 import { z } from "@zod/zod";
-import {
-  type Control,
-  INSTRUMENTS_MAX,
-  isSameTerms,
-  LIMITS,
-  type Limits,
-  LimitsControl,
-  type Terms,
-  termsOf,
-} from "./rule.ts";
+import { type Control, INSTRUMENTS_MAX, isSameTerms, type Terms, termsOf } from "./rule/control.ts";
+import { LIMITS, Limits } from "./rule/limits.ts";
+import { type Clock, Memory, SavedMemory, see } from "./rule/memory.ts";
+import { ENTRIES_MAX, Entry, Policies, type Policy } from "./rule/policy.ts";
 import { type Discipline, type Disciplines, Series, type Tally } from "./sequence.ts";
+import { ID_BYTES, Recent } from "./sequence/recent.ts";
 import { keyOf, type Tick, type TickType, TYPES } from "./tick.ts";
 
 /** Bytes of state that instruments and series may take; what comes later is judged without memory, and counted. */
@@ -28,7 +23,9 @@ export const TRACKED_BYTES_MAX = 20 << 20;
  */
 export const ENDED_MAX = 10_000;
 /** What a checkpoint needs at most for a subject besides its key, and for a series besides its holes; bytes. */
-const SUBJECT_BYTES = 32, SERIES_BYTES = 96;
+const SUBJECT_BYTES = 200, SERIES_BYTES = 128;
+/** Venues whose clock is known; of more, none is. */
+const CLOCKS_MAX = 1_000;
 
 /** What is remembered of one instrument. */
 export interface Subject {
@@ -45,6 +42,13 @@ export interface Subject {
   tracked: boolean;
   readonly disciplines: Readonly<Partial<Record<TickType, Discipline>>>;
   readonly series: Record<TickType, Series | null>;
+  /** The last ids of its trades, where they have no numbers. */
+  recent: Recent | null;
+  memory: Memory;
+  /** Its venue's, which all its instruments share; null while it is not known to be there. */
+  clock: Clock | null;
+  /** In force for each type, once that was asked for. */
+  readonly policies: Record<TickType, Policy | null>;
 }
 
 /** Terms in force for events from `since` on, µs. */
@@ -59,10 +63,14 @@ interface Ended extends Standing {
 
 const SavedEnded = z.tuple([z.string(), z.string(), z.string(), z.boolean(), z.int(), z.int()]);
 type SavedEnded = z.infer<typeof SavedEnded>;
-const { control: _, ...limits } = LimitsControl.required().shape;
 /** The register as a checkpoint keeps it. */
 export const SavedRegister = z.strictObject({
-  limits: z.strictObject(limits),
+  /** States before the fourth format have three of them. */
+  limits: Limits.partial(),
+  /** What the last rules file says; absent before the first. */
+  rules: z.array(Entry).max(ENTRIES_MAX).readonly().optional(),
+  /** By venue. */
+  clocks: z.array(z.tuple([z.string(), z.int()])).max(CLOCKS_MAX).optional(),
   /** Since when they are in force stands behind those that are not for all events. */
   instruments: z.array(
     z.tuple([z.string(), z.array(z.tuple([z.string(), z.string(), z.string(), z.boolean()], z.int()))]),
@@ -74,6 +82,8 @@ export const SavedRegister = z.strictObject({
     z.string(),
     z.int(),
     z.array(z.tuple([z.enum(TYPES), z.array(z.int()).min(5)])),
+    SavedMemory.optional(),
+    z.array(z.int()).optional(),
   ])),
 });
 export type SavedRegister = Readonly<z.infer<typeof SavedRegister>>;
@@ -90,15 +100,22 @@ export class Register {
   readonly #ended = new Map<string, readonly Ended[]>();
   #endedCount = 0;
   readonly #tally: Tally = { holes: 0, missing: 0 };
-  #limits = LIMITS;
+  readonly #clocks = new Map<string, Clock>();
+  #policies = new Policies();
+  #policyOfNone: Policy | null = null;
   #bytes = 0;
 
   constructor(disciplines: Disciplines) {
     this.#disciplines = disciplines;
   }
 
-  get limits(): Limits {
-    return this.#limits;
+  /** What is in force for the ticks of a type of an instrument. */
+  policyOf(subject: Subject, type: TickType): Policy {
+    return subject.policies[type] ??= this.#policies.of(subject.venue, subject.symbol, type);
+  }
+  /** What is in force for messages that are no tick. */
+  get policyOfNone(): Policy {
+    return this.#policyOfNone ??= this.#policies.ofNone();
   }
   /** Sequence numbers that were missing when the window closed over them. */
   get missing(): number {
@@ -120,12 +137,6 @@ export class Register {
     return this.#ended.get(key)?.findLast((was) => was.since <= eventTime && eventTime < was.until)?.terms ?? null;
   }
 
-  /** Whether some terms are in force for events of a certain time alone. */
-  get isDated(): boolean {
-    return this.#endedCount > 0 ||
-      this.#terms.values().some((terms) => terms.values().some(({ since }) => since > 0));
-  }
-
   /** Remembers the instrument of an accepted tick from now on. False where there is no room. */
   track(subject: Subject): boolean {
     if (subject.tracked) return true;
@@ -141,7 +152,32 @@ export class Register {
     const discipline = subject.disciplines[tick.type] ?? "none";
     if (discipline === "none") return true;
     if (!this.#hasRoom(SERIES_BYTES)) return false;
-    subject.series[tick.type] = Series.start(discipline, this.#tally, sequence, at, this.#limits);
+    const { limits } = this.policyOf(subject, tick.type);
+    subject.series[tick.type] = Series.start(discipline, this.#tally, sequence, at, limits);
+    return true;
+  }
+
+  /** How long after its event a tick of the instrument's venue is received at least, µs; 0 before the first. */
+  delayOf(subject: Subject): number {
+    return (subject.clock ??= this.#clocks.get(subject.venue) ?? null)?.delay ?? 0;
+  }
+
+  /** Lets the clock of an accepted tick's venue see how long it was on its way, µs. */
+  see(subject: Subject, lag: number): void {
+    if (subject.clock === null) {
+      if (this.#clocks.size >= CLOCKS_MAX) return;
+      this.#clocks.set(subject.venue, subject.clock = { delay: lag });
+    }
+    see(subject.clock, lag);
+  }
+
+  /** Remembers the id of an accepted tick. False where there is no room for a first one. */
+  identify(subject: Subject, id: string, max: number): boolean {
+    const { recent } = subject;
+    const size = recent === null ? 0 : recent.size;
+    const hasRoom = size >= max || this.#hasRoom(ID_BYTES);
+    if (size === 0 && !hasRoom) return false;
+    (subject.recent ??= new Recent()).add(id, hasRoom ? max : size);
     return true;
   }
 
@@ -150,12 +186,13 @@ export class Register {
    * @throws {RangeError} when more than {@linkcode INSTRUMENTS_MAX} would be in force
    */
   apply(control: Control): void {
-    if (control.control === "limits") {
-      for (const { series } of this.#subjects.values()) {
-        for (const type of TYPES) series[type]?.narrow(this.#limits);
+    if (control.control !== "instruments") {
+      const { base, entries } = this.#policies;
+      if (control.control === "rules") this.#govern(base, control.rules);
+      else {
+        const { control: _, ...limits } = control;
+        this.#govern({ ...base, ...limits }, entries);
       }
-      const { futureMsMax, lateMsMax, windowMax } = { ...this.#limits, ...control };
-      this.#limits = { futureMsMax, lateMsMax, windowMax };
       return;
     }
     const { venue, instruments, since = 0, until = since } = control;
@@ -178,9 +215,25 @@ export class Register {
     }
   }
 
+  /** Brings limits and a rules file into force. */
+  #govern(base: Limits, entries: readonly Entry[]): void {
+    for (const subject of this.#subjects.values()) {
+      for (const type of TYPES) {
+        subject.series[type]?.narrow(this.policyOf(subject, type).limits);
+        subject.policies[type] = null;
+      }
+    }
+    this.#policies = new Policies(base, entries);
+    this.#policyOfNone = null;
+  }
+
   save(): SavedRegister {
     return {
-      limits: this.#limits,
+      limits: this.#policies.base,
+      ...(this.#policies.entries.length > 0 && { rules: this.#policies.entries }),
+      ...(this.#clocks.size > 0 && {
+        clocks: Array.from(this.#clocks, ([venue, { delay }]): [string, number] => [venue, delay]),
+      }),
       instruments: Array.from(this.#terms, ([venue, terms]) => [
         venue,
         Array.from(terms, ([symbol, { terms: { tickSize, lot, negative }, since }]) => {
@@ -195,16 +248,24 @@ export class Register {
         ),
       }),
       missing: this.#tally.missing,
-      subjects: Array.from(this.#subjects.values(), ({ key, watermark, series }) => [
-        key,
-        watermark,
-        TYPES.flatMap((type) => series[type] === null ? [] : [[type, [...series[type].save()]]]),
-      ]),
+      subjects: Array.from(this.#subjects.values(), ({ key, watermark, series, memory, recent }) => {
+        const numbers = TYPES.flatMap((type): [TickType, number[]][] => {
+          return series[type] === null ? [] : [[type, [...series[type].save()]]];
+        });
+        const kept = memory.save();
+        if (recent !== null) return [key, watermark, numbers, kept, [...recent.save()]];
+        return kept.length === 0 ? [key, watermark, numbers] : [key, watermark, numbers, kept];
+      }),
     };
   }
 
-  /** @throws {RangeError} when it holds more than a register may */
-  restore(saved: SavedRegister): void {
+  /**
+   * `isOld`: the state is of a format before the fourth.
+   * @throws {RangeError} when it holds more than a register may
+   */
+  restore(saved: SavedRegister, isOld = false): void {
+    this.#policies = new Policies({ ...LIMITS, ...saved.limits }, saved.rules ?? []);
+    for (const [venue, delay] of saved.clocks ?? []) this.#clocks.set(venue, { delay });
     const terms = (symbol: string, tickSize: string, lot: string, negative: boolean): Terms =>
       termsOf({ symbol, tickSize, lot, negative });
     for (const [venue, rows] of saved.instruments) {
@@ -218,16 +279,20 @@ export class Register {
     for (const [key, tickSize, lot, negative, since, until] of saved.ended ?? []) {
       this.#end(key, { terms: terms(key, tickSize, lot, negative), since, until });
     }
-    this.#limits = saved.limits;
     this.#tally.missing = saved.missing;
-    for (const [key, watermark, series] of saved.subjects) {
+    for (const [key, watermark, series, memory = [], ids] of saved.subjects) {
       const colon = key.indexOf(":");
       const subject = this.#fresh(key, key.slice(0, colon), key.slice(colon + 1));
       if (!this.track(subject)) throw new RangeError(`register has more than ${TRACKED_BYTES_MAX} bytes`);
       subject.watermark = watermark;
       for (const [type, numbers] of series) {
         this.#bytes += SERIES_BYTES;
-        subject.series[type] = Series.restore(numbers, subject.disciplines[type] ?? "none", this.#tally);
+        subject.series[type] = Series.restore(numbers, subject.disciplines[type] ?? "none", this.#tally, isOld);
+      }
+      subject.memory = Memory.restore(memory);
+      if (ids !== undefined) {
+        subject.recent = new Recent(ids);
+        this.#bytes += subject.recent.size * ID_BYTES;
       }
     }
   }
@@ -276,6 +341,10 @@ export class Register {
       ...{ key, venue, symbol, ...this.#standing(key, venue, symbol), watermark: -1, tracked: false },
       disciplines: Object.hasOwn(this.#disciplines, venue) ? this.#disciplines[venue]! : NO_DISCIPLINES,
       series: { trade: null, quote: null, book: null, delta: null, status: null },
+      recent: null,
+      memory: new Memory(),
+      clock: null,
+      policies: { trade: null, quote: null, book: null, delta: null, status: null },
     };
   }
 

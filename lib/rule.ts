@@ -1,91 +1,20 @@
 /**
- * What makes one tick sound: one table of rules in the order in which they are named, and the limits and instruments
- * that a control record of the log brings into force. The names become labels and stored reasons and never change.
+ * What makes one tick sound: one table of rules in the order in which they are named. The names become labels and stored
+ * reasons and never change. `rule/` has what they compare with: limits, policies, instruments, memory.
  *
  * **In** the evidence on one message, **Out** per rule whether the message breaks it.
  * **Knows** `tick`, `decimal`, `sequence`.
  */
-import { z } from "@zod/zod";
-import { compare, fits, type Grid, gridOf, isDecimal, sign, TRAIT, traitsOf } from "./decimal.ts";
+import { compare, TRAIT, traitsOf } from "./decimal.ts";
+import type { Terms } from "./rule/control.ts";
+import type { Limits } from "./rule/limits.ts";
+import type { Memory } from "./rule/memory.ts";
+import type { Hours } from "./rule/hours.ts";
 import type { Place } from "./sequence.ts";
-import { isMicros, isSymbol, isVenue, type Tick } from "./tick.ts";
+import type { Tick } from "./tick.ts";
 
 /** Version of the code of these rules and of `sequence`. Another number may judge the same log differently. */
-export const RULES_VERSION = "3";
-/** Instruments of all venues that may be in force at once. */
-export const INSTRUMENTS_MAX = 20_000;
-
-const step = z.string().refine((v) => isDecimal(v) && fits(v) && sign(v) > 0, {
-  message: "must be a decimal above zero that fits 26.12 digits",
-});
-/** An instrument as a control record names it. */
-export const Instrument = z.strictObject({
-  symbol: z.string().refine(isSymbol, { message: "must be a symbol" }),
-  /** Every price is a whole multiple of it. */
-  tickSize: step,
-  /** Every size is a whole multiple of it. */
-  lot: step,
-  /** Whether it may trade at zero and below. */
-  negative: z.boolean(),
-});
-/** What the rules know of an instrument. */
-export type Instrument = Readonly<z.infer<typeof Instrument>>;
-
-/** Control record: limits that change; those that are not named stay as they are. */
-export const LimitsControl = z.strictObject({
-  control: z.literal("limits"),
-  futureMsMax: z.int().min(0).max(86_400_000).optional(),
-  lateMsMax: z.int().min(0).max(86_400_000).optional(),
-  windowMax: z.int().min(1).max(16_384).optional(),
-});
-const time = z.int().refine(isMicros, { message: "must be a time in µs" });
-/**
- * Control record: all instruments of one venue; those that it named before and does not name now become unknown. With
- * `since` that holds for events from then on, and what held before holds for those before `until`: between the two times
- * what has changed is not known, so nothing is held against it. `until` is `since` where it is absent; without both the
- * record speaks of all events.
- */
-export const InstrumentsControl = z.strictObject({
-  control: z.literal("instruments"),
-  venue: z.string().refine(isVenue, { message: "must be a venue" }),
-  since: time.optional(),
-  until: time.optional(),
-  instruments: z.array(Instrument).max(INSTRUMENTS_MAX),
-}).refine(({ since, until }) => until === undefined || since !== undefined && until <= since, {
-  path: ["until"],
-  message: "must be at most since",
-});
-/** What a control message of `ticks.raw` says, as JSON. */
-export const Control = z.discriminatedUnion("control", [LimitsControl, InstrumentsControl]);
-export type Control = Readonly<z.infer<typeof Control>>;
-
-/** The limits in force. */
-export interface Limits {
-  /** How far an event may lie ahead of its own receipt, ms. */
-  readonly futureMsMax: number;
-  /** How far an event may lie behind the newest of its instrument, and how long a hole waits for its tick, ms. */
-  readonly lateMsMax: number;
-  /** Numbers of a series that are remembered, counted back from its highest. */
-  readonly windowMax: number;
-}
-/** In force until a control record says otherwise. */
-export const LIMITS: Limits = { futureMsMax: 5_000, lateMsMax: 1_000, windowMax: 1_024 };
-
-/** An instrument in force, its steps made ready. */
-export interface Terms {
-  readonly tickSize: Grid;
-  readonly lot: Grid;
-  readonly negative: boolean;
-}
-/** Whether both say the same. */
-export function isSameTerms(a: Terms, b: Terms): boolean {
-  return a.tickSize.step === b.tickSize.step && a.lot.step === b.lot.step && a.negative === b.negative;
-}
-/** Makes an instrument's steps ready. */
-export function termsOf(instrument: Instrument): Terms {
-  return { tickSize: gridOf(instrument.tickSize), lot: gridOf(instrument.lot), negative: instrument.negative };
-}
-
+export const RULES_VERSION = "4";
 /** A tick and everything that the rules may know about it: nothing here depends on a clock. */
 export interface Evidence {
   readonly tick: Tick;
@@ -97,6 +26,15 @@ export interface Evidence {
   readonly sizes: number;
   /** Sign of best ask less best bid; 1 where a side is empty, the tick has none, or an amount does not fit. */
   readonly spread: number;
+  /** Best bid and ask, and the price of a trade or the midpoint of a sound quote, as doubles; NaN where there is none. */
+  readonly bid: number;
+  readonly ask: number;
+  readonly price: number;
+  readonly memory: Memory;
+  /** How long after its event a tick of the venue is received at least, µs. */
+  readonly delay: number;
+  /** When its instrument trades; null where that is always, or not known. */
+  readonly hours: Hours | null;
   /** Highest event time of the instrument so far, µs; -1 before the first. */
   readonly watermark: number;
   /** Where its sequence stands in its series. */
@@ -105,12 +43,17 @@ export interface Evidence {
   readonly gap: boolean;
 }
 
-/** How a rule treats the message that breaks it. */
-export type Severity = "reject" | "flag";
+/**
+ * How a rule treats the message that breaks it: it goes by the other door, as `reject` or, to be looked at and redriven,
+ * as `quarantine`; it bears a `flag`; or the rule is `off`.
+ */
+export const SEVERITIES = ["reject", "quarantine", "flag", "off"] as const;
+export type Severity = typeof SEVERITIES[number];
 export interface Rule {
   readonly name: string;
   /** For people: what is wrong with a message that breaks it. */
   readonly why: string;
+  /** Where no rules file says otherwise. */
   readonly severity: Severity;
 }
 /** A rule on a message that is a tick. */
@@ -171,15 +114,61 @@ export const SEQUENCE_RULES: readonly TickRule[] = [
   }),
 ];
 
-/** What is noticed and let pass. */
-export const FLAG_RULES: readonly TickRule[] = [
+/** Whether its time on the way means something: it comes live, and its time is its venue's. */
+const isTimed = (tick: Tick): boolean => tick.timeSource === undefined && isLive(tick);
+const isPriced = ({ type }: Tick): boolean => type === "trade" || type === "quote";
+
+/** What is noticed and let pass on a tick by itself, or beside what its instrument has shown. */
+const NOTICE_RULES: readonly TickRule[] = [
   flag("locked", "the best bid equals the best ask", (e) => e.spread === 0),
-  flag("gap", "numbers before it are missing and can no longer be expected", (e) => e.gap),
-  flag("late", "it happened long before what its instrument has shown already", ({ tick, limits, watermark }) => {
-    return watermark - tick.eventTime > limits.lateMsMax * 1_000 && tick.timeSource === undefined && isLive(tick);
+  flag("spread", "the best ask is further above the best bid than may be", ({ bid, ask, terms, spread, limits }) => {
+    // A share of prices around zero says nothing.
+    return spread > 0 && bid > 0 && (ask - bid) * 20_000 > (ask + bid) * limits.spreadBpsMax &&
+      !(terms !== null && terms.negative);
   }),
-  flag("reordered", "it arrived after a tick with a higher number", (e) => e.place === "reordered"),
+  flag("one-sided", "there are bids and no asks, or asks and no bids", ({ tick }) => {
+    if (tick.type === "quote") return (tick.bidPrice === null) !== (tick.askPrice === null);
+    return tick.type === "book" && (tick.bids.length === 0) !== (tick.asks.length === 0);
+  }),
+  flag("old", "it was received longer after it happened than its venue's clock and the way explain", (e) => {
+    const { tick, delay, limits } = e;
+    return tick.receivedTime - tick.eventTime - delay > limits.oldMsMax * 1_000 && isTimed(tick) &&
+      tick.type !== "status";
+  }),
+  flag("outlier", "its price is far from those before it", ({ tick, price, memory, terms, limits }) => {
+    return memory.isFar(price, limits.outlierBpsMax) && isLive(tick) && !(terms !== null && terms.negative);
+  }),
+  flag("frozen", "the quote has not changed for long while trades went on outside of it", (e) => {
+    return e.memory.isFrozen(e.tick.type, e, e.tick.eventTime, e.limits.frozenMsMax) && isLive(e.tick);
+  }),
+  flag("halted", "a trade while its venue says that the instrument is halted", ({ tick, memory }) => {
+    return tick.type === "trade" && memory.isHalted(tick.eventTime) && isLive(tick);
+  }),
+  flag("session", "it happened when its instrument does not trade", ({ tick, hours }) => {
+    return hours !== null && isPriced(tick) && hours.isClosed(tick.eventTime);
+  }),
 ];
+
+const GAP = flag("gap", "numbers before it are missing and can no longer be expected", (e) => e.gap);
+const LATE = flag("late", "it happened long before what its instrument has shown already", (e) => {
+  return e.watermark - e.tick.eventTime > e.limits.lateMsMax * 1_000 && isTimed(e.tick);
+});
+const ORDER_RULES: readonly TickRule[] = [
+  flag("reordered", "it arrived after a tick with a higher number", (e) => e.place === "reordered"),
+  flag("reset", "its numbers begin anew, as its connection, its session or its venue does", (e) => e.place === "reset"),
+];
+
+/** What is noticed and let pass, on a tick and on its place in its series. */
+export const FLAG_RULES: readonly TickRule[] = [
+  ...NOTICE_RULES,
+  GAP,
+  LATE,
+  ...ORDER_RULES,
+];
+
+/** Every rule that asks nothing of the tick's place in its series, and every other, each in table order. */
+export const BESIDE_RULES: readonly TickRule[] = [...TICK_RULES, ...NOTICE_RULES, LATE];
+export const PLACE_RULES: readonly TickRule[] = [...SEQUENCE_RULES, GAP, ...ORDER_RULES];
 
 /** Every rule in table order: the first that a rejected message breaks is its reason. */
 export const RULES: readonly Rule[] = [
@@ -233,6 +222,13 @@ export function weigh(evidence: Draft): void {
     ask = bestOf(tick.asks, -1);
   }
   evidence.spread = bid !== null && ask !== null && isPrecise ? compare(ask, bid) : 1;
+  evidence.bid = bid === null || !isPrecise ? NaN : Number(bid);
+  evidence.ask = ask === null || !isPrecise ? NaN : Number(ask);
+  evidence.price = tick.type === "trade"
+    ? Number(tick.price)
+    : tick.type === "quote" && evidence.spread > 0
+    ? (evidence.bid + evidence.ask) / 2
+    : NaN;
 }
 
 /** The highest price for `direction` 1, the lowest for -1, in whatever order the levels stand; null where there is none. */

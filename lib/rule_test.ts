@@ -1,17 +1,9 @@
 /** Each rule by example, and what a control record may say. What they say together is in `judge_test.ts`. */
 import assert from "@std/assert";
-import {
-  Control,
-  type Draft,
-  FLAG_RULES,
-  INSTRUMENTS_MAX,
-  LIMITS,
-  RULES,
-  SEQUENCE_RULES,
-  termsOf,
-  TICK_RULES,
-  weigh,
-} from "./rule.ts";
+import { BESIDE_RULES, type Draft, PLACE_RULES, RULES, weigh } from "./rule.ts";
+import { Control, INSTRUMENTS_MAX, termsOf } from "./rule/control.ts";
+import { LIMITS } from "./rule/limits.ts";
+import { Memory } from "./rule/memory.ts";
 import { Tick } from "./tick.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true };
@@ -37,21 +29,22 @@ const free = termsOf({ symbol: "A", tickSize: "0.05", lot: "1", negative: true }
 function broken(fields: unknown, rest: Partial<Draft> = {}): string[] {
   const evidence: Draft = {
     ...{ tick: Tick.parse(fields), terms, limits: LIMITS, prices: 0, sizes: 0, spread: 1, watermark: -1 },
-    ...{ place: "onward", gap: false },
+    ...{ place: "onward", gap: false, bid: NaN, ask: NaN, price: NaN, memory: new Memory(), delay: 0, hours: null },
     ...rest,
   };
   weigh(evidence);
-  return [...TICK_RULES, ...SEQUENCE_RULES, ...FLAG_RULES].filter((rule) => rule.test(evidence)).map(({ name }) =>
-    name
-  );
+  const found = [...BESIDE_RULES, ...PLACE_RULES].filter((rule) => rule.test(evidence)).map(({ name }) => name);
+  return RULES.map(({ name }) => name).filter((name) => found.includes(name));
 }
 
 Deno.test("the table names every rule once, rejecting ones first, in the order that is stored", options, () => {
   const names = RULES.map(({ name }) => name);
   assert.deepEqual(names, [
     ...["malformed", "shape", "precision", "price", "size", "grid", "crossed", "future", "duplicate", "backwards"],
-    ...["locked", "gap", "late", "reordered"],
+    ...["locked", "spread", "one-sided", "old", "outlier", "frozen", "halted", "session", "gap", "late", "reordered"],
+    "reset",
   ]);
+  assert.deepEqual([...BESIDE_RULES, ...PLACE_RULES].map(({ name }) => name).sort(), names.slice(2).sort());
   assert.deepEqual(RULES.map(({ severity }) => severity), names.map((_, i) => i < 10 ? "reject" : "flag"));
   for (const { why } of RULES) assert.match(why, /^[a-z].{20,}[^.]$/i);
 });
@@ -111,10 +104,10 @@ const cases: readonly (readonly [string, unknown, readonly string[], Partial<Dra
     { ...book, asks: [["100.55", "3"], ["100.65", "1"], ["99.95", "1"]] },
     ["crossed"],
   ],
-  ["crossed: an empty side of a book crosses nothing", { ...book, asks: [] }, []],
+  ["crossed: an empty side of a book crosses nothing", { ...book, asks: [] }, ["one-sided"]],
   ["crossed: a book in any order that does not cross", { ...book, bids: [["100.40", "2"], ["100.50", "1"]] }, []],
   ["crossed: a delta is no book", { ...delta, asks: [["1", "1"]] }, []],
-  ["crossed: one side alone", { ...quote, askPrice: null, askSize: null }, []],
+  ["crossed: one side alone", { ...quote, askPrice: null, askSize: null }, ["one-sided"]],
   ["locked: a quote", { ...quote, askPrice: "100.5" }, ["locked"]],
   ["locked: a book", { ...book, asks: [["100.500", "1"]] }, ["locked"]],
   ["future: a microsecond too far", { ...trade, eventTime: NOW + 5 * SECOND + 301 }, ["future"]],

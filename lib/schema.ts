@@ -40,7 +40,7 @@ export function columnList(columns: readonly Column[]): string {
 
 /** The migrations of a dialect; entry `n` brings version `n` to version `n + 1`. */
 export function migrationsOf(dialect: Dialect): readonly string[] {
-  return [first(dialect), gaps(dialect), commits(dialect)];
+  return [first(dialect), gaps(dialect), commits(dialect), severities(dialect)];
 }
 
 /** @throws {Refusal} when the store's schema is newer than this code's */
@@ -108,11 +108,14 @@ function quoted(name: string): string {
   return name === "partition" || name === "key" ? `"${name}"` : name;
 }
 
+/** Columns that a later migration adds. */
+const LATER: readonly string[] = ["severity"];
+
 function first(dialect: Dialect): string {
   const types = SQL_TYPES[dialect];
   const end = dialect === "sqlite" ? " strict" : "";
   const tables = HOT_TABLE_NAMES.map((table) => {
-    const columns = HOT_TABLES[table].map(({ name, kind, nullable }) =>
+    const columns = HOT_TABLES[table].filter(({ name }) => !LATER.includes(name)).map(({ name, kind, nullable }) =>
       `${quoted(name)} ${types[kind]}${nullable ? "" : " not null"}${finite(dialect, kind, name)}`
     );
     const byDay = dialect === "postgres" && table !== "rejected" ? " partition by range (event_time)" : "";
@@ -147,6 +150,11 @@ function gaps(dialect: Dialect): string {
 /** When a place last moved: an owner that lives and moves nothing is known by it. */
 function commits(dialect: Dialect): string {
   return `alter table sink_offsets add column updated_at ${SQL_TYPES[dialect].time};`;
+}
+
+/** How severe it was; all that was set aside before there were severities was rejected. */
+function severities(dialect: Dialect): string {
+  return `alter table rejected add column severity ${SQL_TYPES[dialect].name} not null default 'reject';`;
 }
 
 /** `numeric` accepts NaN and Infinity, which order above every number; no writer of ours can send them, others might. */

@@ -141,8 +141,10 @@ export const Rejected = z.strictObject({
   key: z.string().nullable(),
   /** The first broken rule in table order. */
   reason: z.string(),
-  /** Every broken rule, in table order. */
+  /** Every broken rule that keeps the message from passing, in table order. */
   reasons: z.array(z.string()).min(1),
+  /** `quarantine` where all of these only set it apart to be looked at. Messages of earlier versions do not say it. */
+  severity: z.enum(["reject", "quarantine"]).default("reject"),
   /** The rules in force: code version, `@`, offset of the last control record (absent before the first). */
   rules: z.string(),
   /** How often the message was redriven. */

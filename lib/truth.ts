@@ -16,7 +16,7 @@ const Line = z.object({
   offset: z.int().min(0),
   fault: z.string(),
   symbol: z.string(),
-  type: z.string(),
+  type: z.enum(["trade", "quote"]),
   /** Of a gap the number that is missing. */
   sequence: z.int().nullable(),
   reason: z.string(),
@@ -49,9 +49,9 @@ export interface WindowBounds {
 /** Gaps of one series. */
 interface Planted {
   readonly bounds: WindowBounds;
-  /** In the order of their offset. */
+  /** In the order of their numbers. */
   readonly gaps: readonly Line[];
-  /** How many of them have opened: the tick behind the missing one was there. */
+  /** How many of them have opened: a tick behind the missing one was there. */
   opened: number;
   /** Of those that have opened and whose window has not closed, in order: the newest event time when they did, µs. */
   readonly waiting: { readonly gap: Line; readonly openedAt: number }[];
@@ -70,8 +70,12 @@ export class Truth {
   /** What the tick that closed its window was flagged with. */
   readonly #closed = new Map<Line, readonly string[]>();
 
-  /** `bounds` are those in force in each partition. @throws {Misuse} for a line that is no truth */
-  constructor(path: string, text: string, bounds: (partition: number) => WindowBounds) {
+  /** `bounds` are those in force for a series in its partition. @throws {Misuse} for a line that is no truth */
+  constructor(
+    path: string,
+    text: string,
+    bounds: (partition: number, symbol: string, type: Line["type"]) => WindowBounds,
+  ) {
     this.#lines = text.split("\n").flatMap((line, i) => line === "" ? [] : [lineOf(path, i + 1, line)]);
     const gaps = Map.groupBy(
       this.#lines.filter(isGap),
@@ -79,8 +83,8 @@ export class Truth {
     );
     for (const [series, list] of gaps) {
       this.#series.set(series, {
-        bounds: bounds(list[0]!.partition),
-        gaps: list.toSorted((a, b) => a.offset - b.offset),
+        bounds: bounds(list[0]!.partition, list[0]!.symbol, list[0]!.type),
+        gaps: list.toSorted((a, b) => a.sequence! - b.sequence!),
         ...{ opened: 0, waiting: [], highest: -1, newest: -1 },
       });
     }
@@ -94,7 +98,12 @@ export class Truth {
     const { bounds, gaps, waiting } = series;
     series.newest = Math.max(series.newest, tick.eventTime);
     series.highest = Math.max(series.highest, tick.sequence);
-    for (let gap = gaps[series.opened]; gap !== undefined && gap.offset <= tick.origin; gap = gaps[++series.opened]) {
+    // It opens when the numbers have gone beyond it, whichever of them arrives first.
+    for (
+      let gap = gaps[series.opened];
+      gap !== undefined && gap.sequence! < series.highest;
+      gap = gaps[++series.opened]
+    ) {
       waiting.push({ gap, openedAt: series.newest });
     }
     const lowest = series.highest - bounds.windowMax, expired = series.newest - bounds.lateMsMax * 1_000;

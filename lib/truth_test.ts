@@ -4,7 +4,7 @@ import type { Books } from "./books.ts";
 import { Misuse } from "./failure.ts";
 import { Judge } from "./judge.ts";
 import { Market } from "./market.ts";
-import { LIMITS } from "./rule.ts";
+import { LIMITS } from "./rule/limits.ts";
 import type { ValidTick } from "./tick.ts";
 import { type Score, Truth } from "./truth.ts";
 

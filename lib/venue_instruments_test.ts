@@ -1,6 +1,6 @@
 /** What each venue says of its instruments, in answers that were written for the tests, and in those of the pretended ones. */
 import assert from "@std/assert";
-import { Instrument } from "./rule.ts";
+import { Instrument } from "./rule/control.ts";
 import { Pretend, PRETENDED } from "./pretend.ts";
 import { type Instrument as Listed, openVenue, VENUES } from "./venue.ts";
 

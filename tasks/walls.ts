@@ -82,7 +82,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   producer: ["transport"],
   // What makes one tick sound.
   calendar: ["failure"],
-  rule: ["sequence", "tick", "decimal"],
+  rule: ["calendar", "sequence", "tick", "decimal"],
   sequence: ["tick"],
   reading: ["codec", "transport", "tick"],
   register: ["rule", "sequence", "tick"],
