@@ -423,6 +423,16 @@ export function policiesIn(state: string): Policies {
   return new Policies({ ...LIMITS, ...register.limits }, register.rules ?? []);
 }
 
+/** Every instrument that these states know of, by venue and symbol. */
+export function knownIn(states: readonly string[]): (readonly [venue: string, symbol: string])[] {
+  const names = new Set(states.flatMap((state) => {
+    const { register } = opened(state) as { readonly register: SavedRegister };
+    const listed = register.instruments.flatMap(([venue, rows]) => rows.map(([symbol]) => `${venue}:${symbol}`));
+    return [...listed, ...register.subjects.map(([key]) => key)];
+  }));
+  return Array.from(names, (name) => [name.slice(0, name.indexOf(":")), name.slice(name.indexOf(":") + 1)]);
+}
+
 /** The bits of the rules that the evidence breaks. */
 function broken([rules, bits]: readonly [readonly TickRule[], readonly number[]], evidence: Evidence): number {
   let found = 0;

@@ -8,13 +8,14 @@ import book from "../cmd/book.ts";
 import doctor from "../cmd/doctor.ts";
 import frames from "../cmd/frames.ts";
 import ingest from "../cmd/ingest.ts";
+import rules from "../cmd/rules.ts";
 import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 
 /** Every stage, in the order of the flow. */
-export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, book, frames];
+export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, book, frames, rules];
 
 const BEGIN = "<!-- flow: printed from the declarations by deno task bless -->";
 const END = "<!-- end of flow -->";

@@ -86,6 +86,8 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   sequence: ["tick"],
   reading: ["codec", "transport", "tick"],
   register: ["rule", "sequence", "tick"],
+  enactment: ["rule", "producer", "tape", "transport", "failure"],
+  retrial: ["judge", "rule", "reading", "transport"],
   judge: ["codec", "reading", "register", "rule", "sequence", "tape", "transport", "tick", "failure"],
   // The stores.
   fence: ["reading", "transport", "tick", "decimal", "failure"],
