@@ -99,6 +99,13 @@ const stage = defineStage({
         last: -1,
         detail: found,
       })),
+      ...(truth?.wronglyFlagged ?? []).map(({ place, found }) => ({
+        finding: "wrongly flagged",
+        place,
+        first: -1,
+        last: -1,
+        detail: found,
+      })),
     ];
     return {
       text: [
@@ -231,7 +238,7 @@ function truthText(truth: Score | null): string[] {
     "",
     `planted ${truth.planted.toLocaleString("en")}, caught ${
       caught.toLocaleString("en")
-    }, missed ${truth.missed.length}, clean ticks rejected ${truth.wronglyRejected.length}` +
+    }, missed ${truth.missed.length}, clean ticks rejected ${truth.wronglyRejected.length}, flagged ${truth.wronglyFlagged.length}` +
     waiting.map((text) => `, ${text}`).join(""),
     Object.entries(truth.caught).map(([reason, n]) => `${reason} ${n.toLocaleString("en")}`).join("  "),
   ];

@@ -10,7 +10,7 @@ import { start } from "../lib/crew.ts";
 import { Misuse, reasonOf } from "../lib/failure.ts";
 import { ofDisk } from "../lib/patience.ts";
 import type { Deed } from "../lib/history.ts";
-import { Market, type SimMessage } from "../lib/market.ts";
+import { Market, MIXED_MAX, type SimMessage } from "../lib/market.ts";
 import { defineStage } from "../lib/stage.ts";
 import { Resumed } from "../lib/producer.ts";
 import { serve } from "../lib/serving.ts";
@@ -37,6 +37,7 @@ interface Kept {
   readonly tape?: Tape;
   readonly offsets?: readonly number[];
   readonly faults?: number;
+  readonly mixed?: number;
 }
 
 const stage = defineStage({
@@ -50,6 +51,12 @@ const stage = defineStage({
     seed: { kind: "count", default: 1, does: "same seed, same bytes" },
     symbols: { kind: "count", default: 50, max: 10_000, does: "how many instruments trade" },
     faults: { kind: "amount", default: 0.01, max: 1, does: "share of ticks that get a fault beside them" },
+    mixed: {
+      kind: "count",
+      default: 0,
+      max: MIXED_MAX,
+      does: "ticks among which the order of arrival is mixed, 0 for none",
+    },
     truth: { kind: "text", value: "FILE", does: "writes each fault's place and reasons" },
     rate: {
       kind: "amount",
@@ -93,7 +100,7 @@ const stage = defineStage({
   reach: ({ as, listen }) => Promise.resolve({ hosts: as === undefined ? [] : [listen], secrets: [] }),
   isApart: ({ as }) => as !== undefined,
   async run({ values, send, ranges, log, tape, world, until, signal, tally }) {
-    const { seed, symbols, faults, rate, ticks = values.as === undefined ? TICKS : 0 } = values;
+    const { seed, symbols, faults, mixed, rate, ticks = values.as === undefined ? TICKS : 0 } = values;
     if (values.as !== undefined) {
       using truth = values.truth === undefined ? null : new Truths(values.truth, false);
       const noted = truth === null ? undefined : (deed: Deed) => truth.add({ ...deed });
@@ -109,7 +116,7 @@ const stage = defineStage({
       );
     }
     assertSame("resume simulate", kept?.tape ?? {}, tape);
-    const market = new Market({ seed, symbols, faults, ...(kept && { state: kept.market }) });
+    const market = new Market({ seed, symbols, faults, mixed, ...(kept && { state: kept.market }) });
     const resumed = await Resumed.open({
       id: PRODUCER,
       epoch,
@@ -120,9 +127,11 @@ const stage = defineStage({
       log,
       send: (partition, messages, due) => send(TOPICS.raw, partition, messages, due),
     });
-    if (resumed.repeats && kept?.faults !== undefined && kept.faults !== faults) {
+    for (const [what, value] of [["faults", faults], ["mixed", mixed]] as const) {
+      const was = kept?.[what];
+      if (!resumed.repeats || was === undefined || was === value) continue;
       throw new Misuse(
-        `Cannot simulate with faults ${faults}: a run with faults ${kept.faults} was interrupted, must be the same until what it appended is made again`,
+        `Cannot simulate with ${what} ${value}: a run with ${what} ${was} was interrupted, must be the same until what it appended is made again`,
       );
     }
     const partitions = market.instruments.map(({ symbol }) => partitionOf(`sim:${symbol}`, places.length));
@@ -142,7 +151,7 @@ const stage = defineStage({
     const save = async (): Promise<void> => {
       await Promise.all(places.map((_, partition) => log.sync(TOPICS.raw, partition)));
       const { numbers, offsets } = resumed;
-      const state: Kept = { seed, symbols, market: market.state(), numbers, tape, offsets, faults };
+      const state: Kept = { seed, symbols, market: market.state(), numbers, tape, offsets, faults, mixed };
       const nextOffset = numbers.reduce((sum, n) => sum + n, 0);
       await log.save(PRODUCER, 0, { epoch, nextOffset, state: JSON.stringify(state) });
     };

@@ -50,8 +50,10 @@ export function calendarOf(venue: string, symbol: string): CalendarName | null {
     case "bybit":
     case "bybit-linear":
     case "coinbase":
-    case "sim":
       return "24/7";
+    case "sim":
+      // What never trades there but by a fault, at night.
+      return symbol === "NIGHT-GAS" ? "ice-endex" : "24/7";
     case "coinbase-advanced":
       // Futures of its regulated exchange have hours of their own.
       return symbol.endsWith("-CDE") ? null : "24/7";

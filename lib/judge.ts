@@ -107,10 +107,10 @@ type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
 /** The bit of each rule, 1 for the first of the table. */
 const BITS: ReadonlyMap<string, number> = new Map(RULES.map(({ name }, i) => [name, 1 << i]));
 const bitOf = ({ name }: { readonly name: string }): number => BITS.get(name)!;
-const [MALFORMED, SHAPE, FUTURE, LATE, SPREAD, OUTLIER] = [
+const [MALFORMED, SHAPE, FUTURE, LATE, OUTLIER] = [
   ...[MESSAGE_RULES.malformed, MESSAGE_RULES.shape],
-  ...[{ name: "future" }, { name: "late" }, { name: "spread" }, { name: "outlier" }],
-].map(bitOf) as [number, number, number, number, number, number];
+  ...[{ name: "future" }, { name: "late" }, { name: "outlier" }],
+].map(bitOf) as [number, number, number, number, number];
 /** Rules and their bits, side by side, as they are asked. */
 const BESIDE = [BESIDE_RULES, BESIDE_RULES.map(bitOf)] as const,
   PLACED = [PLACE_RULES, PLACE_RULES.map(bitOf)] as const;
@@ -288,7 +288,7 @@ export class Judge {
     }
     if (!isLive(tick) || (found & LATE) !== 0) return;
     if (isDated && subject.tracked) register.see(subject, tick.receivedTime - eventTime);
-    if (price > 0 && (found & SPREAD) === 0) memory.price(price, limits.outlierBpsMax);
+    if (price > 0) memory.price(price, limits.outlierBpsMax);
     if (type === "trade") memory.trade(price, eventTime);
     else if (type === "quote") memory.quote(bid, ask, eventTime);
   }

@@ -6,11 +6,13 @@
  * **In** seed, number of symbols, share of faults, the state of an earlier run; **Out** messages for `ticks.raw`.
  * **Knows** `listing`, `standing`, `plant`, `chance`, `failure`.
  */
+import { Buffer } from "node:buffer";
 import { Chance } from "./chance.ts";
 import { Misuse } from "./failure.ts";
 import { type Instrument, instruments, type Listing, listings, priceText, SIZES, sizesOf } from "./listing.ts";
-import { type Fault, FAULT_NAMES, FAULTS, plant, type Truth } from "./plant.ts";
-import { DELAY_MIN, opened, restored, SECOND, type Standing } from "./standing.ts";
+
+import { type Fault, FAULT_NAMES, FAULTS, FROZEN_MICROS, plant, STAGED, type Truth } from "./plant.ts";
+import { DELAY_MIN, opened, type Queued, restored, SECOND, type Standing } from "./standing.ts";
 
 /** A message for `ticks.raw`. Clean where `truth` is undefined. */
 export interface SimMessage {
@@ -30,12 +32,23 @@ export interface MarketOptions {
   readonly symbols?: number;
   /** Share of clean ticks with a fault beside them, 0 to 1. The clean ticks do not depend on it. */
   readonly faults?: number;
+  /**
+   * Ticks among which the order of arrival is mixed, each with the fault behind it; from 2 to {@linkcode MIXED_MAX}, or
+   * none. The ticks are the same.
+   */
+  readonly mixed?: number;
   /** Market time at which a new market opens, µs since the epoch, at least 10^15; a state brings its own time. */
   readonly start?: number;
   /** What {@linkcode Market.state} gave at the end of an earlier run of the same seed and symbols. */
   readonly state?: string;
 }
 
+/** Ticks whose order may be mixed: they are milliseconds apart. */
+export const MIXED_MAX = 16;
+/** How long the instrument of new beginnings rests between two, so that no mixing brings one before the other; µs. */
+const RESTART_REST = 10_000;
+/** Ticks of an instrument from which on its price is known to whoever has missed each second one. */
+const PRICED_MIN = 24;
 /** Sequence of the first tick of every series, that is of a symbol's quotes or trades. */
 export const SEQUENCE_FIRST = 1_000_001;
 /** 2026-11-20T08:00:00Z, µs. */
@@ -49,13 +62,14 @@ const DIGITS = Array.from({ length: 1_000 }, (_, i) => String(i).padStart(3, "0"
 
 /** A market that goes on for ever, a batch at a time. */
 export class Market {
-  /** What trades here, the busiest first. */
+  /** What trades here, the busiest first, and behind it that in which only faults do. */
   readonly instruments: readonly Instrument[];
   readonly #standing: Standing;
   readonly #chance: Chance;
   readonly #mischief: Chance;
   /** Of 2^32. */
   readonly #faults: number;
+  readonly #mixed: number;
   readonly #listings: readonly Listing[];
   readonly #keys: readonly string[];
   readonly #heads: readonly string[];
@@ -66,7 +80,7 @@ export class Market {
   #secondText: string;
 
   /** @throws {Misuse} for an option out of range, or the state of another market. @throws {Refusal} for a state that is none */
-  constructor({ seed, symbols = 50, faults = 0, start = START_MICROS, state }: MarketOptions) {
+  constructor({ seed, symbols = 50, faults = 0, mixed = 0, start = START_MICROS, state }: MarketOptions) {
     if (!Number.isSafeInteger(seed) || seed < 0) {
       throw new Misuse(`Cannot simulate seed "${seed}": is out of range, must be an integer from 0 to 2^53 - 1`);
     }
@@ -76,14 +90,18 @@ export class Market {
     if (!Number.isSafeInteger(start) || start < START_MIN) {
       throw new Misuse(`Cannot simulate start "${start}": is out of range, must be whole µs since the epoch from 1e15`);
     }
-    this.instruments = instruments(symbols);
+    if (mixed !== 0 && !(Number.isInteger(mixed) && mixed >= 2 && mixed <= MIXED_MAX)) {
+      throw new Misuse(`Cannot mix "${mixed}" ticks: is out of range, must be 0 or an integer from 2 to ${MIXED_MAX}`);
+    }
+    this.instruments = [...instruments(symbols), ...STAGED];
+    this.#mixed = mixed;
     this.#listings = listings(symbols);
     this.#standing = state === undefined ? opened(seed, this.#listings, start) : restored(state, seed, symbols);
     this.#chance = new Chance(this.#standing.chance);
     this.#mischief = new Chance(this.#standing.mischief);
     this.#faults = Math.round(faults * 2 ** 32);
     this.#secondText = String(this.#standing.second);
-    this.#keys = this.#listings.map(({ symbol }) => `sim:${symbol}`);
+    this.#keys = this.instruments.map(({ symbol }) => `sim:${symbol}`);
     this.#heads = this.#listings.map(({ symbol }) => `","venue":"sim","symbol":"${symbol}","eventTime":`);
     this.#sizes = sizesOf(this.#listings);
     this.#bids = this.#listings.map((listing, i) => priceText(listing, this.#standing.bids[i]!));
@@ -105,18 +123,59 @@ export class Market {
   /** The next `count` messages. Neither event nor received time of clean ticks ever falls. */
   fill(count: number): SimMessage[] {
     const messages: SimMessage[] = [];
+    const kept = this.#standing;
+    const queue = kept.queue.map((queued) => this.#unqueued(queued));
+    let given = 0;
     while (messages.length < count) {
-      const message = this.#standing.pending === null ? this.#tick() : this.#fault(this.#standing.pending);
-      if (message !== null) messages.push(message);
+      if (given < queue.length) messages.push(queue[given++]!);
+      else if (kept.pending !== null) queue.push(...this.#fault(kept.pending));
+      else if (this.#mixed > 0) queue.push(...this.#round());
+      else {
+        const message = this.#tick();
+        if (message !== null) messages.push(message);
+      }
+      if (given === queue.length) given = queue.length = 0;
     }
+    kept.queue = queue.slice(given).map(queuedOf);
     return messages;
   }
 
-  /** The faulty message behind the last tick. */
-  #fault({ fault, symbolIndex, line }: NonNullable<Standing["pending"]>): SimMessage {
-    this.#standing.pending = null;
-    const { value, truth } = plant(fault, line, SEQUENCE_FIRST, this.#mischief);
-    return { key: this.#keys[symbolIndex]!, value, symbolIndex, truth };
+  /** Ticks in a mixed order, each with the fault behind it. */
+  #round(): SimMessage[] {
+    const groups: SimMessage[][] = [];
+    while (groups.length < this.#mixed) {
+      const message = this.#tick();
+      const { pending } = this.#standing;
+      groups.push([...(message === null ? [] : [message]), ...(pending === null ? [] : this.#fault(pending))]);
+    }
+    for (let i = groups.length - 1; i > 0; i--) {
+      const j = this.#mischief.below(i + 1);
+      [groups[i], groups[j]] = [groups[j]!, groups[i]!];
+    }
+    return groups.flat();
+  }
+
+  /** The messages of the fault behind the last tick. */
+  #fault({ fault, symbolIndex, line }: NonNullable<Standing["pending"]>): SimMessage[] {
+    const kept = this.#standing;
+    kept.pending = null;
+    const stuck = fault === "frozen" ? this.#stuck() : 0;
+    if (fault === "frozen") kept.stuckAt[stuck] = this.time;
+    if (fault === "reset") kept.restartedAt = this.time;
+    return plant(fault, line, SEQUENCE_FIRST, this.#mischief, stuck).map(({ value, truth, staged }) => {
+      const index = staged === undefined ? symbolIndex : this.#listings.length + staged;
+      return { key: this.#keys[index]!, value, symbolIndex: index, truth };
+    });
+  }
+
+  /** The first instrument in which a quote may be stuck now; -1 where none is free. */
+  #stuck(): number {
+    return this.#standing.stuckAt.findIndex((time) => this.time - time > FROZEN_MICROS + SECOND);
+  }
+
+  #unqueued({ symbolIndex, text, isBytes, truth }: Queued): SimMessage {
+    const value = isBytes ? Uint8Array.fromBase64(text) : text;
+    return { key: this.#keys[symbolIndex]!, value, symbolIndex, truth: truth as Truth | undefined };
   }
 
   /** The next clean tick; null where a gap takes it away. */
@@ -134,7 +193,7 @@ export class Market {
     const bit = isTrade ? 2 : 1;
     const follows = (kept.removed[i]! & bit) !== 0;
     if (this.#mischief.draw() >>> 0 < this.#faults && kept.armed === null) {
-      kept.armed = FAULT_NAMES[this.#mischief.below(FAULT_NAMES.length)]!;
+      kept.armed = this.#arm();
     }
     if (kept.armed === "gap" && !follows && sequence > SEQUENCE_FIRST) {
       kept.removed[i]! |= bit;
@@ -154,9 +213,36 @@ export class Market {
     return { key: this.#keys[i]!, value: line, symbolIndex: i, truth };
   }
 
+  /** The kind of the next fault: one whose own instrument is not in use. */
+  #arm(): Fault {
+    const { restartedAt } = this.#standing;
+    for (;;) {
+      const fault = FAULT_NAMES[this.#mischief.below(FAULT_NAMES.length)]!;
+      const isFree = fault === "frozen"
+        ? this.#stuck() >= 0
+        : fault !== "reset" || this.time - restartedAt > RESTART_REST;
+      if (isFree) return fault;
+    }
+  }
+
   #bears(fault: Fault, i: number, isTrade: boolean): boolean {
-    if (fault === "crossed") return !isTrade;
-    return fault !== "zero-price" || !this.#listings[i]!.negative;
+    const { trades, quotes } = this.#standing;
+    switch (fault) {
+      case "crossed":
+      case "empty-side":
+        return !isTrade;
+      case "repeated-id":
+      case "halted":
+        return isTrade;
+      case "zero-price":
+        return !this.#listings[i]!.negative;
+      case "wide":
+        return !isTrade && !this.#listings[i]!.negative;
+      case "outlier":
+        return !this.#listings[i]!.negative && trades[i]! + quotes[i]! > PRICED_MIN;
+      default:
+        return true;
+    }
   }
 
   /** Lets time pass until the next event, and gives the symbol that it is about. */
@@ -226,4 +312,10 @@ export class Market {
     return '{"type":"quote' + head + ',"id":null,"bidPrice":"' + this.#bids[i]! + '","bidSize":"' + size +
       '","askPrice":"' + this.#asks[i]! + '","askSize":"' + sizes[(how >>> 10) & (SIZES - 1)]! + '"}';
   }
+}
+
+function queuedOf({ symbolIndex, value, truth }: SimMessage): Queued {
+  const isBytes = typeof value !== "string";
+  const text = isBytes ? Buffer.from(value).toString("base64") : value;
+  return { symbolIndex, text, isBytes, ...(truth && { truth: { ...truth, also: [...truth.also] } }) };
 }

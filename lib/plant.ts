@@ -2,10 +2,11 @@
  * Faults on purpose: what a sound tick looks like when something upstream is broken, and the truth about it, so that
  * whoever judges the messages can be judged.
  *
- * **In** the line of a clean tick and the kind of fault, **Out** the faulty message that follows it and its `Truth`.
- * **Knows** `chance`.
+ * **In** the line of a clean tick and the kind of fault, **Out** the messages that follow it, and the `Truth` about the one
+ * that is faulty. **Knows** `chance`, `listing`.
  */
 import type { Chance } from "./chance.ts";
+import type { Instrument } from "./listing.ts";
 
 /** What a judge may say of a planted fault. */
 export type Reason =
@@ -20,7 +21,15 @@ export type Reason =
   | "backwards"
   | "gap"
   | "late"
-  | "reordered";
+  | "reordered"
+  | "spread"
+  | "one-sided"
+  | "old"
+  | "outlier"
+  | "frozen"
+  | "halted"
+  | "session"
+  | "reset";
 
 /** How a fault is to be found: by which rule, whether that rule rejects or only flags, and what else may be named. */
 export interface Finding {
@@ -33,7 +42,10 @@ export interface Finding {
 const rejected = (reason: Reason, ...also: readonly Reason[]): Finding => ({ reason, outcome: "rejected", also });
 const flagged = (reason: Reason, ...also: readonly Reason[]): Finding => ({ reason, outcome: "flagged", also });
 
-/** Every kind of fault. All but `gap` are an extra message right behind the clean tick; `gap` takes that tick away. */
+/**
+ * Every kind of fault. All but `gap` are extra messages right behind the clean tick, of which the last but one or the last
+ * is faulty; `gap` takes that tick away.
+ */
 export const FAULTS = {
   /** Cut off, garbage, or not UTF-8. */
   "no-json": rejected("malformed"),
@@ -58,6 +70,24 @@ export const FAULTS = {
   "long-decimal": rejected("precision", "grid", "duplicate"),
   /** A symbol that would climb out of a folder; the key stays that of the clean tick. */
   "bad-symbol": rejected("shape"),
+  /** The id of the trade before it, where there is no sequence. */
+  "repeated-id": rejected("duplicate"),
+  /** An ask of twice its price. */
+  "wide": flagged("spread"),
+  /** A quote without an ask. */
+  "empty-side": flagged("one-sided"),
+  /** Happened ten minutes before it was received. */
+  "old": flagged("old", "late"),
+  /** Twice the price. */
+  "outlier": flagged("outlier"),
+  /** A quote outside of which trades went on for eleven seconds, in an instrument of its own. */
+  "frozen": flagged("frozen"),
+  /** A trade between the venue's word that trading halts and its word that it goes on. */
+  "halted": flagged("halted"),
+  /** A trade in the hour in which its instrument, one of its own, never trades. */
+  "session": flagged("session"),
+  /** A connection whose numbers begin anew, in an instrument of its own. */
+  "reset": flagged("reset"),
 } as const satisfies Readonly<Record<string, Finding>>;
 export type Fault = keyof typeof FAULTS;
 export const FAULT_NAMES = Object.keys(FAULTS) as readonly Fault[];
@@ -72,11 +102,24 @@ export interface Truth extends Finding {
   readonly sequence: number | null;
 }
 
-/** A faulty message. Bytes where it is no valid JSON, otherwise one JSON line. */
+/** A message that a fault is made of. Bytes where it is no valid JSON, otherwise one JSON line. */
 export interface Planted {
   readonly value: string | Uint8Array;
-  readonly truth: Truth;
+  /** Of what only leads to the fault there is none. */
+  readonly truth?: Truth;
+  /** Position in {@linkcode STAGED}; absent where it goes where the clean tick went. */
+  readonly staged?: number;
 }
+
+/** How many quotes may be stuck at once. */
+export const STUCK_MAX = 8;
+const staged = (symbol: string): Instrument => ({ symbol, tickSize: "0.01", lot: "1", negative: false });
+/** Instruments that nothing trades in but faults. */
+export const STAGED: readonly Instrument[] = [
+  ...Array.from({ length: STUCK_MAX }, (_, i) => staged(`STUCK-${i + 1}`)),
+  ...["RESTART", "NIGHT-GAS"].map(staged),
+];
+const RESTART = STUCK_MAX, NIGHT = STUCK_MAX + 1;
 
 /** How far below its place a `backwards` sequence stands. */
 export const BACKWARDS_BY = 500_000;
@@ -84,6 +127,11 @@ export const BACKWARDS_BY = 500_000;
 export const FUTURE_MICROS = 3_600_000_000;
 /** How far an event of `late` lies before the tick that it follows, µs. */
 export const LATE_MICROS = 60_000_000;
+/** How far an event of `old` lies before its receipt, µs. */
+export const OLD_MICROS = 600_000_000;
+/** For how long trades go on outside of a quote of `frozen`, µs. */
+export const FROZEN_MICROS = 11_000_000;
+const DAY_MICROS = 86_400_000_000, HALF_HOUR = 1_800_000_000;
 const LONG_DIGITS = 40;
 const GARBAGE_BYTES_MAX = 64;
 const SYMBOL_FIELD = '"symbol":"';
@@ -95,8 +143,17 @@ const EXCHANGEABLE = {
   quote: ["eventTime", "receivedTime", "sequence", "bidPrice", "bidSize", "askPrice", "askSize"],
 } as const;
 
-/** The faulty message behind the clean tick of `line`, whose series began at `firstSequence`. */
-export function plant(fault: Exclude<Fault, "gap">, line: string, firstSequence: number, chance: Chance): Planted {
+/**
+ * The messages behind the clean tick of `line`, whose series began at `firstSequence`. `stuck` is where a quote may be
+ * stuck, from 0 to {@linkcode STUCK_MAX} - 1.
+ */
+export function plant(
+  fault: Exclude<Fault, "gap">,
+  line: string,
+  firstSequence: number,
+  chance: Chance,
+  stuck = 0,
+): readonly Planted[] {
   const tick = JSON.parse(line) as Fields;
   const type = tick.type as "trade" | "quote";
   const symbol = tick.symbol as string;
@@ -104,14 +161,17 @@ export function plant(fault: Exclude<Fault, "gap">, line: string, firstSequence:
   // Of a quote the bid is changed: it may rise by a part of a step and still not meet the ask.
   const name = type === "trade" ? "price" : "bidPrice";
   const price = tick[name] as string;
-  const changed = (changes: Fields, sequence = truth.sequence): Planted => ({
+  const changed = (changes: Fields, sequence = truth.sequence): readonly Planted[] => [{
     value: JSON.stringify({ ...tick, ...changes }),
     truth: { ...truth, sequence },
-  });
+  }];
+  /** Without number and id, so that nothing but the change tells. */
+  const unnumbered = (changes: Fields) => changed({ sequence: null, id: null, ...changes }, null);
+  const at = tick.eventTime as number, delay = tick.receivedTime as number - at;
 
   switch (fault) {
     case "no-json":
-      return { value: broken(line, chance), truth: { ...truth, sequence: null } };
+      return [{ value: broken(line, chance), truth: { ...truth, sequence: null } }];
     case "missing-field": {
       const names = Object.keys(tick);
       delete tick[names[chance.below(names.length)]!];
@@ -131,22 +191,107 @@ export function plant(fault: Exclude<Fault, "gap">, line: string, firstSequence:
     case "crossed":
       return changed({ bidPrice: tick.askPrice!, askPrice: tick.bidPrice! });
     case "duplicate":
-      return { value: line, truth };
+      return [{ value: line, truth }];
     case "backwards": {
       const sequence = truth.sequence! - BACKWARDS_BY;
-      const { value } = changed({ sequence, id: type === "trade" ? String(sequence) : null });
+      const [{ value }] = changed({ sequence, id: type === "trade" ? String(sequence) : null }) as [Planted];
       // A series that is long enough has had this number, which a judge with a long memory may say.
-      return { value, truth: { ...truth, sequence, also: sequence < firstSequence ? [] : ["duplicate"] } };
+      return [{ value, truth: { ...truth, sequence, also: sequence < firstSequence ? [] : ["duplicate"] } }];
     }
     case "future":
       return changed({ eventTime: (tick.receivedTime as number) + FUTURE_MICROS });
     case "late":
-      return changed({ eventTime: (tick.eventTime as number) - LATE_MICROS, sequence: null, id: null }, null);
+      return unnumbered({ eventTime: at - LATE_MICROS });
     case "long-decimal":
       return changed({ [name]: longer(price, LONG_DIGITS - price.replace(/\D/g, "").length, chance) });
     case "bad-symbol":
       return changed({ symbol: "../../x" });
+    case "repeated-id": {
+      const [again] = unnumbered({ id: `r${tick.sequence}` }) as [Planted];
+      return [{ value: again.value }, again];
+    }
+    case "wide":
+      return unnumbered({ askPrice: doubled(tick.askPrice as string) });
+    case "empty-side":
+      return unnumbered({ askPrice: null, askSize: null });
+    case "old":
+      return unnumbered({ eventTime: at - OLD_MICROS });
+    case "outlier":
+      if (type === "trade") return unnumbered({ price: doubled(price) });
+      return unnumbered({ bidPrice: doubled(price), askPrice: doubled(tick.askPrice as string) });
+    case "halted": {
+      const status = (state: string, time: number): Planted => ({ value: statusLine(symbol, time, delay, state) });
+      return [status("halted", at), ...unnumbered({ eventTime: at + 1 }), status("trading", at + 2)];
+    }
+    case "session": {
+      // Amsterdam's exchange is closed until ten to two in the morning; a day's hundredth part is there in time.
+      const night = at - at % DAY_MICROS + HALF_HOUR + Math.floor(at % DAY_MICROS / 100);
+      return [stagedTrade(NIGHT, night, delay, "30.00", null, truth)];
+    }
+    case "reset": {
+      const connected = { value: statusLine(STAGED[RESTART]!.symbol, at + 1, delay, "connected"), staged: RESTART };
+      return [
+        stagedTrade(RESTART, at, delay, "50.00", 2),
+        connected,
+        stagedTrade(RESTART, at + 2, delay, "50.00", 1, truth),
+      ];
+    }
+    case "frozen": {
+      // Another quote than the last one there, and none that is far from it.
+      const cents = 10_000 + Math.floor(at / 1_000_000) % 499;
+      const bid = (cents / 100).toFixed(2),
+        ask = ((cents + 2) / 100).toFixed(2),
+        outside = ((cents + 9) / 100).toFixed(2);
+      const since = at - FROZEN_MICROS;
+      const quote = JSON.stringify({
+        ...{
+          type: "quote",
+          venue: "sim",
+          symbol: STAGED[stuck]!.symbol,
+          eventTime: since,
+          receivedTime: since + delay,
+        },
+        ...{ sequence: null, id: null, bidPrice: bid, bidSize: "1", askPrice: ask, askSize: "1" },
+      });
+      return [
+        { value: quote, staged: stuck },
+        stagedTrade(stuck, since + 1, delay, outside, null),
+        stagedTrade(stuck, at, delay, outside, null, truth),
+      ];
+    }
   }
+}
+
+/** A trade in an instrument of the faults' own. */
+function stagedTrade(
+  index: number,
+  eventTime: number,
+  delay: number,
+  price: string,
+  sequence: number | null,
+  truth?: Truth,
+): Planted {
+  const { symbol } = STAGED[index]!;
+  const value = JSON.stringify({
+    ...{ type: "trade", venue: "sim", symbol, eventTime, receivedTime: eventTime + delay, sequence, id: null },
+    ...{ price, size: "1", side: "buy" },
+  });
+  return { value, staged: index, ...(truth && { truth: { ...truth, symbol, type: "trade", sequence } }) };
+}
+
+function statusLine(symbol: string, eventTime: number, delay: number, state: string): string {
+  return JSON.stringify({
+    ...{ type: "status", venue: "sim", symbol, eventTime, receivedTime: eventTime + delay, sequence: null, id: null },
+    ...{ state, firstId: null, lastId: null, detail: null },
+  });
+}
+
+/** Twice the price, with as many digits after the point, and so on every grid that it is on. */
+function doubled(price: string): string {
+  const point = price.indexOf(".");
+  const places = point < 0 ? 0 : price.length - point - 1;
+  const digits = String(BigInt(price.replace(".", "")) * 2n).padStart(places + 1, "0");
+  return places === 0 ? digits : `${digits.slice(0, -places)}.${digits.slice(-places)}`;
 }
 
 /** `price` with digits other than zero behind its last, so that it stands between two steps. */

@@ -118,13 +118,16 @@ export const SEQUENCE_RULES: readonly TickRule[] = [
 const isTimed = (tick: Tick): boolean => tick.timeSource === undefined && isLive(tick);
 const isPriced = ({ type }: Tick): boolean => type === "trade" || type === "quote";
 
+/** Whether bid and ask are too far apart for their midpoint to mean something. */
+const isWide = ({ bid, ask, limits }: Pick<Evidence, "bid" | "ask" | "limits">): boolean =>
+  (ask - bid) * 20_000 > (ask + bid) * limits.spreadBpsMax;
+
 /** What is noticed and let pass on a tick by itself, or beside what its instrument has shown. */
 const NOTICE_RULES: readonly TickRule[] = [
   flag("locked", "the best bid equals the best ask", (e) => e.spread === 0),
-  flag("spread", "the best ask is further above the best bid than may be", ({ bid, ask, terms, spread, limits }) => {
+  flag("spread", "the best ask is further above the best bid than may be", (e) => {
     // A share of prices around zero says nothing.
-    return spread > 0 && bid > 0 && (ask - bid) * 20_000 > (ask + bid) * limits.spreadBpsMax &&
-      !(terms !== null && terms.negative);
+    return e.spread > 0 && e.bid > 0 && isWide(e) && !(e.terms !== null && e.terms.negative);
   }),
   flag("one-sided", "there are bids and no asks, or asks and no bids", ({ tick }) => {
     if (tick.type === "quote") return (tick.bidPrice === null) !== (tick.askPrice === null);
@@ -226,7 +229,7 @@ export function weigh(evidence: Draft): void {
   evidence.ask = ask === null || !isPrecise ? NaN : Number(ask);
   evidence.price = tick.type === "trade"
     ? Number(tick.price)
-    : tick.type === "quote" && evidence.spread > 0
+    : tick.type === "quote" && evidence.spread > 0 && !isWide(evidence)
     ? (evidence.bid + evidence.ask) / 2
     : NaN;
 }

@@ -8,7 +8,7 @@ import { z } from "@zod/zod";
 import { Chance } from "./chance.ts";
 import { Misuse, reasonOf, Refusal } from "./failure.ts";
 import { type Listing, SYMBOLS_MAX } from "./listing.ts";
-import { FAULT_NAMES } from "./plant.ts";
+import { FAULT_NAMES, STUCK_MAX } from "./plant.ts";
 
 /** Microseconds. */
 export const SECOND = 1_000_000;
@@ -17,8 +17,27 @@ export const DELAY_MIN = 200;
 
 const words = z.tuple([z.int(), z.int(), z.int(), z.int()]);
 const perSymbol = z.array(z.int()).max(SYMBOLS_MAX);
+/** Messages that may wait: a mixed round, each tick with the most that a fault is made of. */
+export const QUEUE_MAX = 256;
+/** A message that waits: its text, or the base64 of its bytes, and what is true of it. */
+const Queued = z.strictObject({
+  symbolIndex: z.int(),
+  text: z.string(),
+  isBytes: z.boolean(),
+  truth: z.strictObject({
+    ...{
+      fault: z.enum(FAULT_NAMES),
+      symbol: z.string(),
+      type: z.enum(["trade", "quote"]),
+      sequence: z.int().nullable(),
+    },
+    ...{ reason: z.string(), outcome: z.enum(["rejected", "flagged"]), also: z.array(z.string()) },
+  }).optional(),
+});
+export type Queued = z.infer<typeof Queued>;
+
 const Standing = z.strictObject({
-  version: z.literal(1),
+  version: z.union([z.literal(1), z.literal(2)]).transform(() => 2 as const),
   seed: z.int(),
   /** The generators of the market and of its faults. */
   chance: words,
@@ -34,6 +53,11 @@ const Standing = z.strictObject({
   burstIndex: z.int(),
   /** The kind of fault that waits for a tick that can have it. */
   armed: z.enum(FAULT_NAMES).nullable(),
+  /** Messages that are made and not given yet. The first version had neither these nor the two times. */
+  queue: z.array(Queued).max(QUEUE_MAX).default([]),
+  /** When each of the instruments in which quotes are stuck was used last, and that of new beginnings; µs, 0 before. */
+  stuckAt: z.array(z.int()).length(STUCK_MAX).default(() => new Array<number>(STUCK_MAX).fill(0)),
+  restartedAt: z.int().default(0),
   /** The fault that comes next, behind the clean tick given last. */
   pending: z.strictObject({ fault: z.enum(FAULT_NAMES).exclude(["gap"]), symbolIndex: z.int(), line: z.string() })
     .nullable(),
@@ -55,7 +79,7 @@ export type Standing = z.infer<typeof Standing>;
 export function opened(seed: number, all: readonly Listing[], start: number): Standing {
   const none = all.map(() => 0);
   return {
-    version: 1,
+    version: 2,
     seed,
     chance: [...Chance.of(seed, 1).words],
     mischief: [...Chance.of(seed, 2).words],
@@ -66,6 +90,9 @@ export function opened(seed: number, all: readonly Listing[], start: number): St
     burst: 0,
     burstIndex: 0,
     armed: null,
+    queue: [],
+    stuckAt: new Array<number>(STUCK_MAX).fill(0),
+    restartedAt: 0,
     pending: null,
     bids: all.map(({ open }) => open),
     spreads: all.map(() => 1),

@@ -36,8 +36,9 @@ export interface Score {
   readonly open: number;
   /** Beyond the cut: not judged yet. */
   readonly behind: number;
-  /** Rejected though nothing was planted there. */
+  /** Rejected, or flagged with anything but a gap and another order, though nothing was planted there. */
   readonly wronglyRejected: readonly { readonly place: string; readonly found: string }[];
+  readonly wronglyFlagged: readonly { readonly place: string; readonly found: string }[];
 }
 
 /** Bounds of the window in which a missing number may still arrive; as the rules in force have them. */
@@ -126,7 +127,7 @@ export class Truth {
         behind++;
         continue;
       }
-      if (line.outcome === "rejected") known.add(place);
+      known.add(place);
       const found = isGap(line)
         ? this.#closed.get(line)
         : (line.outcome === "rejected" ? book.rejections : book.flagged).get(line.offset) ?? [];
@@ -134,20 +135,26 @@ export class Truth {
         open++;
         continue;
       }
+      const others = found.filter((reason) => reason !== line.reason && !line.also.includes(reason));
       const fits = line.outcome === "rejected"
-        ? found[0] === line.reason && found.every((reason) => reason === line.reason || line.also.includes(reason))
-        : found.includes(line.reason);
+        ? found[0] === line.reason && others.length === 0
+        : found.includes(line.reason) && !others.some(isNoticed);
       if (fits) caught[line.reason] = (caught[line.reason] ?? 0) + 1;
       else missed.push({ place, fault: line.fault, found: found.join(",") || "nothing" });
     }
-    const wronglyRejected = books.flatMap(({ partition, rejections }) =>
-      [...rejections].map(([origin, reasons]) => ({ place: `${partition}/${origin}`, found: reasons.join(",") }))
-        .filter(({ place }) => !known.has(place))
+    const unplanted = (partition: number, found: ReadonlyMap<number, readonly string[]>) =>
+      [...found].map(([origin, names]) => ({ place: `${partition}/${origin}`, found: names.join(",") }))
+        .filter(({ place }) => !known.has(place));
+    const wronglyRejected = books.flatMap(({ partition, rejections }) => unplanted(partition, rejections));
+    const wronglyFlagged = books.flatMap(({ partition, flagged }) =>
+      unplanted(partition, new Map([...flagged].filter(([, flags]) => flags.some(isNoticed))))
     );
-    return { planted: this.#lines.length, caught, missed, open, behind, wronglyRejected };
+    return { planted: this.#lines.length, caught, missed, open, behind, wronglyRejected, wronglyFlagged };
   }
 }
 
+/** A gap is told by whichever tick closes its window, and the order is whatever it is. */
+const isNoticed = (flag: string): boolean => flag !== "gap" && flag !== "reordered";
 const isGap = ({ reason, sequence }: Line): boolean => reason === "gap" && sequence !== null;
 const seriesOf = (partition: number, tick: { venue: string; symbol: string; type: string }): string =>
   `${partition} ${tick.venue}:${tick.symbol}/${tick.type}`;

@@ -57,14 +57,14 @@ const trades = (...rows: readonly (readonly [number, number, string?])[]): Valid
   } as unknown as ValidTick));
 
 Deno.test("everything that a judge says of a planted market is found caught", strict, () => {
-  const { lines, ticks, rejections } = judgedMarket(12_000);
+  const { lines, ticks, rejections } = judgedMarket(24_000);
   const { planted, caught, missed, open, wronglyRejected } = scored(lines, ticks, rejections);
   assert.deepEqual([missed, wronglyRejected], [[], []]);
   assert.equal(Object.values(caught).reduce((sum, n) => sum + n, 0) + open, planted);
   assert.ok(caught.gap! > 50, `${caught.gap} ${open}`);
 });
 Deno.test("a judge that keeps any one of its gap flags to itself is found out", strict, () => {
-  const { lines, ticks, rejections } = judgedMarket(12_000);
+  const { lines, ticks, rejections } = judgedMarket(24_000);
   const whole = scored(lines, ticks, rejections);
   const flagged = ticks.filter(({ flags }) => flags?.includes("gap"));
   assert.ok(flagged.length > 50);
@@ -114,7 +114,17 @@ Deno.test("what lies beyond the cut is behind, and a fault under another's reaso
       { place: "0/2", fault: "crossed", found: "crossed,grid" },
     ],
     wronglyRejected: [{ place: "0/3", found: "size" }],
+    wronglyFlagged: [],
   });
+});
+Deno.test("a flag that nobody planted is told, but of a gap and of an order", strict, () => {
+  const late = JSON.stringify({
+    ...{ partition: 0, offset: 3, fault: "late", symbol: "A", type: "trade", sequence: null },
+    ...{ reason: "late", outcome: "flagged", also: [] },
+  });
+  const ticks = trades([1, 0, "gap"], [2, 1, "reordered"], [3, 2, "outlier"], [4, 3, "late"]);
+  const { missed, wronglyFlagged, caught } = scored([late], ticks);
+  assert.deepEqual([missed, caught, wronglyFlagged], [[], { late: 1 }, [{ place: "0/2", found: "outlier" }]]);
 });
 Deno.test("a line that is no truth is misuse, named by file and number", strict, () => {
   const refuses = (text: string, message: RegExp) =>

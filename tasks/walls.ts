@@ -51,7 +51,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   live: ["feed", "frames", "source", "venue", "failure", "world"],
   following: ["live", "venue", "tick", "failure", "world"],
   intake: ["producer", "source", "frames", "tape", "transport", "failure", "world"],
-  plant: ["chance"],
+  plant: ["chance", "listing"],
   standing: ["chance", "listing", "plant", "failure"],
   market: ["chance", "listing", "plant", "standing", "failure"],
   // The log.
