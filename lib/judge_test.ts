@@ -191,6 +191,167 @@ Deno.test("rules change at the offset of their control record and are named afte
   assert.equal(say(6, 4), "");
   assert.deepEqual([judge.counts.control, judge.counts.ungridded, judge.rules], [3, 2, `${RULES_VERSION}@5`]);
 });
+Deno.test(
+  "severities come into force at their record: rejected, quarantined, flagged, or nothing at all",
+  options,
+  () => {
+    const judge = new Judge({ partition: 0 });
+    const say = (sequence: number, fields: Fields) => {
+      const verdict = judge.judge(record(0, trade(sequence, fields)));
+      if (verdict.to === "valid") return ["valid", ...flagsOf(verdict)].join(" ");
+      if (verdict.to === "control") throw new Error("control");
+      assert.equal(JSON.parse(verdict.text).severity, verdict.severity);
+      return [verdict.severity, ...verdict.reasons].join(" ");
+    };
+    const bad = { price: "0", size: "-1", eventTime: NOW + 9 * SECOND };
+    assert.equal(say(1, bad), "reject price size future");
+    const govern = (severity: Fields, rest: Fields = {}) =>
+      judge.judge(control(1, { control: "rules", rules: [{ severity, ...rest }] }));
+    govern({ price: "quarantine", size: "flag", future: "off" });
+    assert.equal(say(2, bad), "quarantine price");
+    govern({ price: "flag", size: "flag", future: "quarantine" });
+    assert.equal(say(3, bad), "quarantine future");
+    govern({ price: "flag", size: "off", future: "flag" });
+    assert.equal(say(4, bad), "valid price future");
+    assert.equal(say(5, {}), "valid", "what lies ahead of its receipt makes nothing late");
+    govern({ price: "flag", size: "quarantine", future: "reject" });
+    assert.equal(say(6, bad), "reject size future", "as severe as the severest");
+    govern({ price: "off" }, { symbol: "B*" });
+    assert.equal(say(7, { price: "0" }), "reject price");
+    assert.deepEqual([judge.counts.quarantined, judge.counts.flags.price, judge.counts.reasons.price], [2, 1, 3]);
+    govern({ shape: "quarantine" });
+    assert.equal(say(8, { price: 1 }), "quarantine shape");
+  },
+);
+Deno.test("limits hold for whom their entry speaks of, and behind a resume", options, () => {
+  const first = new Judge({ partition: 0 });
+  const rules = [{ symbol: "A", type: "trade", limits: { lateMsMax: 5_000 } }];
+  judgeAll(first, [control(0, { control: "limits", futureMsMax: 1 }), control(1, { control: "rules", rules })]);
+  for (const judge of [first, new Judge({ partition: 0, state: first.state() })]) {
+    const late = (symbol: string, at: number, sequence: number) =>
+      judge.judge(record(0, trade(sequence, { symbol, eventTime: NOW + at, receivedTime: NOW + 9 * SECOND }), null));
+    for (const symbol of ["A", "B"]) late(symbol, 6 * SECOND, 1);
+    assert.deepEqual([flagsOf(late("A", 2 * SECOND, 2)), flagsOf(late("B", 2 * SECOND, 2))], [[], ["late"]]);
+    const ahead = trade(3, { eventTime: NOW + 9 * SECOND, receivedTime: NOW });
+    assert.deepEqual(reasonsOf(judge.judge(record(0, ahead))), ["future"]);
+  }
+});
+Deno.test("a new connection lets numbers begin anew, a fall without one does not", options, () => {
+  const at = (ms: number) => ({ eventTime: NOW + ms * 1_000, receivedTime: NOW + ms * 1_000 });
+  const connected = (ms: number) =>
+    JSON.stringify({
+      ...{ type: "status", venue: "sim", symbol: "A", ...at(ms), timeSource: "received", sequence: null, id: null },
+      ...{ state: "connected", firstId: null, lastId: null, detail: null },
+    });
+  const judge = new Judge({ partition: 0 });
+  const verdicts = judgeAll(judge, [
+    ...[record(0, trade(9_000, at(1))), record(1, trade(5, at(2))), record(2, connected(3))],
+    ...[
+      record(3, trade(9_000, at(1))),
+      record(4, trade(5, at(4))),
+      record(5, trade(6, at(5))),
+      record(6, trade(6, at(5))),
+    ],
+  ]);
+  assert.deepEqual(verdicts.map(reasonsOf), [[], ["backwards"], [], ["duplicate"], [], [], ["duplicate"]]);
+  assert.deepEqual([flagsOf(verdicts[4]!), flagsOf(verdicts[5]!)], [["reset"], []]);
+});
+Deno.test("a new session of its calendar lets numbers begin anew", options, () => {
+  const friday = Date.UTC(2026, 10, 20, 15) * 1_000, monday = Date.UTC(2026, 10, 23, 15) * 1_000;
+  const of = (sequence: number, at: number) =>
+    trade(sequence, { symbol: "NIGHT-GAS", eventTime: at, receivedTime: at, price: "30.00" });
+  const judge = new Judge({ partition: 0 });
+  const verdicts = judgeAll(judge, [
+    ...[
+      record(0, of(9_000, friday)),
+      record(1, of(5, friday + 1)),
+      record(2, of(5, monday)),
+      record(3, of(6, monday + 1)),
+    ],
+  ]);
+  assert.deepEqual(verdicts.map(reasonsOf), [[], ["backwards"], [], []]);
+  assert.deepEqual([flagsOf(verdicts[2]!), flagsOf(verdicts[3]!)], [["reset"], []]);
+  const night = judge.judge(record(4, of(7, Date.UTC(2026, 10, 23, 23, 30) * 1_000)));
+  assert.deepEqual(flagsOf(night), ["session"]);
+});
+Deno.test("a book whose number says that the service began anew is one", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const book = (venue: string, sequence: number) =>
+    judge.judge(record(
+      0,
+      JSON.stringify({
+        ...{ type: "book", venue, symbol: "A", eventTime: NOW, receivedTime: NOW, sequence, id: null },
+        ...{ bids: [["1", "1"]], asks: [["1.01", "1"]] },
+      }),
+      null,
+    ));
+  assert.deepEqual([book("bybit", 7), book("bybit", 1), book("kraken", 1)].map(flagsOf), [[], ["reset"], []]);
+});
+Deno.test(
+  "an id without a number is a duplicate within the window, also where what came first was backfilled",
+  options,
+  () => {
+    const judge = new Judge({ partition: 0 });
+    judge.judge(control(0, { control: "limits", windowMax: 2 }));
+    const of = (id: string, fields: Fields = {}) =>
+      judge.judge(record(1, trade(null, { venue: "bybit", id, ...fields }), null));
+    const found = [
+      of("a"),
+      of("b", { price: "0" }),
+      of("b", { source: "backfill" }),
+      of("b"),
+      of("a"),
+      of("c"),
+      of("a"),
+    ];
+    assert.deepEqual(found.map((verdict) => reasonsOf(verdict).join()), [
+      "",
+      "price",
+      "",
+      "duplicate",
+      "duplicate",
+      "",
+      "",
+    ]);
+    const state = judge.state();
+    assert.deepEqual(
+      reasonsOf(new Judge({ partition: 0, state }).judge(record(2, trade(null, { venue: "bybit", id: "c" }), null))),
+      [
+        "duplicate",
+      ],
+    );
+    const other = (venue: string) => [1, 2].map(() => judge.judge(record(3, trade(null, { venue, id: "a" }), null)).to);
+    assert.deepEqual([other("lobster"), other("finnhub")], [["valid", "valid"], ["valid", "valid"]]);
+  },
+);
+Deno.test("what is old against its own receipt is so by the venue's clock", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const flags = (venue: string, lag: number, fields: Fields = {}) =>
+    flagsOf(
+      judge.judge(record(0, trade(null, { venue, eventTime: NOW, receivedTime: NOW + lag * SECOND, ...fields }), null)),
+    );
+  assert.deepEqual([flags("a", 1), flags("a", 121), flags("a", 122)], [[], [], ["old"]]);
+  assert.deepEqual([flags("a", -4), flags("a", 117)], [[], ["old"]], "a clock that is ahead is no excuse");
+  assert.deepEqual(
+    [flags("b", 7_200), flags("b", 7_200), flags("b", 7_321)],
+    [["old"], [], ["old"]],
+    "one that is behind is",
+  );
+  assert.deepEqual(flags("a", 9_000, { source: "backfill" }), []);
+});
+Deno.test("a price that stays elsewhere is the price, also where what is far is not let pass", options, () => {
+  for (const severity of ["flag", "quarantine"]) {
+    const judge = new Judge({ partition: 0 });
+    judge.judge(control(0, { control: "rules", rules: [{ severity: { outlier: severity } }] }));
+    const say = (price: string) => {
+      const verdict = judge.judge(record(1, trade(null, { price })));
+      return verdict.to === "valid" ? flagsOf(verdict).join() : reasonsOf(verdict).join();
+    };
+    assert.deepEqual(Array.from({ length: 8 }, () => say("100")), new Array(8).fill(""));
+    assert.deepEqual([say("150"), say("101"), say("150"), say("99")], ["outlier", "", "outlier", ""]);
+    assert.deepEqual(Array.from({ length: 10 }, () => say("150")), [...new Array(8).fill("outlier"), "", ""]);
+  }
+});
 const ONE = { lot: "1", negative: false };
 /** A record of instrument A, or of none. */
 const dated = (offset: number, tickSize: string | null, times: { since?: number; until?: number }): LogRecord => {
@@ -434,6 +595,11 @@ const wild = fc.record({
   source: fc.constantFrom(undefined, undefined, undefined, "backfill", "redrive", "conflated"),
   change: fc.constantFrom(
     ...[{ control: "limits", windowMax: 4 }, { control: "limits", windowMax: 50, lateMsMax: 500 }],
+    { control: "rules", rules: [{ severity: { crossed: "flag", late: "quarantine", price: "off" } }] },
+    {
+      control: "rules",
+      rules: [{ symbol: "B", limits: { windowMax: 3 }, severity: { grid: "flag", outlier: "reject" } }],
+    },
     { control: "instruments", venue: "sim", instruments: [{ symbol: "A", tickSize: "1", lot: "1", negative: true }] },
     { control: "instruments", venue: "sim", instruments: [] },
     ...[0.5, 1, 2, 3, 4].flatMap((at) => {
