@@ -80,7 +80,7 @@ export function readFlags<F extends Flags>(
 ): Values<F> {
   for (const word of args) {
     const name = /^--([^=]+)/.exec(word)?.[1];
-    if (name === undefined || name in flags && flags[name]!.kind !== "word") continue;
+    if (name === undefined || Object.hasOwn(flags, name) && flags[name]!.kind !== "word") continue;
     const near = namesOf(flags).toSorted((a, b) => leven(a, name) - leven(b, name))[0];
     const hint = near !== undefined && leven(near, name) <= 3 ? `; did you mean --${near}?` : "";
     throw new Misuse(`Cannot read flag "--${name}": it is unknown, must be one of --help's${hint}`);

@@ -3,7 +3,7 @@
  * beginning, since rules remember; one hears the rules files of the log, the other the new one alone.
  *
  * **In** the records of `ticks.raw`, rules, a day; **Out** what would have changed, by rule, with examples.
- * **Knows** `judge`, `rule`, `reading`, `transport`.
+ * **Knows** `judge`, `reading`, `transport`.
  */
 import { Judge, type Verdict } from "./judge.ts";
 import { textOf } from "./reading.ts";

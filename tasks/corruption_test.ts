@@ -32,7 +32,7 @@ interface Finding {
 /** A sound tape that every case gets a copy of. */
 const sound = await Deno.makeTempDir({ prefix: "tapedeck-sound-" });
 addEventListener("unload", () => Deno.removeSync(sound, { recursive: true }));
-await run(simulate, sound, "--ticks", "1500", "--faults", "0.05", "--symbols", "8");
+await run(simulate, sound, "--ticks", "1500", "--faults", "0.15", "--symbols", "8");
 await run(validate, sound);
 await run(sinkHot, sound);
 await run(sinkCold, sound, "--unit-rows", "200");

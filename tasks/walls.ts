@@ -87,7 +87,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   reading: ["codec", "transport", "tick"],
   register: ["rule", "sequence", "tick"],
   enactment: ["rule", "producer", "tape", "transport", "failure"],
-  retrial: ["judge", "rule", "reading", "transport"],
+  retrial: ["judge", "reading", "transport"],
   judge: ["codec", "reading", "register", "rule", "sequence", "tape", "transport", "tick", "failure"],
   // The stores.
   fence: ["reading", "transport", "tick", "decimal", "failure"],
