@@ -11,6 +11,57 @@ import { type Discipline, DISCIPLINES } from "./sequence.ts";
 import { TABLE_OF, type TableName } from "./table.ts";
 import { TYPES } from "./tick.ts";
 
+/** How bad a failed expectation is: an error ends the audit with 3, a warning where `--strict` asks for it. */
+export const SEVERITIES = ["error", "warning", "information"] as const;
+export type Severity = typeof SEVERITIES[number];
+
+/** What an expectation of a suite came to on one instrument of one table and date. */
+export interface Result {
+  /** The expectation's own name, unique in its suite. */
+  readonly name: string;
+  /** Its kind, as `spread`. */
+  readonly check: string;
+  readonly severity: Severity;
+  readonly status: "pass" | "fail";
+  readonly venue: string;
+  /** Null where it speaks of the whole table. */
+  readonly symbol: string | null;
+  readonly table: string;
+  /** UTC date of the event times, `YYYY-MM-DD`. */
+  readonly date: string;
+  /** What was measured, for trends; null where it is no number. */
+  readonly value: number | null;
+  readonly observed: string;
+  readonly wanted: string;
+  /** Rows that fail it; all of them are in its evidence. */
+  readonly failing: number;
+  /** Path of the file with every failing row, relative to the report; null where none fails. */
+  readonly evidence: string | null;
+}
+
+/** A measure of an instrument over a day, bucket by bucket. */
+export interface Plot {
+  readonly venue: string;
+  readonly symbol: string;
+  readonly name: "count" | "spread" | "gap";
+  readonly date: string;
+  /** Width of a bucket. */
+  readonly minutes: number;
+  /** Null where there is nothing to measure. */
+  readonly values: readonly (number | null)[];
+}
+
+/** What one audit by one suite came to. */
+export interface Run {
+  readonly id: string;
+  /** When it ran, ISO 8601. */
+  readonly at: string;
+  readonly suite: string;
+  readonly dates: readonly string[];
+  readonly results: readonly Result[];
+  readonly plots: readonly Plot[];
+}
+
 /** The verdict of one check on one table of a venue. */
 export interface Verdict {
   readonly check: string;
