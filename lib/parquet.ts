@@ -7,61 +7,23 @@
  * **In** drafts, **Out** the bytes of files, rows again, answers to SQL.
  * **Knows** `table`, `decimal`.
  */
-import { fileURLToPath } from "node:url";
 import * as zlib from "node:zlib";
-import type { createDuckDB, DuckDBConnection } from "@duckdb/duckdb-wasm/blocking";
 import type * as Arrow from "apache-arrow";
 import { parquetMetadata, parquetRead } from "hyparquet";
-import { canonical, FRACTION_DIGITS_MAX, INTEGER_DIGITS_MAX, scaled } from "./decimal.ts";
+import { FRACTION_DIGITS_MAX, INTEGER_DIGITS_MAX, scaled } from "./decimal.ts";
 import { Decimals, type Draft, Integers, Names, Texts, type Vector } from "./parquet/draft.ts";
-import type { Cell, Column, Kind, Row } from "./table.ts";
+import { engine, fresh, TYPES } from "./parquet/engine.ts";
+import { type Value, Views } from "./parquet/views.ts";
+import type { Cell, Column, Row } from "./table.ts";
 
 export { Draft } from "./parquet/draft.ts";
-
-/** Engine and bundle that write; another one may give other bytes for the same rows, so ledgers record it. */
-export const ENGINE = "duckdb-wasm 1.28.0 eh";
-const ENGINE_VERSION = "v0.9.1";
+export { ENGINE, warm, wasmPath } from "./parquet/engine.ts";
+export { type Value, Views } from "./parquet/views.ts";
 
 /** Rows of a row group: small enough to prune by symbol, large enough to compress. */
 const GROUP_ROWS = 40_960;
 /** Bytes that one page of a file may unpack to; DuckDB closes a page at 100 MB. */
 const PAGE_BYTES_MAX = 256 << 20;
-
-/** The path of the engine's `.wasm`, which a sandboxed Worker must be allowed to read. */
-export function wasmPath(): string {
-  return fileURLToPath(import.meta.resolve("@duckdb/duckdb-wasm/dist/duckdb-eh.wasm"));
-}
-
-/** The engine asks the disk about a name before it finds what is registered; a sandbox lets it ask only below this one. */
-const SANDBOX = ":memory:/";
-
-interface Engine {
-  readonly db: Awaited<ReturnType<typeof createDuckDB>>;
-  readonly connection: DuckDBConnection;
-  readonly fileProtocol: number;
-  readonly arrow: typeof Arrow;
-}
-let engine: Promise<Engine> | undefined;
-let serial = 0;
-
-async function load(): Promise<Engine> {
-  const [duckdb, arrow] = await Promise.all([import("@duckdb/duckdb-wasm/blocking"), import("apache-arrow")]);
-  // One bundle under both names: whatever the engine believes of its host, it takes the pinned one.
-  const bundle = { mainModule: wasmPath(), mainWorker: "" };
-  const db = await duckdb.createDuckDB({ mvp: bundle, eh: bundle }, new duckdb.VoidLogger(), duckdb.NODE_RUNTIME);
-  await db.instantiate();
-  if (db.getVersion() !== ENGINE_VERSION) {
-    throw new Error(`Cannot use engine "${db.getVersion()}": is not the tested one, must be ${ENGINE_VERSION}`);
-  }
-  return { db, connection: db.connect(), fileProtocol: duckdb.DuckDBDataProtocol.NODE_FS, arrow };
-}
-
-/** Loads the engine, some 0.3 s, unless it is loaded. */
-export async function warm(): Promise<void> {
-  await (engine ??= load());
-}
-
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** A column as Arrow has it. */
 function dataOf(arrow: typeof Arrow, vector: Vector, rows: number): Arrow.Data {
@@ -117,19 +79,15 @@ function kept({ name, kind }: Column, given: boolean): string {
   if (!given) return `CAST(NULL AS ${TYPES[kind]}) AS "${name}"`;
   return kind === "time" ? `CAST(make_timestamp("${name}") AS TIMESTAMPTZ) AS "${name}"` : `"${name}"`;
 }
-const TYPES: Readonly<Record<Kind, string>> = {
-  ...{ int: "BIGINT", time: "TIMESTAMPTZ", name: "VARCHAR", text: "VARCHAR", list: "VARCHAR" },
-  decimal: `DECIMAL(${INTEGER_DIGITS_MAX + FRACTION_DIGITS_MAX},${FRACTION_DIGITS_MAX})`,
-};
 
 /**
  * The bytes of a Parquet file with the draft's rows, at least one.
  * @throws {Error} when the file does not hold as many rows as were given
  */
 export async function write(partition: number, draft: Draft): Promise<Uint8Array> {
-  const { db, connection, arrow } = await (engine ??= load());
+  const { db, connection, arrow } = await engine();
   // A name that the engine wrote to before is not as good as new, so each is used once.
-  const target = `${SANDBOX}d${++serial}.parquet`;
+  const target = fresh("d");
   try {
     connection.insertArrowFromIPCStream(streamOf(arrow, draft), { name: "draft", create: true });
     // A name that is not registered would be a path on the real disk.
@@ -219,9 +177,6 @@ const safe = (value: bigint): number => {
   return number;
 };
 
-/** A value of an answer: decimals as canonical text, times in µs, integers as numbers while they are safe. */
-export type Value = string | number | bigint | boolean | null;
-
 /**
  * What a SELECT over the view `ticks`, the union of the files, answers; a file is its path or its bytes. Only for files that
  * we wrote ourselves. The engine opens paths for reading and writing, so a sandbox must allow both; bytes need neither.
@@ -232,46 +187,7 @@ export async function query(
   sql: string,
 ): Promise<readonly Record<string, Value>[]> {
   if (files.length === 0) throw new RangeError("Cannot query lake: no files are named, must be at least one");
-  const { db, connection, fileProtocol } = await (engine ??= load());
-  // The engine opens for writing whatever it reads, and would make a file that is not there.
-  for (const file of files) if (typeof file === "string") await Deno.stat(file);
-  // Registered names, since the engine would take a path for a pattern.
-  const names = files.map(() => `${SANDBOX}q${++serial}.parquet`);
-  files.forEach((file, i) => {
-    if (typeof file === "string") db.registerFileURL(names[i]!, file, fileProtocol, false);
-    else db.registerFileBuffer(names[i]!, file);
-  });
-  try {
-    const list = names.map(literal).join(", ");
-    connection.query(`CREATE OR REPLACE TEMP VIEW ticks AS SELECT * FROM read_parquet([${list}])`);
-    // A SELECT that fails while it runs answers zero rows; this does raise.
-    connection.query(`CREATE OR REPLACE TEMP TABLE answer AS ${sql}`);
-    const types = new Map<string, string>();
-    for (const { column_name, column_type } of connection.query("DESCRIBE answer")) types.set(column_name, column_type);
-    const rows = connection.query(
-      `SELECT ${[...types].map(([name, type]) => plain(name, type)).join(", ")} FROM answer`,
-    );
-    return [...rows].map((row) => {
-      const entries = [...types].map(([name, type]): [string, Value] => [name, valueOf(row[name], type)]);
-      return Object.fromEntries(entries);
-    });
-  } finally {
-    connection.query("DROP VIEW IF EXISTS ticks");
-    connection.query("DROP TABLE IF EXISTS answer");
-    for (const name of names) db.dropFile(name);
-  }
-}
-
-const NATIVE = /^(?:BOOLEAN|TINYINT|SMALLINT|INTEGER|BIGINT|DOUBLE|VARCHAR)$/;
-function plain(name: string, type: string): string {
-  const column = `"${name.replaceAll('"', '""')}"`;
-  if (NATIVE.test(type)) return column;
-  return type.startsWith("TIMESTAMP") ? `epoch_us(${column}) AS ${column}` : `CAST(${column} AS VARCHAR) AS ${column}`;
-}
-
-function valueOf(value: Value, type: string): Value {
-  if (value === null) return null;
-  if (type.startsWith("DECIMAL")) return canonical(String(value));
-  const integer = type === "HUGEINT" ? BigInt(String(value)) : value;
-  return typeof integer === "bigint" && Number.isSafeInteger(Number(integer)) ? Number(integer) : integer;
+  using views = await Views.open();
+  await views.define("ticks", files);
+  return views.ask(sql);
 }
