@@ -4,14 +4,29 @@
  * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some, after whatever was repaired.
  * **Knows** `books`, `check`, `judge`, `rule`, `repair`, `truth`, `stage`, `crew`.
  */
+import { basename, dirname } from "node:path";
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
-import { checkDay, type Verdict } from "../lib/check.ts";
+import {
+  bytesOf,
+  type Ground,
+  ledgerOf,
+  linesOf,
+  MARKET,
+  pathsOf,
+  type Result,
+  type Run,
+  runSuite,
+  type Suite,
+  suiteOf,
+} from "../lib/check.ts";
 import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
-import { policiesIn } from "../lib/judge.ts";
-import type { Damage } from "../lib/lake.ts";
+import { policiesIn, termsIn } from "../lib/judge.ts";
+import type { Hot } from "../lib/hot.ts";
+import type { Damage, Lake } from "../lib/lake.ts";
 import { type Repair, repair } from "../lib/repair.ts";
+import { LIMITS } from "../lib/rule/limits.ts";
 import { Policies } from "../lib/rule/policy.ts";
 import { defineStage } from "../lib/stage.ts";
 import { isSymbol } from "../lib/tick.ts";
@@ -27,8 +42,12 @@ const stage = defineStage({
   writes: [],
   needs: ["hot", "lake"],
   flags: {
-    symbol: { kind: "text", value: "SYMBOL", does: "checks this symbol's day too (with --date)" },
-    date: { kind: "text", value: "YYYY-MM-DD", pattern: /^\d{4}-\d{2}-\d{2}$/, does: "UTC date of the checks" },
+    date: { kind: "text", value: "YYYY-MM-DD", pattern: /^\d{4}-\d{2}-\d{2}$/, does: "checks this day too, of UTC" },
+    symbol: { kind: "text", value: "SYMBOL", does: "of this symbol alone (with --date)" },
+    suite: { kind: "text", value: "FILE", does: "by these expectations (default the shipped suite, market)" },
+    store: { kind: "choice", of: ["lake", "hot"], default: "lake", does: "where the checks look" },
+    report: { kind: "text", value: "FILE.html", does: "writes the results as a page, and every failing row beside it" },
+    strict: { kind: "switch", does: "warnings are findings too" },
     repair: { kind: "switch", does: "writes damaged files of the lake again from the log, keeping what lay there" },
     truth: { kind: "text", value: "FILE", does: "what simulate planted: was all of it caught, and nothing else" },
   },
@@ -36,27 +55,34 @@ const stage = defineStage({
     "deno task audit",
     "deno task audit --repair",
     "deno task audit --symbol TTF-GAS --date 2026-11-20",
+    "deno task audit --date 2026-11-20 --suite market.json --report report.html",
     "deno task audit --truth t.ndjson --json",
   ],
-  files: ({ truth }) => ({ read: truth ? [truth] : [] }),
-  async run({ values, ranges, log, hot, lake, signal, drain }) {
+  files({ truth, suite, report }) {
+    const written = report === undefined ? [] : [report, shelfOf(report).folder];
+    // A suite's SQL files lie beside it.
+    return { read: [...(truth ? [truth] : []), ...(suite ? [dirname(suite)] : []), ...written], write: written };
+  },
+  async run({ values, ranges, log, hot, lake, world, signal, drain }) {
     const { symbol, date } = values;
     if (date !== undefined && !isDate(date)) {
       throw new Misuse(`Cannot audit --date ${date}: there is no such day, must be YYYY-MM-DD`);
     }
-    if ((symbol === undefined) !== (date === undefined)) {
-      throw new Misuse("Cannot check a day: --symbol and --date belong together, must both be given");
+    if (date === undefined && (symbol ?? values.suite ?? values.report) !== undefined) {
+      throw new Misuse("Cannot check a day: --date is not given, must be a day of UTC");
     }
+    const suite = values.suite === undefined ? MARKET : suiteOf(await textOf("suite", values.suite), values.suite);
     if (symbol !== undefined && !isSymbol(symbol)) {
       throw new Misuse(
         `Cannot audit --symbol "${symbol}": no tick can have it, must be a symbol as the venue writes it`,
       );
     }
     const repairs = values.repair ? await repair({ log, ranges, lake, signal }) : null;
-    const policies = await policiesOf(log, (await ranges(TOPICS.raw)).length);
+    const states = await statesOf(log, (await ranges(TOPICS.raw)).length);
+    const policies = states.map((state) => state === null ? new Policies() : policiesIn(state));
     const planted = values.truth === undefined
       ? null
-      : new Truth(values.truth, await textOf(values.truth), (partition, symbol, type) => {
+      : new Truth(values.truth, await textOf("truth", values.truth), (partition, symbol, type) => {
         return (policies[partition] ?? new Policies()).of("sim", symbol, type).limits;
       });
     const books = await closeBooks({
@@ -64,14 +90,10 @@ const stage = defineStage({
       ...(planted && { see: (partition, tick) => planted.see(partition, tick) }),
     });
     const damages = await lake.damages();
-    const units = await lake.units();
-    const verdicts = symbol === undefined || date === undefined ? [] : await checkDay(
-      lake.root,
-      units.flatMap((unit) => unit.files).filter((file) => file.date === date),
-      symbol,
-      // The day does not say by which partition's limits; nobody is blamed for what one of them allows.
-      { lateMsMax: Math.max(...policies.map(({ lateMsMax }) => lateMsMax)) },
-    );
+    const run = date === undefined ? null : await runOf(suite, {
+      ...{ hot, lake, date, symbol: symbol ?? null, at: world.now(), signal, states, policies, values },
+    });
+    const results = run?.results ?? [];
     const truth = planted?.score(books) ?? null;
     // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
     const findings = [
@@ -83,8 +105,10 @@ const stage = defineStage({
         last: -1,
         detail: damage.detail + wayOut(damage, repairs),
       })),
-      ...verdicts.filter(({ status }) => status === "fail").map(findingOf),
-      ...(symbol !== undefined && verdicts.length === 0 ? [nothingOf(symbol, date!)] : []),
+      ...results.filter(({ status, severity }) =>
+        status === "fail" && (severity === "error" || values.strict && severity === "warning")
+      ).map(findingOf),
+      ...(run !== null && !results.some(({ symbol }) => symbol !== null) ? [nothingOf(symbol ?? "", date!)] : []),
       ...(truth?.missed ?? []).map(({ place, fault, found }) => ({
         finding: "fault missed",
         place,
@@ -112,7 +136,7 @@ const stage = defineStage({
         ...booksText(books),
         ...repairsText(repairs),
         ...gapsText(books),
-        ...verdictsText(verdicts),
+        ...(results.length > 0 ? ["", ...linesOf(results)] : []),
         ...truthText(truth),
         ...findingsText(findings),
       ].join("\n"),
@@ -124,28 +148,73 @@ const stage = defineStage({
         flagged: flagged.size,
         rejections: rejections.size,
       })),
-      checks: verdicts,
+      checks: results,
       ...(truth && { truth }),
     };
   },
 });
 
-/** What is in force in each partition where its judge has last saved. */
-async function policiesOf(log: Pick<Transport, "load">, partitions: number): Promise<Policies[]> {
+/** What the judge of each partition has last saved; null where it has not. */
+async function statesOf(log: Pick<Transport, "load">, partitions: number): Promise<readonly (string | null)[]> {
   return await Promise.all(Array.from({ length: partitions }, async (_, partition) => {
-    const checkpoint = await log.load("validate", partition);
-    return checkpoint === null ? new Policies() : policiesIn(checkpoint.state);
+    return (await log.load("validate", partition))?.state ?? null;
   }));
 }
 
-async function textOf(path: string): Promise<string> {
+async function textOf(what: string, path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    throw new Misuse(`Cannot read truth "${path}": ${reasonOf(error)}, must be a file that simulate wrote`, {
+    throw new Misuse(`Cannot read ${what} "${path}": ${reasonOf(error)}, must be a file that is there`, {
       cause: error,
     });
   }
+}
+
+/** Where every failing row goes: beside the report. */
+function shelfOf(report: string) {
+  const folder = report.replace(/(?:\.html?)?$/, ".evidence");
+  return { folder, href: basename(folder) };
+}
+
+/** Runs a suite on a day of one of the stores. */
+async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states, policies, values }: {
+  readonly hot: Hot;
+  readonly lake: Lake;
+  readonly date: string;
+  readonly symbol: string | null;
+  readonly at: number;
+  readonly signal: AbortSignal;
+  readonly states: readonly (string | null)[];
+  readonly policies: readonly Policies[];
+  readonly values: { readonly store: string; readonly suite: string | undefined; readonly report: string | undefined };
+}): Promise<Run> {
+  const iso = new Date(at).toISOString();
+  const id = `${iso.replace(/[-:]|\.\d+/g, "")}-${suite.suite.replace(/[^\w.-]+/g, "-")}`;
+  const units = await lake.units();
+  const ofHot = (date: string) => bytesOf(hot, date, symbol);
+  const known = new Map(
+    states.flatMap((state) => state === null ? [] : termsIn(state)).map((terms) => [JSON.stringify(terms), terms]),
+  );
+  const isLake = values.store === "lake";
+  const folder = `${lake.root}/_audits/${id}`;
+  const files = suite.expectations.flatMap(({ file }) => file === undefined ? [] : [file]);
+  const texts = await Promise.all(files.map(async (file) => {
+    return [file, await textOf("SQL", `${dirname(values.suite!)}/${file}`)] as const;
+  }));
+  const ground: Ground = {
+    ...{ dates: [date], symbol, signal, terms: [...known.values()], texts: new Map(texts) },
+    files: isLake ? (date) => Promise.resolve(pathsOf(lake.root, ledgerOf(units, date))) : ofHot,
+    ...(isLake && { hot: ofHot, ledger: (date: string) => ledgerOf(units, date) }),
+    // The day does not say by which partition's limits; nobody is blamed for what one of them allows.
+    limits: {
+      lateMsMax: Math.max(LIMITS.lateMsMax, ...policies.map((policy) => policy.most("lateMsMax"))),
+      futureMsMax: Math.max(LIMITS.futureMsMax, ...policies.map((policy) => policy.most("futureMsMax"))),
+    },
+    shelf: values.report === undefined ? { folder, href: folder } : shelfOf(values.report),
+    draws: values.report !== undefined,
+  };
+  return { id, at: iso, ...await runSuite(suite, ground) };
 }
 
 interface AnyFinding extends Omit<Finding, "finding"> {
@@ -157,12 +226,20 @@ function isDate(text: string): boolean {
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
 }
 
-function findingOf({ check, venue, table, observed, wanted }: Verdict): AnyFinding {
-  return { finding: check, place: `${venue} ${table}`, first: -1, last: -1, detail: `${observed}, must be ${wanted}` };
+function findingOf({ check, name, venue, symbol, table, observed, wanted, evidence }: Result): AnyFinding {
+  const place = [venue, symbol, table].filter((word) => word !== null && word !== "*").join(" ");
+  const rows = evidence === null ? "" : `; rows in ${evidence}`;
+  return { finding: check, place, first: -1, last: -1, detail: `${name}: ${observed}, must be ${wanted}${rows}` };
 }
 
 function nothingOf(symbol: string, date: string): AnyFinding {
-  return { finding: "rows", place: `${symbol} ${date}`, first: -1, last: -1, detail: "the lake has no row of it" };
+  return {
+    finding: "rows",
+    place: `${symbol} ${date}`.trim(),
+    first: -1,
+    last: -1,
+    detail: "the lake has no row of it",
+  };
 }
 
 function booksText(books: readonly Books[]): string[] {
@@ -213,18 +290,6 @@ function gapsText(books: readonly Books[]): string[] {
     )
   );
   return lines.length === 0 ? [] : ["", ...lines];
-}
-
-function verdictsText(verdicts: readonly Verdict[]): string[] {
-  if (verdicts.length === 0) return [];
-  return [
-    "",
-    ...verdicts.map((v) =>
-      `${v.status.padEnd(4)}  ${v.venue}  ${v.table.padEnd(6)}  ${
-        v.check.padEnd(9)
-      }  ${v.observed}  (wanted: ${v.wanted})`
-    ),
-  ];
 }
 
 function truthText(truth: Score | null): string[] {

@@ -1,122 +1,238 @@
-/** Each check by example, on a lake of its own: what of a symbol's day is a finding, and what is not. */
+/**
+ * Every kind of check by a day that passes and one that fails, from `testdata/check/`: the folder is the list of cases. A
+ * case names the rows that fail by their place in the file, or how many there are where evidence is no row of a table.
+ */
 import assert from "@std/assert";
-import { checkDay, type Verdict } from "./check.ts";
-import { openLake } from "./lake.ts";
-import { warm } from "./parquet.ts";
-import { LIMITS } from "./rule/limits.ts";
-import { rowOf, TABLE_OF } from "./table.ts";
-import type { ValidTick } from "./tick.ts";
+import { KINDS, MARKET, type Result, suiteJsonSchema, suiteOf, type Terms } from "./check.ts";
+import { psiOf, robustZ } from "./check/counts.ts";
+import { query, Views, warm } from "./parquet.ts";
+import type { TableName } from "./table.ts";
+import { isTick } from "./tick.ts";
+import { filesOf, runOn, ticksOf } from "../testdata/day.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true } as const;
-const NOON = Date.UTC(2024, 7, 8, 12) * 1_000, SECOND = 1_000_000;
+const ROOT = new URL("../testdata/check/", import.meta.url);
+const DATE = "2024-08-08";
 // The engine opens a message port for good, which the first test would be blamed for.
 await warm();
 
-type Fields = Readonly<Record<string, unknown>>;
-const common = { venue: "sim", symbol: "A", eventTime: NOON, receivedTime: NOON + 9, sequence: null, id: null };
-const trade = (fields: Fields = {}): Fields => ({
-  ...{ type: "trade", ...common, price: "1", size: "1", side: "buy", ...fields },
-});
-const quote = (fields: Fields = {}): Fields => ({
-  ...{ type: "quote", ...common, bidPrice: "1", bidSize: "1", askPrice: "2", askSize: "1", ...fields },
-});
-const delta = (fields: Fields = {}): Fields => ({
-  ...{
-    type: "delta",
-    ...common,
-    bids: [["1", "0"]],
-    asks: [],
-    firstId: null,
-    lastId: null,
-    previousId: null,
-    ...fields,
-  },
-});
-
-/** The verdicts on symbol `A` of a lake that holds these ticks, one behind another. */
-async function checked(ticks: readonly Fields[], limits: { lateMsMax: number } = LIMITS): Promise<Verdict[]> {
-  const root = await Deno.makeTempDir({ prefix: "tapedeck-check-" });
-  const lake = await openLake(`file:${root}/lake`, {
-    ...{ now: () => 0, env: () => undefined, report: () => {}, retryForMs: 0 },
-  });
-  try {
-    const held = await lake.begin({ sink: "sink-cold", topic: "ticks.valid", partition: 0 }, "log", 0);
-    const sheet = lake.sheet(held);
-    ticks.forEach((fields, origin) => {
-      const tick = { ...fields, origin, previous: origin - 1 } as unknown as ValidTick;
-      sheet.add(TABLE_OF[tick.type], rowOf(tick, 0));
-    });
-    await lake.publish(held, sheet, ticks.length);
-    const files = (await lake.units()).flatMap((unit) => unit.files);
-    return await checkDay(lake.root, files, "A", limits);
-  } finally {
-    await lake.close();
-    await Deno.remove(root, { recursive: true });
-  }
+interface Case {
+  readonly expectation: Readonly<Record<string, unknown>>;
+  readonly failing: number | readonly number[];
+  readonly value?: number;
+  readonly terms?: readonly Terms[];
+  /** Rows that the ledger says, where it is wrong. */
+  readonly ledger?: number;
+  /** Types of columns, where they are wrong. */
+  readonly columns?: Readonly<Record<string, string>>;
 }
-/** Status and observation of one check, by venue. */
-const of = (verdicts: readonly Verdict[], check: string, table = "trades"): Record<string, string> =>
-  Object.fromEntries(
-    verdicts.filter((v) => v.check === check && v.table === table).map((v) => [v.venue, `${v.status}: ${v.observed}`]),
-  );
 
-Deno.test("a live event may fall by lateMsMax, and by more where its flag says so", strict, async () => {
-  const at = (eventTime: number, fields: Fields = {}): Fields => trade({ eventTime, ...fields });
-  const order = async (fall: number, fields: Fields = {}, limits?: { lateMsMax: number }): Promise<string> =>
-    of(await checked([at(NOON), at(NOON - fall, fields), at(NOON)], limits), "order").sim!;
-  assert.equal(await order(0), "pass: 0 of 0 that fall");
-  assert.equal(await order(SECOND), "pass: 0 of 1 that fall");
-  assert.equal(await order(SECOND + 1), "fail: 1 of 1 that fall");
-  assert.equal(await order(SECOND + 1, { flags: ["gap", "late", "reordered"] }), "pass: 0 of 1 that fall");
-  assert.equal(await order(SECOND + 1, { flags: ["reordered"] }), "fail: 1 of 1 that fall");
-  for (const source of ["backfill", "redrive"]) {
-    assert.equal(await order(9 * SECOND, { source }), "pass: 0 of 1 that fall");
+const textAt = async (path: string): Promise<string | null> => {
+  try {
+    return await Deno.readTextFile(new URL(path, ROOT));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
   }
-  assert.equal(await order(9 * SECOND, { source: "conflated" }), "fail: 1 of 1 that fall");
-  assert.equal(await order(9 * SECOND, { timeSource: "received" }), "pass: 0 of 0 that fall");
-  assert.equal(await order(9 * SECOND, {}, { lateMsMax: 9_000 }), "pass: 0 of 1 that fall");
+};
+
+const names = [...Deno.readDirSync(ROOT)].map(({ name }) => name).sort();
+
+Deno.test("every kind of check has a case", () => {
+  assert.deepEqual(names, [...KINDS.map(({ check }) => check), "sql"].sort());
+  assert.ok(names.length >= 30);
 });
 
-Deno.test("a time of our own makes nothing late", strict, async () => {
-  const own = trade({ eventTime: NOON + 9 * SECOND, timeSource: "received" });
-  assert.equal(of(await checked([trade(), own, trade()]), "order").sim, "pass: 0 of 0 that fall");
-});
-
-Deno.test("venues of one symbol are checked apart", strict, async () => {
-  const lot = (venue: string, first: number, price: string, from: number): Fields[] =>
-    [0, 1].map((i) => trade({ venue, sequence: first + i, price, eventTime: from + i }));
-  const verdicts = await checked([
-    ...lot("sim", 1, "10", NOON),
-    ...lot("binance", 5_000_000, "60000", NOON - 60 * SECOND),
-    trade({ symbol: "B", sequence: 9, price: "7" }),
-  ]);
-  assert.deepEqual(of(verdicts, "rows"), { binance: "pass: 2", sim: "pass: 2" });
-  const none = "pass: 0 missing, 0 ticks flagged";
-  assert.deepEqual(of(verdicts, "gap"), { binance: none, sim: none });
-  assert.deepEqual(of(verdicts, "order"), { binance: "pass: 0 of 0 that fall", sim: "pass: 0 of 0 that fall" });
-  assert.deepEqual(of(verdicts, "range"), {
-    binance: "pass: price 60000 to 60000, 0 sizes not above 0",
-    sim: "pass: price 10 to 10, 0 sizes not above 0",
+for (const name of names) {
+  Deno.test(`${name} passes what is sound and gives every row that fails`, strict, async () => {
+    const it = JSON.parse((await textAt(`${name}/expectation.json`))!) as Case;
+    const suite = suiteOf(JSON.stringify({ suite: name, expectations: [it.expectation] }), name);
+    const sql = await textAt(`${name}/query.sql`);
+    const folder = await Deno.makeTempDir({ prefix: "tapedeck-check-" });
+    try {
+      const on = async (what: "pass" | "fail", isBroken: boolean) => {
+        const ticks = ticksOf((await textAt(`${name}/${what}.ndjson`))!);
+        for (const tick of ticks) {
+          const { flags: _flags, ...sent } = tick as typeof tick & { readonly flags?: unknown };
+          assert.ok(isTick(sent), JSON.stringify(tick));
+        }
+        const files: Partial<Record<TableName, (Uint8Array | string)[]>> = await filesOf(ticks);
+        if (isBroken && it.columns) files.trades = [await retyped(files.trades![0]!, it.columns, folder)];
+        const hot = await textAt(`${name}/${what}.hot.ndjson`);
+        return await runOn(suite, DATE, files, {
+          terms: it.terms ?? [],
+          shelf: { folder, href: "evidence" },
+          texts: new Map(sql === null ? [] : [["query.sql", sql]]),
+          ledger: () => [{ table: "trades", path: "a.parquet", rows: isBroken && it.ledger || ticks.length }],
+          ...(hot !== null && { hot: () => filesOf(ticksOf(hot)) }),
+        });
+      };
+      const sound = await on("pass", false);
+      assert.ok(sound.results.length > 0);
+      for (const { status, failing, evidence, observed } of sound.results) {
+        assert.deepEqual([status, evidence], ["pass", null], observed);
+        assert.ok(failing === 0 || it.value !== undefined || /share|quantile/.test(JSON.stringify(it.expectation)));
+      }
+      const failed = (await on("fail", true)).results.filter(({ status }) => status === "fail");
+      const rows = await evidenceOf(failed, folder);
+      if (typeof it.failing === "number") assert.equal(rows.length, it.failing);
+      else assert.deepEqual(rows.map(({ origin }) => origin).sort((a, b) => Number(a) - Number(b)), it.failing);
+      assert.equal(failed.reduce((sum, { failing }) => sum + failing, 0), rows.length);
+      if (it.value !== undefined) assert.equal(failed[0]!.value, it.value);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   });
+}
+
+/** Every row that the results name as evidence. */
+async function evidenceOf(failed: readonly Result[], folder: string) {
+  const rows = [];
+  for (const path of new Set(failed.map(({ evidence }) => evidence!))) {
+    rows.push(...await query([`${folder}/${path.replace("evidence/", "")}`], "SELECT * FROM ticks"));
+  }
+  return rows;
+}
+
+/** The file with some columns of other types. */
+async function retyped(file: string | Uint8Array, types: Readonly<Record<string, string>>, folder: string) {
+  using views = await Views.open();
+  await views.define("file", [file]);
+  const casts = Object.entries(types).map(([name, type]) => `CAST(${name} AS ${type}) AS ${name}`);
+  await views.copy(`SELECT * REPLACE (${casts.join(", ")}) FROM file`, `${folder}/retyped.parquet`);
+  return `${folder}/retyped.parquet`;
+}
+
+const NOON = Date.UTC(2024, 7, 8, 12) * 1_000;
+const trade = (n: number, fields: object = {}) => ({
+  ...{ type: "trade", venue: "sim", symbol: "A", eventTime: NOON + n * 1_000_000, receivedTime: NOON + n * 1_000_000 },
+  ...{ sequence: null, id: null, price: "1", size: "1", side: "buy", ...fields },
+});
+const ticks = (...list: readonly object[]) => ticksOf(list.map((tick) => JSON.stringify(tick)).join("\n"));
+const suite = (...expectations: readonly object[]) => suiteOf(JSON.stringify({ suite: "s", expectations }), "s");
+
+Deno.test("what is tolerated passes, as rows or as a share, and one more fails", strict, async () => {
+  const files = await filesOf(ticks(...[0, 1, 2, 3].map((n) => trade(n, { size: n < 2 ? "0" : "1" }))));
+  const asked = [{ rows: 2 }, { rows: 1 }, { share: 0.5 }, { share: 0.49 }].map((tolerance, i) => {
+    return { name: `${i}`, check: "size", tables: ["trades"], tolerance };
+  });
+  const { results } = await runOn(suite(...asked), DATE, files);
+  assert.deepEqual(results.map(({ status, failing }) => [status, failing]), [
+    ["pass", 2],
+    ["fail", 2],
+    ["pass", 2],
+    ["fail", 2],
+  ]);
 });
 
 Deno.test(
-  "numbers are missed where their venue promises each, and twice where it promises an order",
+  "instruments are meant by venue and symbol, and parts of them come to the same as all at once",
   strict,
   async () => {
-    const verdicts = await checked([
-      ...[1, 2, 5].map((sequence) => quote({ sequence })),
-      ...[1, 2, 5].map((sequence) => quote({ venue: "binance", sequence })),
-      ...[7, 9, 9].map((sequence) => delta({ venue: "binance", sequence })),
-      ...[7, 9, 9].map((sequence) => delta({ venue: "elsewhere", sequence })),
-    ]);
-    assert.deepEqual(of(verdicts, "gap", "quotes"), { sim: "warn: 2 missing, 0 ticks flagged" });
-    assert.deepEqual(of(verdicts, "duplicate", "quotes"), { binance: "pass: 0", sim: "pass: 0" });
-    assert.deepEqual(of(verdicts, "gap", "deltas"), {});
-    assert.deepEqual(of(verdicts, "duplicate", "deltas"), { binance: "fail: 1" });
+    const symbols = ["A", "AB", "B", "B/C", "Z"];
+    const files = await filesOf(ticks(...symbols.flatMap((symbol, i) => [
+      trade(i * 2, { symbol, price: "0" }),
+      trade(i * 2 + 1, { symbol, venue: "binance", price: i === 2 ? "0" : "1" }),
+    ])));
+    const asked = suite(
+      { name: "some", check: "negative", tables: ["trades"], venue: "sim", symbol: "B*" },
+      { name: "all", check: "negative", tables: ["trades"], per: "table" },
+      { name: "there", check: "rows", tables: ["trades"], venue: "sim", symbol: "C" },
+    );
+    const whole = await runOn(asked, DATE, files);
+    const some = (name: string) =>
+      whole.results.filter((result) => result.name === name).map((r) => [r.venue, r.symbol, r.status, r.failing]);
+    assert.deepEqual(some("some"), [["sim", "B", "fail", 1], ["sim", "B/C", "fail", 1]]);
+    assert.deepEqual(some("all"), [["binance", null, "fail", 1], ["sim", null, "fail", 5]]);
+    assert.deepEqual(some("there"), [["sim", "C", "fail", 0]]);
+    assert.deepEqual(await runOn(asked, DATE, files, { partRows: 1 }), whole);
+    const { results } = await runOn(asked, DATE, files, { symbol: "B/C" });
+    assert.deepEqual([...new Set(results.map(({ symbol }) => symbol))].sort(), ["B/C", "C", null]);
   },
 );
 
-Deno.test("a symbol that the day does not have has no verdict", strict, async () => {
-  assert.deepEqual(await checked([trade({ symbol: "B" })]), []);
+Deno.test("a table's evidence holds the rows of all its instruments, and an instrument's its own", strict, async () => {
+  const folder = await Deno.makeTempDir({ prefix: "tapedeck-check-" });
+  try {
+    const files = await filesOf(
+      ticks(...["A", "B", "C"].map((symbol, n) => trade(n, { symbol, size: n === 2 ? "1" : "0" }))),
+    );
+    const asked = suite(
+      { name: "whole: table", check: "size", tables: ["trades"], per: "table" },
+      { name: "each", check: "size", tables: ["trades"] },
+    );
+    const { results } = await runOn(asked, DATE, files, { shelf: { folder, href: "evidence" } });
+    const failed = (name: string) => results.filter((result) => result.name === name && result.status === "fail");
+    assert.deepEqual((await evidenceOf(failed("whole: table"), folder)).map(({ symbol }) => symbol), ["A", "B"]);
+    assert.deepEqual((await evidenceOf(failed("each"), folder)).map(({ symbol }) => symbol), ["A", "B"]);
+    assert.deepEqual(failed("whole: table").map(({ evidence }) => evidence), [
+      `evidence/whole-table/trades-${DATE}-sim.parquet`,
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("quotes without a time of the venue are held against trades by receipt", strict, async () => {
+  const quote = (n: number, bid: string) => ({
+    ...{ type: "quote", venue: "binance", symbol: "A", eventTime: NOON + n * 1e6, receivedTime: NOON + n * 1e6 },
+    ...{
+      timeSource: "received",
+      sequence: n,
+      id: null,
+      bidPrice: bid,
+      bidSize: "1",
+      askPrice: `${Number(bid) + 1}`,
+      askSize: "1",
+    },
+  });
+  // The venue's clock is five seconds behind ours.
+  const late = trade(10, { venue: "binance", price: "200", eventTime: NOON + 5e6, receivedTime: NOON + 10e6 });
+  const { results } = await runOn(
+    suite({ name: "away", check: "away" }),
+    DATE,
+    await filesOf(ticks(quote(1, "100"), quote(9, "200"), late)),
+  );
+  assert.deepEqual(results.map(({ status, observed }) => [status, observed]), [["pass", "0 of 1 with a quote"]]);
+});
+
+Deno.test("a day is drawn by the quarter of an hour", strict, async () => {
+  const { plots } = await runOn(
+    suite({ name: "rows", check: "rows" }),
+    DATE,
+    await filesOf(ticks(trade(0), trade(7), trade(900))),
+    { draws: true },
+  );
+  const values = Object.fromEntries(plots.map(({ name, values }) => [name, values]));
+  assert.deepEqual(plots.map(({ minutes, values }) => [minutes, values.length]), [[15, 96], [15, 96], [15, 96]]);
+  assert.deepEqual(values.count!.slice(47, 51), [0, 2, 1, 0]);
+  assert.deepEqual(values.gap!.slice(47, 51), [null, 7, 893, null]);
+  assert.deepEqual(new Set(values.spread), new Set([null]));
+});
+
+Deno.test("a suite that is none is refused with path and reason", () => {
+  const refused = (text: string, message: RegExp) => assert.throws(() => suiteOf(text, "s.json"), message);
+  const of = (expectation: object) => JSON.stringify({ suite: "s", expectations: [{ name: "n", ...expectation }] });
+  refused("{", /^Misuse: Cannot read suite "s.json": it is no JSON: .*, must be as its schema says$/);
+  refused(of({ check: "crosed" }), /suite\/expectations\/0\/check: /);
+  refused(of({ check: "crossed", tables: ["trades"] }), /suite\/expectations\/0\/tables\/0: /);
+  refused(of({ check: "lag" }), /suite\/expectations\/0\/msMax: /);
+  refused(of({ check: "crossed", color: 1 }), /suite\/expectations\/0: .*color/);
+  refused(of({ check: "sql", file: "../x.sql" }), /suite\/expectations\/0\/file: /);
+  const twice = { name: "n", check: "crossed" };
+  refused(JSON.stringify({ suite: "s", expectations: [twice, twice] }), /expectation "n" is there twice/);
+  refused(of({ check: "spread", bpsMax: 1, per: "table" }), /expectation "n" is per table, .* instrument/);
+});
+
+Deno.test("the published schema is that of the kinds, and the shipped suite is one", async () => {
+  const published = await Deno.readTextFile(new URL("check/schema.json", import.meta.url));
+  assert.deepEqual(JSON.parse(published), JSON.parse(JSON.stringify(suiteJsonSchema())));
+  assert.ok(MARKET.expectations.length >= 30);
+});
+
+Deno.test("a stability index is none between equals, and a z-score counts robust deviations", () => {
+  assert.equal(psiOf([50, 30, 20], [0.5, 0.3, 0.2]), 0);
+  assert.ok(Math.abs(psiOf([20, 30, 50], [0.5, 0.3, 0.2]) - 0.5498) < 0.0001);
+  assert.equal(robustZ(100, [90, 100, 110]), 0);
+  assert.ok(Math.abs(robustZ(1_000, [100, 100, 100]) - 90) < 1e-9, "at least the root of the count");
 });

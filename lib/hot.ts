@@ -37,6 +37,11 @@ export interface Hot extends Store, Recall {
   apply(commit: Commit): Promise<Holding>;
   /** Rows of a table and partition with `from <= origin < to`, in the order of their origin, a chunk at a time. */
   rows(table: HotTable, partition: number, from: number, to: number): AsyncIterable<readonly Row[]>;
+  /**
+   * Rows of a table with `from <= event time < to`, µs, whoever told them, of one symbol or of all, a chunk at a time in
+   * whatever order they lie.
+   */
+  dated(table: TableName, from: number, to: number, symbol: string | null): AsyncIterable<readonly Row[]>;
   /** Every partition that a table has rows of, whoever put them there. */
   partitions(table: HotTable): Promise<readonly number[]>;
   /** What the store's own clock says, ms since the epoch; absent where it has none. */

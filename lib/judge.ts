@@ -23,7 +23,7 @@ import {
   type TickRule,
   weigh,
 } from "./rule.ts";
-import { Control } from "./rule/control.ts";
+import { Control, type Instrument } from "./rule/control.ts";
 import { LIMITS, type Limits } from "./rule/limits.ts";
 import { Memory } from "./rule/memory.ts";
 import { Policies, type Policy } from "./rule/policy.ts";
@@ -415,6 +415,27 @@ function opened(state: string): unknown {
 export function skippedIn(state: string): readonly Skipped[] {
   const { gaps = [] } = opened(state) as { readonly gaps?: readonly Skipped[] };
   return gaps;
+}
+
+/** Terms of instruments that a state knows of, each with the event times that they hold for, µs. */
+export function termsIn(state: string): readonly (Instrument & {
+  readonly venue: string;
+  readonly since: number;
+  readonly until: number;
+})[] {
+  const { register } = opened(state) as { readonly register: Pick<SavedRegister, "instruments" | "ended"> };
+  return [
+    ...register.instruments.flatMap(([venue, rows]) =>
+      rows.map(([symbol, tickSize, lot, negative, since = 0]) => {
+        return { venue, symbol, tickSize, lot, negative, since, until: Infinity };
+      })
+    ),
+    ...(register.ended ?? []).map(([key, tickSize, lot, negative, since, until]) => {
+      const colon = key.indexOf(":");
+      const [venue, symbol] = [key.slice(0, colon), key.slice(colon + 1)];
+      return { venue, symbol, tickSize, lot, negative, since, until };
+    }),
+  ];
 }
 
 /** The policies in force where this state was kept. */

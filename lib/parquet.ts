@@ -17,8 +17,8 @@ import { type Value, Views } from "./parquet/views.ts";
 import type { Cell, Column, Row } from "./table.ts";
 
 export { Draft } from "./parquet/draft.ts";
-export { ENGINE, warm, wasmPath } from "./parquet/engine.ts";
-export { type Value, Views } from "./parquet/views.ts";
+export { ENGINE, TYPES, warm, wasmPath } from "./parquet/engine.ts";
+export { type Answer, type Value, Views } from "./parquet/views.ts";
 
 /** Rows of a row group: small enough to prune by symbol, large enough to compress. */
 const GROUP_ROWS = 40_960;

@@ -3,6 +3,7 @@
  *
  * **Knows** everything.
  */
+import { suiteJsonSchema } from "../lib/check.ts";
 import { verdictsOf } from "../lib/judge.ts";
 import { goldenTicks } from "../lib/venue_test.ts";
 import { flowText, readmeWith } from "./flow.ts";
@@ -11,6 +12,9 @@ const root = new URL("../", import.meta.url);
 const readme = new URL("README.md", root);
 Deno.writeTextFileSync(readme, readmeWith(Deno.readTextFileSync(readme), flowText()));
 console.log("README.md");
+const schema = new URL("lib/check/schema.json", root);
+Deno.writeTextFileSync(schema, `${JSON.stringify(suiteJsonSchema(), null, 2)}\n`);
+console.log("lib/check/schema.json");
 const golden = await goldenTicks();
 const verdicts = new URL("testdata/verdicts/", root);
 for (const { name } of Deno.readDirSync(verdicts)) {

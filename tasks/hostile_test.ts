@@ -292,7 +292,7 @@ Deno.test("every message of the corpus is accounted for, byte for byte", sanitiz
     assertShown(String(day.text));
     assert.deepEqual(day.findings, []);
     const [rows] = (day.checks as { check: string; observed: string }[]).filter(({ check }) => check === "rows");
-    assert.equal(rows?.observed, "1");
+    assert.equal(rows?.observed, "1 row");
 
     const truth = await Deno.makeTempFile();
     const fault = { partition: 0, offset: 0, fault: "\x1b[2J\x9b2J\u202e", symbol: "X", type: "trade", sequence: null };

@@ -99,7 +99,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   repair: ["fence", "lake", "table", "transport", "failure"],
   reconcile: ["lake", "table"],
   books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
-  check: ["lake", "parquet", "sequence", "table", "tick"],
+  check: ["calendar", "columns", "decimal", "hot", "lake", "parquet", "sequence", "table", "tick", "failure"],
   hindsight: ["book", "table", "tick", "venue"],
   truth: ["books", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "failure", "world"],

@@ -126,6 +126,14 @@ class MemoryHot implements Hot {
     for (let i = 0; i < rows.length; i += CHUNK_ROWS) yield rows.slice(i, i + CHUNK_ROWS);
   }
 
+  async *dated(table: TableName, from: number, to: number, symbol: string | null): AsyncGenerator<readonly Row[]> {
+    const rows = this.#rowsOf(table).filter((row) => {
+      const time = row[4] as number;
+      return time >= from && time < to && (symbol === null || row[3] === symbol);
+    });
+    for (let i = 0; i < rows.length; i += CHUNK_ROWS) yield rows.slice(i, i + CHUNK_ROWS);
+  }
+
   lastTold(table: TableName, instrument: Instrument, to: number, before: number): Promise<Row | null> {
     return Promise.resolve(latestIn(toldIn(this.#rowsOf(table), instrument, 0, to), before));
   }

@@ -162,6 +162,15 @@ class SqliteHot implements Hot {
     );
   }
 
+  dated(table: TableName, from: number, to: number, symbol: string | null): AsyncGenerator<readonly Row[]> {
+    return this.#chunks(
+      `select ${columnList(HOT_TABLES[table])} from ${table} where event_time >= ? and event_time < ?${
+        symbol === null ? "" : " and symbol = ?"
+      }`,
+      symbol === null ? [from, to] : [from, to, symbol],
+    );
+  }
+
   // deno-lint-ignore require-await
   async lastTold(
     table: TableName,

@@ -19,7 +19,8 @@ const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 export class Views implements Disposable {
   readonly #engine: Engine;
   readonly #connection: DuckDBConnection;
-  readonly #files: string[] = [];
+  readonly #names: string[] = [];
+  readonly #files = new Map<string, readonly string[]>();
 
   private constructor(engine: Engine) {
     this.#engine = engine;
@@ -44,10 +45,16 @@ export class Views implements Disposable {
       const name = fresh("q");
       if (typeof file === "string") db.registerFileURL(name, file, fileProtocol, false);
       else db.registerFileBuffer(name, file);
-      this.#files.push(name);
+      this.#names.push(name);
       return name;
     });
+    this.#files.set(name, names);
     this.run(`CREATE OR REPLACE TEMP VIEW ${name} AS SELECT * FROM read_parquet([${names.map(literal).join(", ")}])`);
+  }
+
+  /** What the files of each view are called in SQL, in the order in which they were named. */
+  get files(): ReadonlyMap<string, readonly string[]> {
+    return this.#files;
   }
 
   /** Names a view without rows. */
@@ -61,19 +68,23 @@ export class Views implements Disposable {
     this.#connection.query(sql);
   }
 
+  /** Names and types of a view's columns. */
+  shapeOf(view: string): readonly (readonly [name: string, type: string])[] {
+    return [...this.#connection.query(`DESCRIBE ${view}`)].map((
+      { column_name, column_type },
+    ) => [column_name, column_type]);
+  }
+
   /** What a SELECT answers. @throws {Error} when it fails, at whatever row */
   ask(sql: string): readonly Answer[] {
     const connection = this.#connection;
     try {
       // A SELECT that fails while it runs answers zero rows; this does raise.
       connection.query(`CREATE OR REPLACE TEMP TABLE answer AS ${sql}`);
-      const types = new Map<string, string>();
-      for (const { column_name, column_type } of connection.query("DESCRIBE answer")) {
-        types.set(column_name, column_type);
-      }
-      const columns = [...types].map(([name, type]) => plain(name, type));
+      const types = this.shapeOf("answer");
+      const columns = types.map(([name, type]) => plain(name, type));
       return [...connection.query(`SELECT ${columns.join(", ")} FROM answer`)].map((row) => {
-        const entries = [...types].map(([name, type]): [string, Value] => [name, valueOf(row[name], type)]);
+        const entries = types.map(([name, type]): [string, Value] => [name, valueOf(row[name], type)]);
         return Object.fromEntries(entries);
       });
     } finally {
@@ -103,7 +114,7 @@ export class Views implements Disposable {
 
   [Symbol.dispose](): void {
     this.#connection.close();
-    for (const name of this.#files) this.#engine.db.dropFile(name);
+    for (const name of this.#names) this.#engine.db.dropFile(name);
   }
 }
 

@@ -103,9 +103,9 @@ export class Policies {
     return this.#made(this.entries.filter(({ venue, symbol, type }) => (venue ?? symbol ?? type) === undefined), null);
   }
 
-  /** The largest `lateMsMax` that some tick is judged by. */
-  get lateMsMax(): number {
-    return Math.max(this.base.lateMsMax, ...this.entries.map(({ limits }) => limits?.lateMsMax ?? 0));
+  /** The largest value of a limit that some tick is judged by. */
+  most(limit: "lateMsMax" | "futureMsMax"): number {
+    return Math.max(this.base[limit], ...this.entries.map(({ limits }) => limits?.[limit] ?? 0));
   }
 
   #made(entries: readonly Entry[], usual: CalendarName | null): Policy {

@@ -236,6 +236,7 @@ export class Incarnation {
       rows: (table, partition, from, to) => hot.rows(table, partition, from, to),
       partitions: (table) => hot.partitions(table),
       told: (...asked) => hot.told(...asked),
+      dated: (...asked) => hot.dated(...asked),
       lastTold: (...asked) => hot.lastTold(...asked),
       symbols: (...asked) => hot.symbols(...asked),
       close: () => hot.close(),

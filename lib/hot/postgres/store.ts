@@ -182,6 +182,16 @@ class PostgresHot implements Hot {
     );
   }
 
+  dated(table: TableName, from: number, to: number, symbol: string | null): AsyncGenerator<readonly Row[]> {
+    return this.#chunks(
+      table,
+      `select ${columnList(HOT_TABLES[table])} from ${table} where event_time >= $1 and event_time < $2${
+        symbol === null ? "" : " and symbol = $3"
+      }`,
+      symbol === null ? [timeText(from), timeText(to)] : [timeText(from), timeText(to), symbol],
+    );
+  }
+
   async lastTold(
     table: TableName,
     { venue, symbol }: Instrument,

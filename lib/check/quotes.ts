@@ -1,0 +1,111 @@
+/**
+ * Checks of quotes: what best bid and ask may be to each other, and how they move.
+ *
+ * **Knows** `kind`.
+ */
+import { z } from "@zod/zod";
+import { defineKind, eachRow, type Kind, measured, number, seconds, share, shareOf, type Subject } from "./kind.ts";
+
+const QUOTES = ["quotes", "built"] as const satisfies readonly Subject[];
+/** A share of a price means nothing where the instrument may go below zero. */
+const RELATIVE = "NOT coalesce(is_negative, false)";
+const TWO_SIDED = "bid_price IS NOT NULL AND ask_price IS NOT NULL";
+
+export const KINDS: readonly Kind[] = [
+  defineKind({
+    check: "crossed",
+    does: "the best bid is not above the best ask",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: {},
+    probe: () => eachRow("bid_price > ask_price", { wanted: "no bid above the ask" }),
+  }),
+  defineKind({
+    check: "locked",
+    does: "the best bid equals the best ask in a small share of quotes at most",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: { shareMax: share.default(0) },
+    probe: ({ shareMax }) =>
+      shareOf("bid_price = ask_price", { wanted: `at most ${shareMax * 100} % locked`, shareMax }),
+  }),
+  defineKind({
+    check: "one-sided",
+    does: "a side is empty in a small share of quotes at most",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: { shareMax: share.default(0) },
+    probe: ({ shareMax }) =>
+      shareOf("bid_price IS NULL OR ask_price IS NULL", {
+        wanted: `at most ${shareMax * 100} % with an empty side`,
+        shareMax,
+      }),
+  }),
+  defineKind({
+    check: "spread",
+    does: "a quantile of the spread, in basis points of the middle, lies within bounds",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: { quantile: share.default(0.5), bpsMax: z.number().min(0), bpsMin: z.number().default(0) },
+    probe: ({ quantile, bpsMax, bpsMin }) =>
+      measured({
+        wanted: `the ${quantile} quantile from ${bpsMin} to ${bpsMax} basis points`,
+        needs: ["bps", "is_negative"],
+        sums: {
+          at: `quantile_cont(bps, ${quantile}) FILTER (WHERE ${RELATIVE})`,
+          n: `count(bps) FILTER (WHERE ${RELATIVE})`,
+          beyond: `count(*) FILTER (WHERE ${RELATIVE} AND (bps > ${bpsMax} OR bps < ${bpsMin}))`,
+        },
+        failing: { where: `${RELATIVE} AND (bps > ${bpsMax} OR bps < ${bpsMin})` },
+        judge({ at, n, beyond }) {
+          if (number(n) === 0) return null;
+          const value = number(at);
+          return {
+            isSound: value <= bpsMax && value >= bpsMin,
+            value,
+            observed: `${Number(value.toPrecision(4))} basis points`,
+            failing: number(beyond),
+            of: number(n),
+          };
+        },
+      }),
+  }),
+  defineKind({
+    check: "wide",
+    does: "no quote's spread is wider than expected, in basis points of the middle",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: { bpsMax: z.number().min(0) },
+    probe: ({ bpsMax }) =>
+      eachRow(`bps > ${bpsMax}`, {
+        wanted: `spreads of at most ${bpsMax} basis points`,
+        needs: ["bps", "is_negative"],
+        of: `bps IS NOT NULL AND ${RELATIVE}`,
+      }),
+  }),
+  defineKind({
+    check: "frozen",
+    does: "quotes do not go on to say the same for longer than expected",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: { secondsMax: seconds },
+    probe: ({ secondsMax }) =>
+      eachRow(`t - same_since > ${secondsMax * 1_000_000}`, {
+        wanted: `the same quote for at most ${secondsMax} s`,
+        needs: ["t", "same_since"],
+      }),
+  }),
+  defineKind({
+    check: "jump",
+    does: "the middle does not jump from one quote to the next",
+    subjects: QUOTES,
+    stores: "both",
+    parameters: { bpsMax: z.number().min(0) },
+    probe: ({ bpsMax }) =>
+      eachRow(`prev_mid > 0 AND abs(mid - prev_mid) * 10000 > ${bpsMax} * prev_mid`, {
+        wanted: `the middle within ${bpsMax} basis points of the one before`,
+        needs: ["mid", "prev_mid", "is_negative"],
+        of: `${TWO_SIDED} AND ${RELATIVE}`,
+      }),
+  }),
+];

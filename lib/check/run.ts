@@ -1,0 +1,485 @@
+/**
+ * Runs a suite: date by date and part by part, all sums of a subject in one scan, then the failing rows of what is
+ * suspected, and every failing row of what fails into a file.
+ *
+ * **In** a suite and the files of its dates, **Out** a run. **Knows** `suite`, `stand`, `parquet`, `sequence`, `table`.
+ */
+import { Misuse, reasonOf } from "../failure.ts";
+import { type Answer, Views } from "../parquet.ts";
+import { type Discipline, DISCIPLINES } from "../sequence.ts";
+import { TABLE_NAMES, TABLE_OF, type TableName } from "../table.ts";
+import { TYPES } from "../tick.ts";
+import type { Plot, Result, Run } from "../check.ts";
+import { exportRows, type Shelf } from "./evidence.ts";
+import { type Judged, type Lens, literal, number, type Probe, type Scope, type Subject } from "./kind.ts";
+import { plotsOf } from "./plots.ts";
+import {
+  type Files,
+  type Hours,
+  hoursOf,
+  instrumentsOf,
+  lay,
+  layKnown,
+  lensOn,
+  type Listed,
+  type Part,
+  partsOf,
+  type Terms,
+} from "./stand.ts";
+import { type Expectation, kindOf, matches, type Suite } from "./suite.ts";
+
+/** Rows of the instruments that are looked at together. */
+const PART_ROWS = 1_000_000;
+const DAY = 86_400_000_000;
+
+/** What a suite is run on. */
+export interface Ground {
+  readonly dates: readonly string[];
+  /** As the venue writes it; all where it is null. */
+  readonly symbol: string | null;
+  /** Files of the store that is asked, by date. */
+  files(date: string): Promise<Files>;
+  /** Files of the hot store, where the suite compares the two. */
+  hot?(date: string): Promise<Files>;
+  /** What the ledger says of the lake's files, where it is the lake that is asked. */
+  ledger?(date: string): readonly { readonly table: TableName; readonly path: string; readonly rows: number }[];
+  readonly terms: readonly Terms[];
+  /** By the rules in force. */
+  readonly limits: Scope["limits"];
+  /** SQL files that the suite names. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Where failing rows go; nowhere where it is null. */
+  readonly shelf: Shelf | null;
+  /** Whether the day is drawn. */
+  readonly draws: boolean;
+  readonly signal: AbortSignal;
+  readonly partRows?: number;
+}
+
+/** An expectation, asked of one subject. */
+interface Asked {
+  readonly expectation: Expectation;
+  readonly subject: Subject;
+  readonly probe: Probe;
+  /** Before its sums' names in an answer. */
+  readonly prefix: string;
+}
+/** Of whom a result speaks. */
+interface Whose {
+  readonly venue: string;
+  readonly symbol: string | null;
+}
+
+/** The results and plots of a suite. @throws {Error} when a query of the suite fails */
+export async function runSuite(
+  suite: Suite,
+  ground: Ground,
+): Promise<Pick<Run, "suite" | "dates" | "results" | "plots">> {
+  const results: Result[] = [], plots: Plot[] = [];
+  for (const date of ground.dates) {
+    using views = await Views.open();
+    const day = await Day.open(suite, ground, views, date);
+    results.push(...await day.run());
+    plots.push(...day.plots);
+  }
+  const order = new Map(suite.expectations.map(({ name }, i) => [name, i]));
+  return {
+    suite: suite.suite,
+    dates: ground.dates,
+    results: results.sort((a, b) => order.get(a.name)! - order.get(b.name)!),
+    plots,
+  };
+}
+
+/** One date of a run. */
+class Day {
+  readonly plots: Plot[] = [];
+  readonly #suite: Suite;
+  readonly #ground: Ground;
+  readonly #views: Views;
+  readonly #date: string;
+  readonly #from: number;
+  readonly #instruments: readonly Listed[];
+  readonly #hours: ReadonlyMap<string, readonly Hours[] | null>;
+  readonly #received: readonly string[];
+  readonly #results: Result[] = [];
+
+  private constructor(suite: Suite, ground: Ground, views: Views, date: string) {
+    this.#suite = suite;
+    this.#ground = ground;
+    this.#views = views;
+    this.#date = date;
+    this.#from = Date.parse(date) * 1_000;
+    this.#instruments = instrumentsOf(views, ground.symbol);
+    this.#hours = new Map(
+      this.#instruments.map(({ venue, symbol }) => [`${venue}:${symbol}`, hoursOf(venue, symbol, this.#from)]),
+    );
+    const venues = views.ask("SELECT DISTINCT venue FROM quotes WHERE time_source = 'received'");
+    this.#received = venues.map(({ venue }) => String(venue));
+    layKnown(
+      views,
+      ground.terms,
+      this.#instruments.flatMap(({ venue, symbol }) =>
+        (this.#hours.get(`${venue}:${symbol}`) ?? []).map((hours) => ({ ...hours, venue, symbol }))
+      ),
+    );
+  }
+
+  static async open(suite: Suite, ground: Ground, views: Views, date: string): Promise<Day> {
+    await lay(views, await ground.files(date));
+    const comparing = suite.expectations.some(({ check }) => check === "unequal");
+    if (comparing && ground.hot !== undefined) await lay(views, await ground.hot(date), "hot_");
+    return new Day(suite, ground, views, date);
+  }
+
+  async run(): Promise<readonly Result[]> {
+    const asked = this.#asked();
+    const totals = new Map<string, Answer>();
+    const parts = partsOf(this.#instruments, this.#ground.partRows ?? PART_ROWS);
+    for (const [number, part] of parts.entries()) {
+      this.#ground.signal.throwIfAborted();
+      await this.#look(part, parts.length > 1 ? `-${number}` : "", asked, totals);
+      if (this.#ground.draws) {
+        this.plots.push(...plotsOf(this.#views, lensOn(part, this.#received), part, this.#date, this.#from));
+      }
+    }
+    const whole = lensOn(null, this.#received);
+    for (const one of asked) {
+      if (one.probe.relation === "files") await this.#judgeFiles(one, whole);
+      else if (one.expectation.per === "table") await this.#judgeTable(one, whole, totals);
+    }
+    this.#missing();
+    for (const expectation of this.#suite.expectations) {
+      if (expectation.file !== undefined) await this.#judgeSql(expectation, this.#ground.texts.get(expectation.file)!);
+    }
+    return this.#results;
+  }
+
+  /** Every expectation of every subject that it is asked of. */
+  #asked(): readonly Asked[] {
+    return this.#suite.expectations.flatMap((expectation, i) => {
+      const kind = kindOf(expectation);
+      if (kind === null || (kind.check === "unequal" && this.#ground.hot === undefined)) return [];
+      if (kind.stores === "lake" && this.#ground.ledger === undefined) return [];
+      return (expectation.tables ?? kind.subjects).flatMap((subject) => {
+        const probe = kind.probe(expectation as never, this.#scope(subject));
+        return probe === null ? [] : [{ expectation, subject, probe, prefix: `e${i}_` }];
+      });
+    });
+  }
+
+  #scope(subject: Subject): Scope {
+    const type = TYPES.find((type) => TABLE_OF[type] === (subject === "built" ? "quotes" : subject))!;
+    const spans = (venue: string, symbol: string): readonly Hours[] | null =>
+      this.#hours.get(`${venue}:${symbol}`) ?? null;
+    return {
+      subject,
+      date: this.#date,
+      from: this.#from,
+      to: this.#from + DAY,
+      limits: this.#ground.limits,
+      venuesOf: (...promised: readonly Discipline[]) =>
+        Object.entries(DISCIPLINES).filter(([, of]) => promised.includes(of[type] ?? "none")).map(([venue]) => venue),
+      hasHours: (venue, symbol) => spans(venue, symbol) !== null,
+      hoursOf: (venue, symbol) => (spans(venue, symbol) ?? []).filter(({ phase }) => phase === "core"),
+      texts: this.#ground.texts,
+    };
+  }
+
+  /** Looks at a part of the instruments: a scan a subject, then whatever is suspected. */
+  async #look(part: Part, suffix: string, asked: readonly Asked[], totals: Map<string, Answer>): Promise<void> {
+    const lens = lensOn(part, this.#received);
+    const pairing = asked.some(({ probe }) => probe.relation === "paired") &&
+      part.instruments.some(({ rows }) => rows.trades !== undefined);
+    if (pairing) this.#views.run(`CREATE OR REPLACE TEMP TABLE paired AS ${lens.paired}`);
+    const near: Lens = { ...lens, paired: "paired" };
+    for (const subject of new Set(asked.map(({ subject }) => subject))) {
+      const there = part.instruments.filter(({ rows }) => rows[subject] !== undefined);
+      if (there.length === 0) continue;
+      for (const relation of ["rows", "paired"] as const) {
+        const of = asked.filter((one) => one.subject === subject && one.probe.relation === relation);
+        if (of.length === 0) continue;
+        const answers = this.#sums(
+          of,
+          relation === "paired" ? "paired" : near.rows(subject, [...new Set(of.flatMap(({ probe }) => probe.needs))]),
+        );
+        for (const one of of) {
+          if (one.expectation.per === "table") this.#add(one, answers, totals);
+          else await this.#judge(one, near, answers, suffix);
+        }
+      }
+    }
+    if (pairing) this.#views.run("DROP TABLE paired");
+  }
+
+  /** All sums of some probes over a relation, an answer an instrument. Equal sums are asked for once. */
+  #sums(asked: readonly Asked[], relation: string): readonly Answer[] {
+    const names = new Map<string, string>();
+    for (const { probe } of asked) {
+      for (const sql of Object.values(probe.sums)) if (!names.has(sql)) names.set(sql, `s${names.size}`);
+    }
+    const columns = [...names].map(([sql, name]) => `${sql} AS ${name}`);
+    const from = /^\w+$/.test(relation) ? relation : `(${relation})`;
+    const rows = this.#views.ask(
+      `SELECT ${["venue", "symbol", ...columns].join(", ")} FROM ${from} GROUP BY venue, symbol ORDER BY symbol, venue`,
+    );
+    return rows.map((row) => ({
+      venue: row.venue!,
+      symbol: row.symbol!,
+      ...Object.fromEntries(
+        asked.flatMap(({ probe, prefix }) =>
+          Object.entries(probe.sums).map(([name, sql]) => [prefix + name, row[names.get(sql)!]!])
+        ),
+      ),
+    }));
+  }
+
+  async #judge(one: Asked, lens: Lens, answers: readonly Answer[], suffix: string): Promise<void> {
+    const { expectation, subject, probe } = one;
+    const mine = answers.filter(({ venue, symbol }) => isMeant(expectation, String(venue), String(symbol))).map((
+      answer,
+    ) => own(one, answer));
+    const judged = probe.judge !== undefined
+      ? mine.map((answer) => [answer, probe.judge!(answer)] as const)
+      : this.#select(one, lens, mine);
+    const failed = judged.filter(([, verdict]) =>
+      verdict !== null && !isPassed(expectation, verdict) && verdict.failing > 0
+    )
+      .map(([answer]) => answer);
+    const evidence = failed.length === 0 || this.#ground.shelf === null ? null : await exportRows(
+      this.#views,
+      this.#failing(one, lens, failed),
+      this.#ground.shelf,
+      `${expectation.name}/${subject}-${this.#date}${suffix}`,
+    );
+    for (const [answer, verdict] of judged) {
+      if (verdict === null) continue;
+      this.#put(
+        one,
+        { venue: String(answer.venue), symbol: String(answer.symbol) },
+        verdict,
+        failed.includes(answer) ? evidence : null,
+      );
+    }
+  }
+
+  /** Selects and counts the failing rows of the instruments that are suspected. */
+  #select(one: Asked, lens: Lens, answers: readonly Answer[]): (readonly [Answer, Judged | null])[] {
+    const { probe } = one;
+    const suspicions = new Map(answers.map((answer) => [answer, probe.suspects!(answer)]));
+    const suspected = answers.filter((answer) => suspicions.get(answer) === true);
+    const counts = new Map<string, number>();
+    if (suspected.length > 0) {
+      for (
+        const { venue, symbol, n } of this.#views.ask(
+          `SELECT venue, symbol, count(*) AS n FROM (${this.#failing(one, lens, suspected)}) GROUP BY ALL`,
+        )
+      ) {
+        counts.set(`${venue}:${symbol}`, number(n));
+      }
+    }
+    return answers.map((answer) => {
+      if (suspicions.get(answer) === null) return [answer, null];
+      const failing = counts.get(`${answer.venue}:${answer.symbol}`) ?? 0;
+      return [answer, {
+        isSound: failing === 0,
+        value: probe.value?.(answer, failing) ?? failing,
+        observed: probe.observed?.(answer, failing) ?? failing.toLocaleString("en"),
+        failing,
+        of: number(answer.of),
+      }];
+    });
+  }
+
+  /** A SELECT of every failing row of some instruments. */
+  #failing({ probe, subject }: Asked, lens: Lens, answers: readonly Answer[]): string {
+    const among = answers.map(({ venue, symbol }) => `(${literal(String(venue))}, ${literal(String(symbol))})`).join(
+      ", ",
+    );
+    const { failing } = probe;
+    if ("select" in failing) return `SELECT * FROM (${failing.select(lens)}) WHERE (venue, symbol) IN (${among})`;
+    const relation = probe.relation === "paired" ? lens.paired : `(${lens.rows(subject, probe.needs)})`;
+    return `SELECT * FROM ${relation} WHERE (${failing.where}) AND (venue, symbol) IN (${among}) ORDER BY venue, symbol, "partition", origin`;
+  }
+
+  /** Adds an expectation's sums up to those of each venue's table. */
+  #add(one: Asked, answers: readonly Answer[], totals: Map<string, Answer>): void {
+    for (const answer of answers) {
+      if (!isMeant(one.expectation, String(answer.venue), String(answer.symbol))) continue;
+      const key = `${one.prefix}${one.subject}:${answer.venue}`;
+      const sums = own(one, answer);
+      const before = totals.get(key);
+      const after = Object.fromEntries(
+        Object.keys(one.probe.sums).map((name) => [name, number(before?.[name]) + number(sums[name])]),
+      );
+      totals.set(key, { ...after, venue: answer.venue!, symbol: null });
+    }
+  }
+
+  async #judgeTable(one: Asked, lens: Lens, totals: ReadonlyMap<string, Answer>): Promise<void> {
+    const { expectation, subject, probe } = one;
+    const start = `${one.prefix}${subject}:`;
+    for (const [key, answer] of totals) {
+      const verdict = key.startsWith(start) ? probe.judge!(answer) : null;
+      if (verdict === null) continue;
+      const venue = String(answer.venue);
+      const failed = this.#instruments.filter((listed) => listed.venue === venue && listed.rows[subject] !== undefined)
+        .filter(({ symbol }) => isMeant(expectation, venue, symbol)).map(({ symbol }): Answer => ({ venue, symbol }));
+      const evidence = isPassed(expectation, verdict) || verdict.failing === 0 || this.#ground.shelf === null
+        ? null
+        : await exportRows(
+          this.#views,
+          this.#failing(one, lens, failed),
+          this.#ground.shelf,
+          `${expectation.name}/${subject}-${this.#date}-${venue}`,
+        );
+      this.#put(one, { venue, symbol: null }, verdict, evidence);
+    }
+  }
+
+  async #judgeFiles(one: Asked, lens: Lens): Promise<void> {
+    const { expectation, subject, probe } = one;
+    this.#layFiles();
+    const [answer] = this.#sums([one], "(SELECT '*' AS venue, '*' AS symbol, * FROM files)".slice(1, -1));
+    const verdict = answer === undefined ? null : probe.judge!(own(one, answer));
+    if (verdict === null) return;
+    const evidence = isPassed(expectation, verdict) || this.#ground.shelf === null || !("select" in probe.failing)
+      ? null
+      : await exportRows(
+        this.#views,
+        probe.failing.select(lens),
+        this.#ground.shelf,
+        `${expectation.name}/${subject}-${this.#date}`,
+      );
+    this.#put(one, { venue: "*", symbol: null }, verdict, evidence);
+  }
+
+  #filesLaid = false;
+  /** Makes the table of the lake's files: what the ledger says of each, and what it says itself. */
+  #layFiles(): void {
+    if (this.#filesLaid) return;
+    this.#filesLaid = true;
+    this.#views.run(
+      "CREATE OR REPLACE TEMP TABLE files (subject VARCHAR, path VARCHAR, rows BIGINT, counted BIGINT, shape VARCHAR)",
+    );
+    for (const table of TABLE_NAMES) {
+      const names = this.#views.files.get(table) ?? [];
+      const ledger = this.#ground.ledger!(this.#date).filter((file) => file.table === table);
+      for (const [i, name] of names.entries()) {
+        const { path, rows } = ledger[i]!;
+        const [counted] = this.#views.ask(
+          `SELECT sum(n) AS n FROM (SELECT DISTINCT row_group_id, row_group_num_rows AS n FROM parquet_metadata(${
+            literal(name)
+          }))`,
+        );
+        this.#views.run(`CREATE OR REPLACE TEMP VIEW shape AS SELECT * FROM read_parquet(${literal(name)})`);
+        const shape = this.#views.shapeOf("shape").map(([column, type]) => `${column} ${type}`).join(", ");
+        this.#views.run(
+          `INSERT INTO files VALUES (${literal(table)}, ${literal(path)}, ${rows}, ${number(counted?.n)}, ${
+            literal(shape)
+          })`,
+        );
+      }
+    }
+  }
+
+  async #judgeSql(expectation: Expectation, sql: string): Promise<void> {
+    const select = sql.trim().replace(/;$/, "");
+    const failing = this.#countOf(select, expectation.file!);
+    const verdict: Judged = {
+      isSound: failing === 0,
+      value: failing,
+      observed: `${failing.toLocaleString("en")} rows`,
+      failing,
+      of: failing,
+    };
+    const evidence = failing === 0 || this.#ground.shelf === null
+      ? null
+      : await exportRows(this.#views, select, this.#ground.shelf, `${expectation.name}/${this.#date}`);
+    const wanted = `no row from ${expectation.file}`;
+    this.#put({ expectation, subject: "sql", probe: { wanted } }, { venue: "*", symbol: null }, verdict, evidence);
+  }
+
+  #countOf(select: string, file: string): number {
+    try {
+      const [answer] = this.#views.ask(`SELECT count(*) AS n FROM (${select})`);
+      return number(answer?.n);
+    } catch (error) {
+      throw new Misuse(`Cannot run SQL "${file}": ${reasonOf(error)}, must be one SELECT over the tables`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Instruments that an expectation names and the date does not have. */
+  #missing(): void {
+    for (const expectation of this.#suite.expectations) {
+      const { check, venue, symbol } = expectation;
+      if (check !== "rows" || `${venue}${symbol}`.includes("*")) continue;
+      const kind = kindOf(expectation)!;
+      for (const subject of expectation.tables ?? kind.subjects) {
+        const isThere = this.#instruments.some((listed) =>
+          listed.venue === venue && listed.symbol === symbol && listed.rows[subject] !== undefined
+        );
+        const probe = kind.probe(expectation as never, this.#scope(subject));
+        if (isThere || probe === null) continue;
+        const min = (expectation as Expectation & { readonly min: number }).min;
+        this.#put({ expectation, subject, probe }, { venue, symbol }, {
+          isSound: min === 0,
+          value: 0,
+          observed: "0 rows",
+          failing: 0,
+          of: 0,
+        }, null);
+      }
+    }
+  }
+
+  #put(
+    { expectation, subject, probe: { wanted } }: {
+      readonly expectation: Expectation;
+      readonly subject: string;
+      readonly probe: Pick<Probe, "wanted">;
+    },
+    whose: Whose,
+    verdict: Judged,
+    evidence: string | null,
+  ): void {
+    const { name, check, severity } = expectation;
+    const { value, observed, failing } = verdict;
+    const status = isPassed(expectation, verdict) ? "pass" : "fail";
+    const finite = value !== null && Number.isFinite(value) ? value : null;
+    this.#results.push({
+      name,
+      check,
+      severity,
+      status,
+      ...whose,
+      table: subject,
+      date: this.#date,
+      value: finite,
+      observed,
+      wanted,
+      failing,
+      evidence,
+    });
+  }
+}
+
+/** An answer with the sums of one expectation alone, by their own names. */
+function own({ probe, prefix }: Asked, answer: Answer): Answer {
+  return {
+    venue: answer.venue!,
+    symbol: answer.symbol!,
+    ...Object.fromEntries(Object.keys(probe.sums).map((name) => [name, answer[prefix + name]!])),
+  };
+}
+
+function isMeant({ venue, symbol }: Expectation, ofVenue: string, ofSymbol: string): boolean {
+  return matches(venue, ofVenue) && matches(symbol, ofSymbol);
+}
+
+/** Whether what was found is sound, or no more than is tolerated. */
+function isPassed({ tolerance }: Expectation, { isSound, failing, of }: Judged): boolean {
+  return isSound || failing > 0 && failing <= Math.max(tolerance?.rows ?? 0, (tolerance?.share ?? 0) * of);
+}
