@@ -17,6 +17,7 @@ import { type Flags, readFlags } from "../lib/flag.ts";
 import { PRETENDED } from "../lib/pretend.ts";
 import { perform, type Progress, type Stage } from "../lib/stage.ts";
 import { benchFeed } from "./bench_feed.ts";
+import { benchReport } from "./bench_report.ts";
 import { benchVenues } from "./bench_venues.ts";
 import { shownRange, shownWhole, type Spread, spread } from "./spread.ts";
 import { unguarded } from "./storm/mutants.ts";
@@ -37,6 +38,7 @@ const flags = {
     kind: "switch",
     does: "how long a live frame takes from the socket to the log instead, at a pretended venue",
   },
+  report: { kind: "switch", does: "how long a report of 10,000 results takes to open in a real browser instead" },
   as: { kind: "choice", of: PRETENDED, default: "bybit-linear", does: "with --feed: as which venue" },
 } as const satisfies Flags;
 
@@ -193,10 +195,16 @@ await command({
   does: "each stage and the whole: rates, processor time, memory, bytes, latency",
   flow: "simulate ─▶ validate ─▶ sink-hot + sink-cold, alone and together",
   flags,
-  examples: ["deno task bench", "deno task bench --venues", "deno task bench --feed --seconds 600"],
+  examples: [
+    "deno task bench",
+    "deno task bench --venues",
+    "deno task bench --feed --seconds 600",
+    "deno task bench --report",
+  ],
 }, async ({ values, say, stop }) => {
   const { ticks, runs, symbols = 50, rate = 5_000, seconds = 10 } = values;
   if (values.venues) return await benchVenues(runs, say);
+  if (values.report) return await benchReport(runs);
   if (values.feed) {
     const { as, symbols: instruments = 500, rate = 20_000, seconds = 20 } = values;
     return await benchFeed({ as, instruments, rate, seconds }, say, stop);

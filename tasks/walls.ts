@@ -100,6 +100,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   reconcile: ["lake", "table"],
   books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["calendar", "columns", "decimal", "hot", "lake", "parquet", "sequence", "table", "tick", "failure"],
+  report: ["check"],
   hindsight: ["book", "table", "tick", "venue"],
   truth: ["books", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "failure", "world"],

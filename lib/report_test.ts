@@ -1,0 +1,207 @@
+/** The report in a real browser: what it shows, what it asks for, and how it looks. */
+import assert from "@std/assert";
+import { pathToFileURL } from "node:url";
+import { auditedRun, HOSTILE } from "../testdata/audited.ts";
+import { Browser, browserPath, type Page } from "../testdata/browser.ts";
+import type { Run } from "./check.ts";
+import { reportOf } from "./report.ts";
+
+const rowsIn = (table: number): string => `[...document.querySelectorAll("table.results")][${table}].tBodies[0].rows`;
+const textsOf = (table: number, cell: string): string =>
+  `[...${rowsIn(table)}].map((row) => row.querySelector('${cell}').textContent)`;
+const SHOWN = 'document.querySelector("#shown").textContent';
+const set = (name: string, value: string): string =>
+  `{ const field = document.querySelector(".controls").elements.${name}; field.value = ${JSON.stringify(value)};
+    field.dispatchEvent(new Event("input", { bubbles: true })); }`;
+
+/** Opens a run's report and hands it over; whatever the page complains of or asks the network for is a fault. */
+async function onPage(run: Run, use: (page: Page, shot: (name: string) => Promise<void>) => Promise<void>) {
+  const path = browserPath();
+  if (path === null) return console.log("skipped: no Chromium lies in /usr/bin");
+  const folder = await Deno.makeTempDir({ prefix: "tapedeck-report-" });
+  const shots = Deno.env.get("TAPEDECK_SCREENSHOTS") ?? folder;
+  await Deno.mkdir(shots, { recursive: true });
+  try {
+    await Deno.writeTextFile(`${folder}/report.html`, reportOf(run));
+    await using browser = await Browser.launch(path);
+    const page = await browser.page();
+    await page.look({});
+    const url = pathToFileURL(`${folder}/report.html`).href;
+    await page.open(url);
+    await use(page, (name) => page.screenshot(`${shots}/${name}.png`));
+    assert.deepEqual(page.complaints, []);
+    assert.deepEqual(page.requests.filter((request) => request !== url && request !== "data:,"), []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test(
+  "a report shows its verdict, then what failed with the worst first, then the passes folded",
+  async () => {
+    const run = auditedRun(160);
+    await onPage(run, async (page, shot) => {
+      await shot("report-light");
+      assert.equal(await page.value("document.title"), "Failed: market, 2026-11-20");
+      assert.equal(await page.value("document.querySelector('h1').textContent"), "Failed");
+      assert.equal(await page.value(SHOWN), "160 results");
+      const failed = run.results.filter(({ status }) => status === "fail");
+      const marks = await page.value<string[]>(textsOf(0, ".mark"));
+      assert.deepEqual(marks, [...marks].sort((a, b) => "ewi".indexOf(a[0]!) - "ewi".indexOf(b[0]!)));
+      assert.equal(marks.length, failed.length);
+      assert.equal(await page.value(`${rowsIn(1)}.length`), 0);
+      await page.value("document.querySelector('#passes').open = true");
+      assert.equal(await page.value(`${rowsIn(1)}.length`), 150);
+      const links = await page.value<string[]>(
+        "[...document.querySelectorAll('tbody a')].map((a) => a.getAttribute('href'))",
+      );
+      assert.deepEqual(links.toSorted(), failed.map(({ evidence }) => `./${evidence}`).toSorted());
+      assert.equal(await page.value("document.querySelectorAll('.day svg').length"), 18);
+      await page.value("document.querySelector('#days').scrollIntoView()");
+      await shot("report-days");
+    });
+  },
+);
+
+Deno.test("a report is dark where the system is, and its switch turns it", async () => {
+  await onPage(auditedRun(160), async (page, shot) => {
+    const brightness = `getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)
+      .reduce((a, b) => a + b) / 3`;
+    assert.ok(await page.value<number>(brightness) > 230);
+    await page.look({ dark: true });
+    assert.ok(await page.value<number>(brightness) < 40);
+    await shot("report-dark");
+    await page.value("document.querySelector('#theme').click()");
+    assert.ok(await page.value<number>(brightness) > 230);
+    await page.value("document.querySelector('#theme').click()");
+    assert.ok(await page.value<number>(brightness) < 40);
+  });
+});
+
+Deno.test(
+  "a report is filtered by text, severity, status, venue and symbol, and sorted by any column",
+  async () => {
+    const run = auditedRun(1_600);
+    await onPage(run, async (page) => {
+      const shown = (of: (result: Run["results"][number]) => boolean): string => {
+        const kept = run.results.filter(of);
+        const failed = kept.filter(({ status }) => status === "fail").length;
+        return `${kept.length} of 1,600 results: ${failed} failed, ${kept.length - failed} passed`;
+      };
+      const does = async (code: string): Promise<void> => {
+        await page.value(`(() => ${code})()`);
+      };
+      await does(set("severity", "warning"));
+      assert.equal(await page.value(SHOWN), shown(({ severity }) => severity === "warning"));
+      await does(set("venue", "kraken"));
+      assert.equal(
+        await page.value(SHOWN),
+        shown(({ severity, venue }) => severity === "warning" && venue === "kraken"),
+      );
+      await does(set("severity", ""));
+      await does(set("venue", ""));
+      await does(set("symbol", "ETH6USDT"));
+      assert.equal(await page.value(SHOWN), shown(({ symbol }) => symbol === "ETH6USDT"));
+      await does(set("symbol", ""));
+      await does(set("text", "LAG bybit"));
+      assert.equal(
+        await page.value(SHOWN),
+        shown(({ check, venue }) => check === "lag" && venue === "bybit-linear"),
+      );
+      await does(set("status", "pass"));
+      assert.equal(await page.value(`${rowsIn(0)}.length`), 0);
+      assert.equal(await page.value("document.querySelector('.nothing').hidden"), false);
+      await does(set("text", ""));
+      await does(set("status", ""));
+      assert.equal(await page.value(SHOWN), "1,600 results");
+
+      const failing = textsOf(0, "td.number");
+      await does('{ document.querySelector("thead button[value=failing]").click() }');
+      const numbers = (await page.value<string[]>(failing)).map((text) => Number(text.replaceAll(",", "")));
+      assert.deepEqual(numbers, numbers.toSorted((a, b) => b - a));
+      assert.equal(numbers.length, run.results.filter(({ status }) => status === "fail").length);
+      const sorted = "document.querySelector('thead button[value=failing]').closest('th').ariaSort";
+      assert.equal(await page.value(sorted), "descending");
+      await does('{ document.querySelector("thead button[value=failing]").click() }');
+      assert.deepEqual(
+        (await page.value<string[]>(failing)).map((text) => Number(text.replaceAll(",", ""))),
+        numbers.toReversed(),
+      );
+      await does('{ document.querySelector("thead button[value=symbol]").click() }');
+      const symbols = (await page.value<string[]>(textsOf(0, "[data-label=Symbol]"))).filter(Boolean);
+      assert.deepEqual(symbols, symbols.toSorted(new Intl.Collator("en", { numeric: true }).compare));
+      assert.equal(await page.value(sorted), null);
+    });
+  },
+);
+
+Deno.test("texts of strangers are shown as they are, and nothing in them is obeyed", async () => {
+  const { results, ...run } = auditedRun(8, 1);
+  const hostile = HOSTILE.map((text) => ({
+    ...results[0]!,
+    ...{ name: text, check: text, severity: "error" as const, status: "fail" as const, venue: text, symbol: text },
+    ...{ table: text, date: text, observed: text, wanted: text, failing: 1, evidence: text },
+  }));
+  const plots = HOSTILE.map((text) => ({ ...run.plots[0]!, venue: text, symbol: text, date: text }));
+  const strange = {
+    ...run,
+    id: HOSTILE[0]!,
+    at: HOSTILE[1]!,
+    suite: HOSTILE[0]!,
+    dates: HOSTILE,
+    results: hostile,
+    plots,
+  };
+  await onPage(strange, async (page) => {
+    assert.deepEqual(await page.value(textsOf(0, "[data-label=Symbol]")), HOSTILE);
+    assert.deepEqual(await page.value(textsOf(0, "[data-label=Observed]")), HOSTILE);
+    assert.equal(
+      await page.value("document.querySelectorAll('img, body script:not([type]), [onload], [onerror]').length"),
+      1,
+    );
+    const links = await page.value<string[]>(
+      "[...document.querySelectorAll('tbody a')].map(({ protocol }) => protocol)",
+    );
+    assert.deepEqual([...new Set(links)], ["file:"]);
+    assert.equal(await page.value(`(() => { ${set("symbol", HOSTILE[1]!)} })()`), undefined);
+    assert.equal(await page.value("[...document.querySelectorAll('.day')].filter(({ hidden }) => !hidden).length"), 1);
+  });
+});
+
+Deno.test(
+  "a narrow report has one card a result, nothing beyond its edge, and can be sorted there as well",
+  async () => {
+    await onPage(auditedRun(160), async (page, shot) => {
+      await page.look({ width: 400 });
+      assert.equal(await page.value("document.documentElement.scrollWidth <= innerWidth"), true);
+      await shot("report-narrow");
+      await page.value("document.querySelector('#findings').scrollIntoView()");
+      await shot("report-narrow-findings");
+      assert.equal(await page.value("getComputedStyle(document.querySelector('.order')).display"), "flex");
+      assert.equal(await page.value("getComputedStyle(document.querySelector('tbody tr')).display"), "block");
+    });
+  },
+);
+
+Deno.test(
+  "10,000 results make as many rows as are looked at, and all of them once they are asked for",
+  async () => {
+    const run = auditedRun(10_000, 200);
+    await onPage(run, async (page, shot) => {
+      await shot("report-10000");
+      assert.equal(await page.value(SHOWN), "10,000 results");
+      assert.ok(await page.value<number>("document.querySelectorAll('tbody tr').length") <= 150);
+      await page.value("dispatchEvent(new Event('beforeprint'))");
+      assert.equal(await page.value("document.querySelectorAll('tbody tr').length"), 10_000);
+    });
+  },
+);
+
+Deno.test("a run in which nothing failed says so, and one that asked nothing does not boast", () => {
+  const run = auditedRun(16, 0);
+  const passes = { ...run, results: run.results.filter(({ status }) => status === "pass") };
+  assert.match(reportOf(passes), /<h1 class="pass">Passed<\/h1>/);
+  const warned = { ...run, results: run.results.map((result) => ({ ...result, severity: "warning" as const })) };
+  assert.match(reportOf(warned), /<h1 class="warning">Passed with warnings<\/h1>/);
+  assert.match(reportOf({ ...run, results: [] }), /<h1 class="warning">Nothing was checked<\/h1>/);
+});
