@@ -270,17 +270,18 @@ export async function command<F extends Flags>(
     readonly examples: readonly string[];
   },
   run: (shift: Shift<F>) => Promise<Ending>,
+  args: readonly string[] = Deno.args,
 ): Promise<never> {
   const flags = { ...what.flags, ...COMMON } as F & typeof COMMON;
   const help = (): string => helpOf({ ...what, flags });
   const say: Line = (text) => console.error(printableLines(text));
   let crew: Crew | null = null;
   try {
-    if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
+    if (args.includes("--help") || args.includes("-h")) {
       console.log(help());
       Deno.exit(EXIT.done);
     }
-    const values = readFlags(flags, Deno.args, (name) => Deno.env.get(name));
+    const values = readFlags(flags, args, (name) => Deno.env.get(name));
     const stop = new AbortController();
     let interrupts = 0;
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -326,9 +327,22 @@ export function peakMemory(): number {
   return Deno.memoryUsage().rss;
 }
 
-/** Runs a stage's file: in a Worker its work, in a process of its own a crew of one. */
-export async function start(stage: Stage, module: string): Promise<void> {
-  if (inWorker) return work(stage);
+/**
+ * Runs a stage's file: in a Worker its work, in a process of its own a crew of one. `parts` are stages that the file has
+ * besides, each named `<stage> <word>`: the word as the first argument asks for it, with flags of its own.
+ */
+export async function start(stage: Stage, module: string, parts: readonly Stage[] = []): Promise<void> {
+  if (inWorker) return work(parts.find(({ name }) => name === globalThis.name) ?? stage);
+  const part = parts.find(({ name }) => name === `${stage.name} ${Deno.args[0]}`);
+  if (part !== undefined) return await alone(part, module, Deno.args.slice(1));
+  const examples = [
+    ...stage.examples,
+    ...parts.map(({ name, does }) => `deno task ${name} --help`.padEnd(34) + ` ${does}`),
+  ];
+  await alone({ ...stage, examples }, module, Deno.args);
+}
+
+async function alone(stage: Stage, module: string, args: readonly string[]): Promise<void> {
   await command({ ...stage, flow: flowOf(stage) }, async ({ values, crew, say, stop }) => {
     const to = (values as Record<string, unknown>).to as string | undefined;
     const began = performance.now();
@@ -345,7 +359,7 @@ export async function start(stage: Stage, module: string): Promise<void> {
       summary: { ...report, seconds: (report.moved - report.began || performance.now() - began) / 1000, ...rest },
       findings,
     };
-  });
+  }, args);
 }
 
 /** One line of a stage's progress. */

@@ -15,7 +15,7 @@ Deno.test("README's flow is the one that the stages declare", () => {
 });
 
 Deno.test("every command has a task of its name, a README line and examples", () => {
-  const files = [...Deno.readDirSync(new URL("../cmd/", import.meta.url))].map((entry) =>
+  const files = [...Deno.readDirSync(new URL("../cmd/", import.meta.url))].filter(({ isFile }) => isFile).map((entry) =>
     entry.name.replace(/\.ts$/, "")
   ).filter((name) => !name.endsWith("_test"));
   assert.deepEqual(files.sort(), STAGES.map((stage) => stage.name).sort());

@@ -100,6 +100,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   reconcile: ["lake", "table"],
   books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["calendar", "columns", "decimal", "hot", "lake", "parquet", "sequence", "table", "tick", "failure"],
+  chronicle: ["check", "folder", "parquet", "table", "failure"],
   report: ["check"],
   hindsight: ["book", "table", "tick", "venue"],
   truth: ["books", "tick", "failure"],
@@ -176,6 +177,8 @@ function objection(path: string, room: string, specifier: string): string | unde
   if (target.endsWith("_test.ts")) return says("it is a test", "imported by tests and tasks alone");
   const other = ROOMS.exec(target);
   if (other === null) return says("it lies outside of lib and cmd", "in a room");
+  // A command knows its own parts, which lie in the folder of its name.
+  if (other[2] !== undefined && target.startsWith(path.replace(/\.ts$/, "/"))) return undefined;
   if (other[2] !== undefined) return says("it is a command", "imported by tasks alone");
   const known = other[1]!;
   if (room === "cmd" || room === known || KNOWS[room]?.includes(known)) return undefined;

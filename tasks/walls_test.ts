@@ -53,6 +53,8 @@ Deno.test("a wall holds for every way of importing", options, () => {
 
 Deno.test("commands never know each other, and lib knows neither commands nor tasks", options, () => {
   assert.match(said("cmd/audit.ts", 'import "./validate.ts";').join(), /it is a command, must be imported by tasks/);
+  assert.match(said("cmd/audit.ts", 'import "./validate/rules.ts";').join(), /it is a command/);
+  assert.deepEqual(said("cmd/audit.ts", 'import "./audit/history.ts";'), []);
   assert.match(said("lib/stage.ts", 'import "../cmd/validate.ts";').join(), /it is a command/);
   assert.match(said("lib/stage.ts", 'import "../tasks/walls.ts";').join(), /it lies outside of lib and cmd/);
   assert.match(said("lib/stage.ts", 'import "./tick_test.ts";').join(), /it is a test/);
