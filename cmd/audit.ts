@@ -32,6 +32,7 @@ import { defineStage } from "../lib/stage.ts";
 import { isSymbol } from "../lib/tick.ts";
 import { TOPICS, type Transport } from "../lib/transport.ts";
 import { type Score, Truth } from "../lib/truth.ts";
+import { coverage } from "./audit/coverage.ts";
 import { history } from "./audit/history.ts";
 
 const FINDINGS_SHOWN = 20;
@@ -328,4 +329,4 @@ function findingsText(findings: readonly AnyFinding[]): string[] {
 }
 
 export default stage;
-if (import.meta.main) await start(stage, import.meta.url, [history]);
+if (import.meta.main) await start(stage, import.meta.url, [history, coverage]);

@@ -1,11 +1,14 @@
 /**
- * What an audit found, as one HTML file: the verdict, the findings, the passes folded, and the day of each instrument as
- * small plots. It opens by itself, light or dark, is filtered and sorted in place, and needs neither network nor server.
+ * What an audit found, as one HTML file: the verdict, the findings, the passes folded, the day of each instrument as small
+ * plots, and its coverage as a heat map. It opens by itself, light or dark, is filtered and sorted in place, and needs
+ * neither network nor server.
  *
- * **In** a run, **Out** HTML. **Knows** `check`.
+ * **In** a run, a coverage, **Out** HTML. **Knows** `check`, `coverage`.
  */
 import { type Result, type Run, SEVERITIES } from "./check.ts";
+import type { Coverage } from "./coverage.ts";
 import { carried, escaped, linkOf } from "./report/escape.ts";
+import { heatOf, holesOf, timeText } from "./report/heat.ts";
 import { dayOf } from "./report/plot.ts";
 import { shell } from "./report/shell.ts";
 
@@ -31,8 +34,8 @@ const MORE: readonly (keyof Result)[] = ["check", "status", "value"];
 const count = (n: number): string => n.toLocaleString("en");
 const plural = (n: number, word: string): string => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
-/** The page of a run. */
-export function reportOf(run: Run): string {
+/** The page of a run, with the coverage of its dates where that is known. */
+export function reportOf(run: Run, coverages: readonly Coverage[] = []): string {
   const { results, suite } = run;
   const failed = Object.fromEntries(
     SEVERITIES.map((severity) => [
@@ -70,10 +73,45 @@ ${tableOf(results, "Findings", results.length === passed ? "Nothing failed." : "
 <section><details id="passes"><summary>Passes <small data-count></small></summary>
 ${tableOf(results, "Passes", "No pass is as the filter asks.")}
 </details></section>
+${
+      coverages.map((coverage) =>
+        `<section><h2>Coverage <small>${escaped(coverage.date)}, hours of UTC</small></h2>\n${heatOf(coverage)}\n${
+          holesOf(coverage)
+        }</section>`
+      ).join("\n")
+    }
 ${plotsOf(run)}
 </main>
 <footer>Run ${escaped(run.id)}, ${escaped(run.at)}. Times are UTC.</footer>
 <script type="application/json" id="results">${carried(carriedOf(results))}</script>`,
+  );
+}
+
+/** The page of a date's coverage alone. */
+export function coverageReportOf(coverage: Coverage): string {
+  const { date, instruments } = coverage;
+  const sum = (fate: "lost" | "unaccounted"): number =>
+    instruments.reduce((sum, { minutes }) => sum + minutes[fate], 0);
+  const expected = instruments.reduce((sum, each) => sum + each.expected, 0);
+  const [verdict, colour] = sum("unaccounted") > 0
+    ? ["Holes that nobody recorded", "error"]
+    : sum("lost") > 0
+    ? ["Some was lost, as was told", "warning"]
+    : instruments.length === 0
+    ? ["Nothing was collected", "warning"]
+    : ["All is accounted for", "pass"];
+  return shell(
+    `${verdict}: coverage of ${date}`,
+    `<b>Tapedeck</b> coverage of ${escaped(date)}`,
+    `<h1 class="${colour}">${verdict}</h1>
+<p class="lead">Of ${timeText(expected)} expected of ${plural(instruments.length, "instrument")}, ${
+      timeText(sum("unaccounted"))
+    } are unaccounted for and ${timeText(sum("lost"))} were lost.</p>
+</header>
+<main><section><h2>Hours of UTC</h2>
+${heatOf(coverage)}
+${holesOf(coverage)}</section></main>
+<footer>A minute with rows is collected; one without is what calendar, venue and collector tell of it.</footer>`,
   );
 }
 

@@ -1,10 +1,10 @@
 /** The report in a real browser: what it shows, what it asks for, and how it looks. */
 import assert from "@std/assert";
 import { pathToFileURL } from "node:url";
-import { auditedRun, HOSTILE } from "../testdata/audited.ts";
+import { auditedCoverage, auditedRun, HOSTILE } from "../testdata/audited.ts";
 import { Browser, browserPath, type Page } from "../testdata/browser.ts";
 import type { Run } from "./check.ts";
-import { reportOf } from "./report.ts";
+import { coverageReportOf, reportOf } from "./report.ts";
 
 const rowsIn = (table: number): string => `[...document.querySelectorAll("table.results")][${table}].tBodies[0].rows`;
 const textsOf = (table: number, cell: string): string =>
@@ -14,15 +14,15 @@ const set = (name: string, value: string): string =>
   `{ const field = document.querySelector(".controls").elements.${name}; field.value = ${JSON.stringify(value)};
     field.dispatchEvent(new Event("input", { bubbles: true })); }`;
 
-/** Opens a run's report and hands it over; whatever the page complains of or asks the network for is a fault. */
-async function onPage(run: Run, use: (page: Page, shot: (name: string) => Promise<void>) => Promise<void>) {
+/** Opens a report and hands it over; whatever the page complains of or asks the network for is a fault. */
+async function onPage(html: string, use: (page: Page, shot: (name: string) => Promise<void>) => Promise<void>) {
   const path = browserPath();
   if (path === null) return console.log("skipped: no Chromium lies in /usr/bin");
   const folder = await Deno.makeTempDir({ prefix: "tapedeck-report-" });
   const shots = Deno.env.get("TAPEDECK_SCREENSHOTS") ?? folder;
   await Deno.mkdir(shots, { recursive: true });
   try {
-    await Deno.writeTextFile(`${folder}/report.html`, reportOf(run));
+    await Deno.writeTextFile(`${folder}/report.html`, html);
     await using browser = await Browser.launch(path);
     const page = await browser.page();
     await page.look({});
@@ -40,7 +40,7 @@ Deno.test(
   "a report shows its verdict, then what failed with the worst first, then the passes folded",
   async () => {
     const run = auditedRun(160);
-    await onPage(run, async (page, shot) => {
+    await onPage(reportOf(run), async (page, shot) => {
       await shot("report-light");
       assert.equal(await page.value("document.title"), "Failed: market, 2026-11-20");
       assert.equal(await page.value("document.querySelector('h1').textContent"), "Failed");
@@ -64,7 +64,7 @@ Deno.test(
 );
 
 Deno.test("a report is dark where the system is, and its switch turns it", async () => {
-  await onPage(auditedRun(160), async (page, shot) => {
+  await onPage(reportOf(auditedRun(160)), async (page, shot) => {
     const brightness = `getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)
       .reduce((a, b) => a + b) / 3`;
     assert.ok(await page.value<number>(brightness) > 230);
@@ -82,7 +82,7 @@ Deno.test(
   "a report is filtered by text, severity, status, venue and symbol, and sorted by any column",
   async () => {
     const run = auditedRun(1_600);
-    await onPage(run, async (page) => {
+    await onPage(reportOf(run), async (page) => {
       const shown = (of: (result: Run["results"][number]) => boolean): string => {
         const kept = run.results.filter(of);
         const failed = kept.filter(({ status }) => status === "fail").length;
@@ -152,7 +152,7 @@ Deno.test("texts of strangers are shown as they are, and nothing in them is obey
     results: hostile,
     plots,
   };
-  await onPage(strange, async (page) => {
+  await onPage(reportOf(strange), async (page) => {
     assert.deepEqual(await page.value(textsOf(0, "[data-label=Symbol]")), HOSTILE);
     assert.deepEqual(await page.value(textsOf(0, "[data-label=Observed]")), HOSTILE);
     assert.equal(
@@ -171,7 +171,7 @@ Deno.test("texts of strangers are shown as they are, and nothing in them is obey
 Deno.test(
   "a narrow report has one card a result, nothing beyond its edge, and can be sorted there as well",
   async () => {
-    await onPage(auditedRun(160), async (page, shot) => {
+    await onPage(reportOf(auditedRun(160)), async (page, shot) => {
       await page.look({ width: 400 });
       assert.equal(await page.value("document.documentElement.scrollWidth <= innerWidth"), true);
       await shot("report-narrow");
@@ -187,7 +187,7 @@ Deno.test(
   "10,000 results make as many rows as are looked at, and all of them once they are asked for",
   async () => {
     const run = auditedRun(10_000, 200);
-    await onPage(run, async (page, shot) => {
+    await onPage(reportOf(run), async (page, shot) => {
       await shot("report-10000");
       assert.equal(await page.value(SHOWN), "10,000 results");
       assert.ok(await page.value<number>("document.querySelectorAll('tbody tr').length") <= 150);
@@ -204,4 +204,39 @@ Deno.test("a run in which nothing failed says so, and one that asked nothing doe
   const warned = { ...run, results: run.results.map((result) => ({ ...result, severity: "warning" as const })) };
   assert.match(reportOf(warned), /<h1 class="warning">Passed with warnings<\/h1>/);
   assert.match(reportOf({ ...run, results: [] }), /<h1 class="warning">Nothing was checked<\/h1>/);
+});
+
+Deno.test("coverage is a heat map: an hour's worst is its colour and, where it counts, its minutes", async () => {
+  const html = coverageReportOf(auditedCoverage(16));
+  await onPage(html, async (page, shot) => {
+    await shot("coverage-light");
+    assert.equal(await page.value("document.title"), "Holes that nobody recorded: coverage of 2026-11-20");
+    const cells = await page.value<string[]>(
+      "[...document.querySelector('.heat tbody tr').cells].slice(1, 25).map((cell) => `${cell.className}${cell.textContent}`)",
+    );
+    assert.deepEqual(cells.slice(9, 18), [
+      ...["collected", "lost42", "collected", "collected", "collected", "collected"],
+      ...["unaccounted55", "unaccounted45", "collected"],
+    ]);
+    await page.look({ dark: true });
+    await shot("coverage-dark");
+    await page.look({ width: 400 });
+    assert.equal(await page.value("document.documentElement.scrollWidth <= innerWidth"), true);
+    await shot("coverage-narrow");
+  });
+  const hostile = auditedCoverage(1);
+  const [cover] = hostile.instruments as [typeof hostile.instruments[0]];
+  const strange = {
+    ...{ ...hostile, date: HOSTILE[0]! },
+    instruments: HOSTILE.map((text) => ({
+      ...{ ...cover, venue: text, symbol: text },
+      holes: [{ ...cover.holes[0]!, why: text }],
+    })),
+  };
+  assert.doesNotMatch(
+    coverageReportOf(strange).replace(/<script>[^]*?<\/script>/g, ""),
+    /<(?:script|img|svg)[^>]*hurt|<\/script>/,
+  );
+  assert.match(reportOf(auditedRun(8, 0), [hostile]), /class="heat"/);
+  assert.match(coverageReportOf({ ...hostile, instruments: [] }), /Nothing was collected/);
 });

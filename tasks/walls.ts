@@ -102,7 +102,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   check: ["calendar", "columns", "decimal", "hot", "lake", "parquet", "sequence", "table", "tick", "failure"],
   chronicle: ["check", "folder", "parquet", "table", "failure"],
   coverage: ["calendar", "lake", "parquet", "table"],
-  report: ["check"],
+  report: ["check", "coverage"],
   hindsight: ["book", "table", "tick", "venue"],
   truth: ["books", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "failure", "world"],

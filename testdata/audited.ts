@@ -1,5 +1,7 @@
 /** Audits that never were: what reports and histories are tried with. */
 import type { Plot, Result, Run } from "../lib/check.ts";
+import type { Cover, Coverage } from "../lib/coverage.ts";
+import { type Fate, FATES } from "../lib/coverage/account.ts";
 
 const CHECKS = [
   ["sequence", "trades", "4 holes, 1,204 missing", "every sequence once"],
@@ -63,4 +65,37 @@ function plotsOf(venue: string, symbol: string): Plot[] {
     of("spread", (i) => i > 150 && i < 158 ? null : Number((0.8 - wave(i) / 2).toFixed(3))),
     of("gap", (i) => i === 158 ? 2_400 : Number((3 + Math.abs(wave(i * 3)) * 6).toFixed(2))),
   ];
+}
+
+/** A coverage of `n` instruments: most are collected, some have a hole of each kind, some a session. */
+export function auditedCoverage(n: number): Coverage {
+  return {
+    date: "2026-11-20",
+    until: 1_440,
+    instruments: Array.from({ length: n }, (_, i): Cover => {
+      const fates: Fate[] = new Array(1_440).fill("collected");
+      if (i % 3 === 2) fates.fill("closed").fill("collected", 870, 1_260);
+      if (i % 4 === 1) {
+        for (let m = 0; m < 1_440; m++) if (fates[m] === "collected" && m % 7 > 0) fates[m] = "quiet";
+      }
+      if (i % 5 === 1) fates.fill("quiet", 120, 300);
+      const holes: Cover["holes"] = [
+        ...(i % 4 === 0 ? [{ fate: "lost", from: 610, to: 652, why: "disconnected: closed 1006" } as const] : []),
+        ...(i < 2 ? [{ fate: "unaccounted", from: 905, to: 1_005, why: "no row for 100 minutes" } as const] : []),
+      ];
+      for (const { fate, from, to } of holes) fates.fill(fate, from, to);
+      const count = (from: number, to: number): Record<Fate, number> =>
+        Object.fromEntries(FATES.map((fate) => [fate, fates.slice(from, to).filter((each) => each === fate).length])) as //
+        Record<Fate, number>;
+      const minutes = count(0, 1_440);
+      return {
+        ...{ venue: VENUES[i % VENUES.length]!, symbol: symbolOf(i), calendar: "24/7", holes, minutes },
+        hours: Array.from(
+          { length: 24 },
+          (_, hour) => ({ minutes: count(hour * 60, hour * 60 + 60), rows: hour * 977 }),
+        ),
+        expected: 1_440 - minutes.closed,
+      };
+    }),
+  };
 }
