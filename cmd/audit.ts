@@ -33,6 +33,7 @@ import { isSymbol } from "../lib/tick.ts";
 import { TOPICS, type Transport } from "../lib/transport.ts";
 import { type Score, Truth } from "../lib/truth.ts";
 import { coverage } from "./audit/coverage.ts";
+import { drift } from "./audit/drift.ts";
 import { history } from "./audit/history.ts";
 
 const FINDINGS_SHOWN = 20;
@@ -329,4 +330,4 @@ function findingsText(findings: readonly AnyFinding[]): string[] {
 }
 
 export default stage;
-if (import.meta.main) await start(stage, import.meta.url, [history, coverage]);
+if (import.meta.main) await start(stage, import.meta.url, [history, drift, coverage]);

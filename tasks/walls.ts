@@ -101,6 +101,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   books: ["reconcile", "fence", "judge", "hot", "lake", "table", "transport", "tick", "failure"],
   check: ["calendar", "columns", "decimal", "hot", "lake", "parquet", "sequence", "table", "tick", "failure"],
   chronicle: ["check", "folder", "parquet", "table", "failure"],
+  drift: ["check", "chronicle"],
   coverage: ["calendar", "lake", "parquet", "table"],
   report: ["check", "coverage"],
   hindsight: ["book", "table", "tick", "venue"],
