@@ -102,6 +102,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   check: ["calendar", "columns", "decimal", "hot", "lake", "parquet", "sequence", "table", "tick", "failure"],
   chronicle: ["check", "folder", "parquet", "table", "failure"],
   drift: ["check", "chronicle"],
+  profile: ["check"],
   coverage: ["calendar", "lake", "parquet", "table"],
   report: ["check", "coverage"],
   hindsight: ["book", "table", "tick", "venue"],
