@@ -152,7 +152,7 @@ function toleratedOf(results: readonly Result[], counts: ReadonlyMap<string, num
   const isFew = failed.every(({ failing, date }) => failing > 0 && failing <= FAILING_MAX * (counts.get(date) ?? 0));
   if (!isFew) return null;
   const rows = Math.ceil(worst.failing * 1.5);
-  const why =
-    `does not hold on ${failed.length} of ${days}, for ${worst.failing} rows on ${worst.date}: ${rows} are tolerated`;
+  const share = counts.size === 1 ? "" : ` on ${failed.length} of ${days}, most`;
+  const why = `fails${share} for ${worst.failing} rows on ${worst.date}: ${rows} are tolerated`;
   return { severity: "warning", tolerance: { rows }, why } as const;
 }

@@ -52,7 +52,7 @@ export const coverage = defineStage({
       ...(found.instruments.length === 0 ? [{ fate: "unaccounted", why: "nobody collected anything" }] : []),
       ...holes.filter(({ fate }) => strict || fate === "unaccounted"),
     ];
-    return { text: textOf(found, holes).join("\n"), date, until: clockText(found.until), findings, ...found };
+    return { text: textOf(found, holes).join("\n"), findings, ...found };
   },
 });
 

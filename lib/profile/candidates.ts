@@ -43,7 +43,7 @@ interface Bound<T> {
 }
 
 const bounded = <T>(check: string, tables: readonly string[], bound: Bound<T>): Candidate[] => {
-  const { parameter, steps, text, fixed = {}, tells, severity = "error", room = 1, isKept = false } = bound;
+  const { parameter, steps, text, fixed = {}, tells, severity = "error", room = 2, isKept = false } = bound;
   return tables.map((table) => ({
     ...{ check, table, severity, room, isKept },
     ...(tells !== undefined && { tells }),
@@ -95,8 +95,8 @@ export const CANDIDATES: readonly Candidate[] = [
   ...plain("unrecorded", ["trades", "quotes", "deltas"]),
   ...plain("reset", ["trades", "quotes", "deltas"]),
   ...plain("chain", ["deltas"]),
-  ...plain("order", MARKET),
-  ...plain("future", MARKET),
+  ...bounded("order", MARKET, { parameter: "lateMsMax", steps: MS.slice(9), text: ms }),
+  ...bounded("future", MARKET, { parameter: "futureMsMax", steps: MS.slice(9), text: ms }),
   ...plain("date", STORED),
   ...plain("session", MARKET),
   ...bounded("lag", MARKET, { parameter: "msMax", steps: MS, text: ms, fixed: { quantile: 0.99 } }),

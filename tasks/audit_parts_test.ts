@@ -1,0 +1,121 @@
+/** The parts of the audit as a user has them: what they say of a lake, as stages and as processes in their sandbox. */
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { coverage } from "../cmd/audit/coverage.ts";
+import { drift } from "../cmd/audit/drift.ts";
+import { history } from "../cmd/audit/history.ts";
+import simulate from "../cmd/simulate.ts";
+import type { Run } from "../lib/check.ts";
+import { Chronicle, folderOf } from "../lib/chronicle.ts";
+import { Misuse } from "../lib/failure.ts";
+import { auditedRun } from "../testdata/audited.ts";
+import { flow, run, withData } from "../testdata/flow.ts";
+
+const PROJECT = fileURLToPath(new URL("../", import.meta.url));
+const dateOf = (day: number): string => `2026-11-${String(day).padStart(2, "0")}`;
+
+/** Audits of some days of November; those of `failed` found an error in ETHUSDT, and the last saw what `last` makes of its values. */
+async function remember(data: string, days: readonly number[], failed: readonly number[], last = 1): Promise<void> {
+  const root = `${data}/lake`;
+  const chronicle = await Chronicle.open(folderOf(root), root);
+  try {
+    for (const day of days) {
+      const date = dateOf(day), base = auditedRun(24, 2);
+      const audited: Run = {
+        ...{ ...base, id: `run-${day}`, at: `${dateOf(day + 1)}T06:00:00.000Z`, dates: [date] },
+        results: base.results.map((result, i) => ({
+          ...{ ...result, date, severity: "error", value: (i + 10 + day % 3) * (day === days.at(-1) ? last : 1) },
+          status: failed.includes(day) && result.symbol === "ETHUSDT" && result.check === "lag" ? "fail" : "pass",
+        })),
+        plots: base.plots.map((plot) => ({ ...plot, date })),
+      };
+      await chronicle.add(audited);
+    }
+  } finally {
+    chronicle.close();
+  }
+}
+
+interface Told {
+  readonly text: string;
+}
+
+Deno.test("history tells of every run, and of each expectation that ever failed when it did first", () =>
+  withData(async (data) => {
+    assert.match((await run(history, data) as unknown as Told).text, /no audit by a suite was run/);
+    await remember(data, [1, 2, 3, 4], [2, 4]);
+    const { text } = await run(history, data) as unknown as Told;
+    assert.match(text, /run-1 .* passed\n/);
+    assert.match(text, /run-2 .* failed\n/);
+    assert.match(text, /errors {2}▁█▁█ {2}first in run run-2/);
+    assert.match(text, /lag.* ETHUSDT .*·×·× .* 2\/4 {2}2026-11-02 .*failing since 2026-11-04/);
+    assert.doesNotMatch(text, /crossed/);
+    const one = await run(history, data, "--symbol", "BTCUSDT", "--runs", "2") as unknown as {
+      runs: unknown[];
+      trends: unknown[];
+    };
+    assert.deepEqual([one.runs.length, one.trends.length], [2, 9]);
+  }));
+
+Deno.test("drift names its baseline, leaves failed runs out, and is a finding where that is asked for", () =>
+  withData(async (data) => {
+    await assert.rejects(run(drift, data, "--symbol", "ETHUSDT"), Misuse);
+    await remember(data, [1, 2, 3, 4, 5, 6, 7, 8], [3], 4);
+    const { text, findings } = await run(drift, data, "--symbol", "ETHUSDT", "--against", "30d") as unknown as Told & {
+      findings: unknown[];
+    };
+    assert.match(text, /baseline: 6 runs: run-1 \(2026-11-01\), run-2 \(2026-11-02\), run-4 /);
+    assert.match(text, /left out, since they found errors: run-3 \(2026-11-03\)/);
+    assert.match(text, /drifted .*lag/);
+    assert.equal(findings.length, 0);
+    const strict = await run(drift, data, "--symbol", "ETHUSDT", "--strict") as unknown as { findings: unknown[] };
+    assert.ok(strict.findings.length > 0);
+    // Another instrument failed nothing on the 3rd.
+    const other = await run(drift, data, "--symbol", "BTCUSDT", "--against", "30d") as unknown as Told;
+    assert.match(other.text, /baseline: 7 runs/);
+    const few = await run(drift, data, "--symbol", "ETHUSDT", "--against", "3d") as unknown as Told;
+    assert.match(few.text, /0 of 0 drifted; of \d+ more nothing can be said with fewer than 5 days/);
+  }));
+
+Deno.test("coverage of a simulated day has its hour, and of a day without rows nothing, which is a finding", () =>
+  withData(async (data) => {
+    await run(simulate, data, "--ticks", "4000", "--symbols", "3");
+    await flow(data);
+    const told = await run(coverage, data, "--date", "2026-11-20", "--report", `${data}/coverage.html`) as unknown as
+      & Told
+      & { instruments: { minutes: { collected: number } }[]; findings: unknown[] };
+    assert.equal(told.instruments.length, 3);
+    assert.ok(told.instruments.every(({ minutes }) => minutes.collected > 0));
+    assert.deepEqual(told.findings, []);
+    assert.match(told.text, /sim {2,}TTF-GAS +#/);
+    assert.match(await Deno.readTextFile(`${data}/coverage.html`), /All is accounted for/);
+    const none = await run(coverage, data, "--date", "2026-11-19") as unknown as Told & { findings: unknown[] };
+    assert.match(none.text, /nobody collected anything of 2026-11-19/);
+    assert.equal(none.findings.length, 1);
+    await assert.rejects(run(coverage, data, "--date", "2026-13-40"), Misuse);
+  }));
+
+Deno.test("as processes they stay within their sandbox, and exit as they found", () =>
+  withData(async (data) => {
+    await run(simulate, data, "--ticks", "1000", "--symbols", "2");
+    await flow(data);
+    await remember(data, [1, 2], []);
+    const runs = async (
+      ...args: string[]
+    ): Promise<readonly [code: number, summary: Record<string, unknown> | null]> => {
+      const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-check", "cmd/audit.ts", ...args, "--data", data, "--json"],
+        cwd: PROJECT,
+        stderr: "null",
+      }).output();
+      const text = new TextDecoder().decode(stdout).trimEnd();
+      return [code, text === "" ? null : JSON.parse(text.split("\n").at(-1)!)];
+    };
+    const [done, told] = await runs("history");
+    assert.deepEqual([done, (told!.runs as unknown[]).length], [0, 2]);
+    assert.equal((await runs("coverage", "--date", "2026-11-20", "--report", `${data}/coverage.html`))[0], 0);
+    assert.ok((await Deno.stat(`${data}/coverage.html`)).size > 0);
+    assert.equal((await runs("coverage", "--date", "2026-11-19"))[0], 3);
+    assert.equal((await runs("drift"))[0], 2);
+    assert.equal((await runs("histroy"))[0], 2);
+  }));
