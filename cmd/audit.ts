@@ -19,12 +19,15 @@ import {
   type Suite,
   suiteOf,
 } from "../lib/check.ts";
+import { Chronicle, folderOf } from "../lib/chronicle.ts";
 import { columns } from "../lib/columns.ts";
+import { coverageOf } from "../lib/coverage.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
 import { policiesIn, termsIn } from "../lib/judge.ts";
 import type { Hot } from "../lib/hot.ts";
 import type { Damage, Lake } from "../lib/lake.ts";
+import { reportOf } from "../lib/report.ts";
 import { type Repair, repair } from "../lib/repair.ts";
 import { LIMITS } from "../lib/rule/limits.ts";
 import { Policies } from "../lib/rule/policy.ts";
@@ -35,6 +38,7 @@ import { type Score, Truth } from "../lib/truth.ts";
 import { coverage } from "./audit/coverage.ts";
 import { drift } from "./audit/drift.ts";
 import { history } from "./audit/history.ts";
+import { profile } from "./audit/profile.ts";
 
 const FINDINGS_SHOWN = 20;
 
@@ -96,6 +100,7 @@ const stage = defineStage({
     const run = date === undefined ? null : await runOf(suite, {
       ...{ hot, lake, date, symbol: symbol ?? null, at: world.now(), signal, states, policies, values },
     });
+    if (run !== null) await keep(run, lake, values.report, world.now());
     const results = run?.results ?? [];
     const truth = planted?.score(books) ?? null;
     // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
@@ -193,7 +198,7 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
   readonly values: { readonly store: string; readonly suite: string | undefined; readonly report: string | undefined };
 }): Promise<Run> {
   const iso = new Date(at).toISOString();
-  const id = `${iso.replace(/[-:]|\.\d+/g, "")}-${suite.suite.replace(/[^\w.-]+/g, "-")}`;
+  const id = `${iso.replace(/[-:.]/g, "")}-${suite.suite.replace(/[^\w.-]+/g, "-")}`;
   const units = await lake.units();
   const ofHot = (date: string) => bytesOf(hot, date, symbol);
   const known = new Map(
@@ -215,9 +220,26 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
       futureMsMax: Math.max(LIMITS.futureMsMax, ...policies.map((policy) => policy.most("futureMsMax"))),
     },
     shelf: values.report === undefined ? { folder, href: folder } : shelfOf(values.report),
-    draws: values.report !== undefined,
+    draws: true,
   };
   return { id, at: iso, ...await runSuite(suite, ground) };
+}
+
+/** Keeps a run in the chronicle of a lake that has a folder, and writes it as a page where one is asked for. */
+async function keep(run: Run, lake: Lake, report: string | undefined, now: number): Promise<void> {
+  if (lake.version !== undefined) {
+    const chronicle = await Chronicle.open(folderOf(lake.root), lake.root);
+    try {
+      await chronicle.add(run);
+    } finally {
+      chronicle.close();
+    }
+  }
+  if (report === undefined) return;
+  const files = (await lake.units()).flatMap((unit) => unit.files);
+  const coverages = [];
+  for (const date of run.dates) coverages.push(await coverageOf(lake.root, files, date, now * 1_000));
+  await Deno.writeTextFile(report, reportOf(run, coverages));
 }
 
 interface AnyFinding extends Omit<Finding, "finding"> {
@@ -330,4 +352,4 @@ function findingsText(findings: readonly AnyFinding[]): string[] {
 }
 
 export default stage;
-if (import.meta.main) await start(stage, import.meta.url, [history, drift, coverage]);
+if (import.meta.main) await start(stage, import.meta.url, [history, drift, profile, coverage]);

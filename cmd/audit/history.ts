@@ -77,7 +77,7 @@ function trendsText(trends: readonly Trend[], known: number): string[] {
     trend.first === null
       ? ""
       : `${trend.first.date} (${trend.first.observed})${
-        trend.since === null ? "" : `, failing since ${trend.since.date}`
+        trend.since === null ? "" : trend.since.run === trend.first.run ? ", since then" : `, since ${trend.since.date}`
       }`,
   ]);
   const more = ordered.length > TRENDS_SHOWN ? [`and ${ordered.length - TRENDS_SHOWN} more, see --json`] : [];

@@ -167,8 +167,9 @@ function show({ columns, severities, rows }) {
       case "wanted":
         return asCell(element("td", "soft", value));
       case "observed":
-      case "symbol":
         return asCell(element("td", "", value));
+      case "symbol":
+        return asCell(element("td", "whole", value));
       case "venue":
       case "table":
       case "date":

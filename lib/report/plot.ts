@@ -7,7 +7,11 @@ import type { Plot } from "../check.ts";
 import { escaped } from "./escape.ts";
 
 const WIDTH = 288, HEIGHT = 56;
-const CAPTIONS: Readonly<Record<Plot["name"], string>> = { count: "Rows", spread: "Spread", gap: "Longest gap, s" };
+const CAPTIONS: Readonly<Record<Plot["name"], (minutes: number) => string>> = {
+  count: (minutes) => `Rows in ${minutes} min`,
+  spread: () => "Spread, basis points",
+  gap: () => "Longest gap, s",
+};
 /** The order in which they stand beside each other. */
 const ORDER: readonly Plot["name"][] = ["count", "spread", "gap"];
 
@@ -25,7 +29,7 @@ export function dayOf(plots: readonly Plot[]): string {
 }
 
 function figureOf({ name, minutes, values }: Plot): string {
-  const caption = `${CAPTIONS[name] ?? name} a ${minutes === 1 ? "minute" : `${minutes} minutes`}`;
+  const caption = CAPTIONS[name](minutes);
   const known = values.filter((value) => value !== null).sort((a, b) => a - b);
   if (known.length === 0) {
     return `<figure><figcaption><b>${escaped(caption)}</b><span>nothing measured</span></figcaption></figure>`;
