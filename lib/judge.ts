@@ -10,7 +10,7 @@ import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
 import { bytesOf } from "./codec.ts";
 import { cutOf, DEPTH_MAX, isStorable, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
-import { Register, SavedRegister, type Subject } from "./register.ts";
+import { PAST, Register, SavedRegister, type Subject } from "./register.ts";
 import {
   BESIDE_RULES,
   type Draft,
@@ -18,6 +18,7 @@ import {
   isLive,
   MESSAGE_RULES,
   PLACE_RULES,
+  REMEMBERED,
   RULES,
   RULES_VERSION,
   type TickRule,
@@ -111,6 +112,9 @@ const [MALFORMED, SHAPE, FUTURE, LATE, OUTLIER] = [
   ...[MESSAGE_RULES.malformed, MESSAGE_RULES.shape],
   ...[{ name: "future" }, { name: "late" }, { name: "outlier" }],
 ].map(bitOf) as [number, number, number, number, number];
+const bitsOf = (names: readonly string[]): number => names.reduce((bits, name) => bits | BITS.get(name)!, 0);
+/** What is kept of a redriven tick; and of that, what was said of its place. */
+const KEPT = bitsOf(REMEMBERED), PLACES = bitsOf(["duplicate", "backwards", "reordered"]);
 /** Rules and their bits, side by side, as they are asked. */
 const BESIDE = [BESIDE_RULES, BESIDE_RULES.map(bitOf)] as const,
   PLACED = [PLACE_RULES, PLACE_RULES.map(bitOf)] as const;
@@ -210,11 +214,11 @@ export class Judge {
   }
 
   #judgeTick(record: LogRecord, text: string, tick: Tick, plain: string): Verdict {
-    const { type, sequence, eventTime } = tick;
+    const { type, sequence, eventTime, redriven } = tick;
     const register = this.#register;
     const subject = register.of(record.key, tick);
     const policy = register.policyOf(subject, type);
-    const series = sequence === null ? null : subject.series[type];
+    const series = sequence === null || redriven !== undefined ? null : subject.series[type];
     const evidence = this.#evidence;
     evidence.tick = tick;
     evidence.terms = register.termsAt(subject, eventTime);
@@ -225,8 +229,9 @@ export class Judge {
     evidence.delay = register.delayOf(subject);
     weigh(evidence);
 
+    if (redriven !== undefined) return this.#judgeAgain(record, text, tick, plain, subject, policy);
     let found = broken(BESIDE, evidence) & ~policy.ignores;
-    evidence.place = this.#placeOf(subject, tick, (found & policy.refuses) !== 0, policy);
+    evidence.place = this.#placeOf(subject, tick, (found & policy.refuses) !== 0, policy, record.offset);
     evidence.gap = series !== null && series.owesGap && isLive(tick);
     found |= broken(PLACED, evidence) & ~policy.ignores;
     if ((found & policy.refuses) !== 0) {
@@ -238,15 +243,54 @@ export class Judge {
     }
 
     if (evidence.gap) series!.settleGap();
-    this.#remember(subject, tick, found, policy.limits);
+    this.#remember(subject, tick, found, policy.limits, record.offset);
+    return this.#accept(record, tick, plain, found);
+  }
+
+  /**
+   * A redriven tick, whose evidence is there. What rules that remember said when it first came is not asked again; where
+   * its series had not begun by then, it is placed among its like, as it would have been then.
+   */
+  #judgeAgain(record: LogRecord, text: string, tick: Tick, plain: string, subject: Subject, policy: Policy): Verdict {
+    const { type, sequence, id, eventTime } = tick;
+    const { first, broke = [] } = tick.redriven!;
+    const register = this.#register;
+    const evidence = this.#evidence;
+    const { past, isInOrder } = register.pastOf(subject, offsetOf(first));
+    const kept = broke.reduce((bits, name) => bits | (BITS.get(name) ?? 0), 0) & KEPT;
+    let found = (broken(BESIDE, evidence) | kept) & ~policy.ignores;
+    evidence.place = "none";
+    evidence.gap = false;
+    // What is refused may come once more, and must not find its own number taken.
+    if ((found & policy.refuses) === 0 && (kept & PLACES) === 0) {
+      const isThere = sequence === null && id !== null && isIdentified(tick.venue, type) && subject.recent?.has(id);
+      const place = isThere ? "duplicate" : this.#placeOf(past, tick, false, policy, record.offset);
+      // Those that came first may be redriven last.
+      evidence.place = place === "backwards" && !isInOrder ? "none" : place;
+      found |= broken(PLACED, evidence) & ~policy.ignores;
+    }
+    if ((found & policy.refuses) !== 0) return this.#reject(record, found, policy, text, tick);
+    this.#remember(past, tick, found, policy.limits, record.offset);
+    register.passed(past, offsetOf(first));
+    // The live series has seen its number from now on, and moves no time.
+    const series = subject.series[type];
+    if (sequence !== null && series !== null) {
+      series.place({ sequence, at: eventTime, isRefused: true, renews: null }, policy.limits);
+    } else if (sequence !== null && register.track(subject)) {
+      register.start(subject, tick, sequence, eventTime);
+      // Its numbers may have begun anew since.
+      subject.series[type]?.renew();
+    } else if (id !== null && isIdentified(tick.venue, type) && register.track(subject)) {
+      register.identify(subject, id, policy.limits.windowMax);
+    }
     return this.#accept(record, tick, plain, found);
   }
 
   /** Where the tick stands in its series. */
-  #placeOf(subject: Subject, tick: Tick, isRefused: boolean, { limits, hours }: Policy): Place {
+  #placeOf(subject: Subject, tick: Tick, isRefused: boolean, { limits, hours }: Policy, offset: number): Place {
     const { type, sequence, id, eventTime } = tick;
     if (type === "book" && isRestart(tick)) {
-      for (const name of TYPES) subject.series[name]?.renew();
+      this.#register.renew(subject, offset);
       return "reset";
     }
     if (sequence === null) {
@@ -261,12 +305,14 @@ export class Judge {
     arrival.sequence = sequence;
     arrival.at = eventTime;
     arrival.isRefused = isRefused;
-    arrival.renews = isLive(tick) ? tick.timeSource === undefined ? "timed" : "untimed" : null;
+    arrival.renews = isLive(tick) || tick.redriven !== undefined
+      ? tick.timeSource === undefined ? "timed" : "untimed"
+      : null;
     return series.place(arrival, limits);
   }
 
   /** What later ticks are held against, of one that is let pass. */
-  #remember(subject: Subject, tick: Tick, found: number, limits: Limits): void {
+  #remember(subject: Subject, tick: Tick, found: number, limits: Limits, offset: number): void {
     const { type, sequence, id, eventTime } = tick;
     const register = this.#register;
     const { price, bid, ask } = this.#evidence;
@@ -280,7 +326,7 @@ export class Judge {
     }
     if (type === "status") {
       memory.status(tick.state, eventTime);
-      if (tick.state === "connected") { for (const name of TYPES) subject.series[name]?.renew(); }
+      if (tick.state === "connected") register.renew(subject, offset);
       return;
     }
     if (sequence === null && id !== null && subject.tracked && isIdentified(tick.venue, type)) {
@@ -326,7 +372,7 @@ export class Judge {
       ...{ topic: this.#topic, partition: this.#partition, origin: offset, previous: this.#lastRejected },
       key: key === null || isStorable(key) ? key : printable(key),
       ...{ reason, reasons, severity, rules: this.rules },
-      replays: isObject(value) && value.source === "redrive" ? 1 : 0,
+      replays: replaysOf(value),
       ...rawOf(text, record.value),
     };
     let message = JSON.stringify(rejected);
@@ -340,7 +386,8 @@ export class Judge {
 
   /** A message that is no tick has a place in its series all the same, where it says which. */
   #noteSequence({ key }: LogRecord, value: unknown): void {
-    if (!isObject(value)) return;
+    // What is redriven had its place when it first came.
+    if (!isObject(value) || value.redriven !== undefined) return;
     const { type, venue, symbol, sequence } = value;
     if (!isVenue(venue) || !isSymbol(symbol) || !Number.isSafeInteger(sequence) || sequence as number < 0) return;
     const known = TYPES.find((name) => name === type);
@@ -449,7 +496,7 @@ export function knownIn(states: readonly string[]): (readonly [venue: string, sy
   const names = new Set(states.flatMap((state) => {
     const { register } = opened(state) as { readonly register: SavedRegister };
     const listed = register.instruments.flatMap(([venue, rows]) => rows.map(([symbol]) => `${venue}:${symbol}`));
-    return [...listed, ...register.subjects.map(([key]) => key)];
+    return [...listed, ...register.subjects.map(([key]) => key).filter((key) => !key.startsWith(PAST))];
   }));
   return Array.from(names, (name) => [name.slice(0, name.indexOf(":")), name.slice(name.indexOf(":") + 1)]);
 }
@@ -464,6 +511,16 @@ function broken([rules, bits]: readonly [readonly TickRule[], readonly number[]]
 /** The names of the rules of these bits, in table order. */
 function namesOf(found: number): string[] {
   return RULES.filter((_, i) => (found & 1 << i) !== 0).map(({ name }) => name);
+}
+
+/** The last number of a place. */
+const offsetOf = (place: string): number => Number(place.slice(place.lastIndexOf("/") + 1));
+
+/** How often what a message says was redriven. */
+function replaysOf(value: unknown): number {
+  if (!isObject(value) || value.source !== "redrive") return 0;
+  const { redriven } = value;
+  return isObject(redriven) && Number.isSafeInteger(redriven.replays) ? Math.max(1, redriven.replays as number) : 1;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

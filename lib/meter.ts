@@ -8,7 +8,7 @@
  */
 import process from "node:process";
 
-const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit"] as const;
+const STAGES = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit", "redrive"] as const;
 const TOPICS = ["ticks.raw", "ticks.valid", "ticks.rejected"] as const;
 const TABLES = ["trades", "quotes", "books", "deltas", "status", "rejected"] as const;
 const VENUES = [
@@ -189,6 +189,10 @@ export const METERS = {
   grid_not_judged_total: counter("Ticks whose price step is not known, so that their grid was not judged", {}),
   ticks_untracked_total: counter("Ticks let pass whose instrument or series finds no room in the judge's memory", {}),
   sequence_missing_total: counter("Sequence numbers that were missing when the window closed over them", {}),
+  letters_redriven_total: counter("Dead letters sent back into ticks.raw and acknowledged", {}),
+  circuit_open: gauge("1 while a stage has stopped, or is to stop, since more was rejected than may be", {
+    stage: STAGES,
+  }),
   db_inserts_total: counter("Rows committed to the hot store", { table: TABLES }),
   ingestion_lag_seconds: histogram(
     "From the event time of a batch's last tick until the batch is visible in the hot store",

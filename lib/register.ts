@@ -27,6 +27,9 @@ const SUBJECT_BYTES = 200, SERIES_BYTES = 128;
 /** Venues whose clock is known; of more, none is. */
 const CLOCKS_MAX = 1_000;
 
+/** Renewals of an instrument that are remembered, and what a checkpoint needs for one at most. */
+const RENEWALS_MAX = 8, RENEWAL_BYTES = 17;
+
 /** What is remembered of one instrument. */
 export interface Subject {
   readonly key: string;
@@ -47,6 +50,11 @@ export interface Subject {
   memory: Memory;
   /** Its venue's, which all its instruments share; null while it is not known to be there. */
   clock: Clock | null;
+  /**
+   * The last offsets at which something said that its numbers may begin anew. Of what was redriven the highest offset at
+   * which one of them first came.
+   */
+  renewals: readonly number[];
   /** In force for each type, once that was asked for. */
   readonly policies: Record<TickType, Policy | null>;
 }
@@ -84,11 +92,14 @@ export const SavedRegister = z.strictObject({
     z.array(z.tuple([z.enum(TYPES), z.array(z.int()).min(5)])),
     SavedMemory.optional(),
     z.array(z.int()).optional(),
+    z.array(z.int()).max(RENEWALS_MAX).optional(),
   ])),
 });
 export type SavedRegister = Readonly<z.infer<typeof SavedRegister>>;
 
 const NO_DISCIPLINES = {};
+/** With it begin the keys of what was redriven; no venue's name does. */
+export const PAST = "~";
 
 /** The memory of one partition's judge. */
 export class Register {
@@ -129,6 +140,35 @@ export class Register {
     if (known !== undefined && known.symbol === symbol && known.venue === venue) return known;
     const own = keyOf(tick);
     return this.#subjects.get(own) ?? this.#fresh(own, venue, symbol);
+  }
+
+  /**
+   * The same instrument as redriven ticks are placed in it, beside the live ones and in the order in which they first came:
+   * those numbers have gone by. `first` is the offset at which this one first came; whether it came behind those that were
+   * redriven before is `isInOrder`. What began the numbers anew in between does so again.
+   */
+  pastOf({ key, venue, symbol, renewals }: Subject, first: number): { past: Subject; isInOrder: boolean } {
+    const past = this.#subjects.get(PAST + key) ?? this.#fresh(PAST + key, venue, symbol);
+    const last = past.renewals.at(-1) ?? -1;
+    // Of what was before those that are remembered anything may be.
+    const isForgotten = renewals.length === RENEWALS_MAX && first < renewals[0]!;
+    if (isForgotten || renewals.some((offset) => last < offset && offset < first)) {
+      for (const type of TYPES) past.series[type]?.renew();
+    }
+    return { past, isInOrder: first > last };
+  }
+
+  /** A redriven tick that first came at this offset has passed. */
+  passed(past: Subject, first: number): void {
+    past.renewals = [Math.max(first, past.renewals.at(-1) ?? -1)];
+  }
+
+  /** The numbers of an instrument may begin anew, from this offset on. */
+  renew(subject: Subject, offset: number): void {
+    for (const type of TYPES) subject.series[type]?.renew();
+    const { key, renewals, tracked } = subject;
+    if (!tracked || key.startsWith(PAST) || renewals.length < RENEWALS_MAX && !this.#hasRoom(RENEWAL_BYTES)) return;
+    subject.renewals = [...renewals.slice(-RENEWALS_MAX + 1), offset];
   }
 
   /** What is known to have been in force when the event was, µs. */
@@ -248,12 +288,14 @@ export class Register {
         ),
       }),
       missing: this.#tally.missing,
-      subjects: Array.from(this.#subjects.values(), ({ key, watermark, series, memory, recent }) => {
+      subjects: Array.from(this.#subjects.values(), ({ key, watermark, series, memory, recent, renewals }) => {
         const numbers = TYPES.flatMap((type): [TickType, number[]][] => {
           return series[type] === null ? [] : [[type, [...series[type].save()]]];
         });
         const kept = memory.save();
-        if (recent !== null) return [key, watermark, numbers, kept, [...recent.save()]];
+        const ids = recent === null ? [] : [...recent.save()];
+        if (renewals.length > 0) return [key, watermark, numbers, kept, ids, [...renewals]];
+        if (recent !== null) return [key, watermark, numbers, kept, ids];
         return kept.length === 0 ? [key, watermark, numbers] : [key, watermark, numbers, kept];
       }),
     };
@@ -280,9 +322,9 @@ export class Register {
       this.#end(key, { terms: terms(key, tickSize, lot, negative), since, until });
     }
     this.#tally.missing = saved.missing;
-    for (const [key, watermark, series, memory = [], ids] of saved.subjects) {
+    for (const [key, watermark, series, memory = [], ids = [], renewals = []] of saved.subjects) {
       const colon = key.indexOf(":");
-      const subject = this.#fresh(key, key.slice(0, colon), key.slice(colon + 1));
+      const subject = this.#fresh(key, key.slice(key.startsWith(PAST) ? PAST.length : 0, colon), key.slice(colon + 1));
       if (!this.track(subject)) throw new RangeError(`register has more than ${TRACKED_BYTES_MAX} bytes`);
       subject.watermark = watermark;
       for (const [type, numbers] of series) {
@@ -290,7 +332,9 @@ export class Register {
         subject.series[type] = Series.restore(numbers, subject.disciplines[type] ?? "none", this.#tally, isOld);
       }
       subject.memory = Memory.restore(memory);
-      if (ids !== undefined) {
+      subject.renewals = renewals;
+      if (!key.startsWith(PAST)) this.#bytes += renewals.length * RENEWAL_BYTES;
+      if (ids.length > 0) {
         subject.recent = new Recent(ids);
         this.#bytes += subject.recent.size * ID_BYTES;
       }
@@ -342,6 +386,7 @@ export class Register {
       disciplines: Object.hasOwn(this.#disciplines, venue) ? this.#disciplines[venue]! : NO_DISCIPLINES,
       series: { trade: null, quote: null, book: null, delta: null, status: null },
       recent: null,
+      renewals: [],
       memory: new Memory(),
       clock: null,
       policies: { trade: null, quote: null, book: null, delta: null, status: null },

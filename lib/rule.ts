@@ -110,8 +110,16 @@ export const TICK_RULES: readonly TickRule[] = [
 export const SEQUENCE_RULES: readonly TickRule[] = [
   reject("duplicate", "its sequence number was seen before", (e) => e.place === "duplicate"),
   reject("backwards", "its sequence number lies further back than ticks are reordered", (e) => {
-    return e.place === "backwards" && isLive(e.tick);
+    return e.place === "backwards" && (isLive(e.tick) || e.tick.redriven !== undefined);
   }),
+];
+
+/**
+ * Rules whose word on a tick hangs on what came before it. Of a redriven tick they are not asked again: what they said when
+ * it came is what they would say.
+ */
+export const REMEMBERED: readonly string[] = [
+  ...["duplicate", "backwards", "old", "outlier", "frozen", "halted", "late", "reordered"],
 ];
 
 /** Whether its time on the way means something: it comes live, and its time is its venue's. */

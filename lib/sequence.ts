@@ -168,6 +168,8 @@ export class Series {
     const ahead = sequence - this.#highest;
     if (ahead <= 0) {
       if (this.#renewed && this.#isAnew(arrival, window)) {
+        // What is rejected begins nothing, and nobody can say whether its number is a new one or one of the old.
+        if (isRefused) return "onward";
         this.#begin(sequence, at, window);
         return "reset";
       }
@@ -242,8 +244,8 @@ export class Series {
    * Whether a number that is not above the highest begins the numbers anew. A tick that is told again is no newer than it
    * was the first time; where the time is that of its receipt, only a number that nobody remembers is another one.
    */
-  #isAnew({ sequence, at, isRefused, renews }: Arrival, window: Window): boolean {
-    if (isRefused || renews === null) return false;
+  #isAnew({ sequence, at, renews }: Arrival, window: Window): boolean {
+    if (renews === null) return false;
     return renews === "timed" ? at > this.#newest : sequence < this.#lowest(window);
   }
 

@@ -114,7 +114,8 @@ export function rowOf(tick: ValidTick, partition: number): Cell[] {
     tick.timeSource ?? null,
     tick.sequence,
     tick.id,
-    tick.source ?? null,
+    // How it was made is still so when it is redriven.
+    tick.redriven?.made ?? tick.source ?? null,
     tick.frame ?? null,
     flags,
   ];

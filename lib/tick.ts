@@ -13,6 +13,8 @@ const SYMBOL = /^(?!.*\.\.)[\p{L}\p{N}][^\p{C}\p{Zl}\p{Zp}\\]{0,63}$/u;
 const SYMBOL_PLAIN = /^[A-Za-z0-9][A-Za-z0-9 :|/_-]{0,63}$/;
 const VENUE = /^[a-z][a-z0-9-]{0,31}$/;
 const FRAME = /^[\w.-]{1,64}\/\d{1,15}$/;
+const FIRST = /^ticks\.raw\/(?:0|[1-9]\d{0,8})\/(?:0|[1-9]\d{0,14})$/;
+const RULE = /^[a-z][a-z-]{0,31}$/;
 const TEXT = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
 const TEXT_PLAIN = /^[A-Za-z0-9._:-]{1,128}$/;
 /** Levels of one side that a message may carry. */
@@ -28,6 +30,10 @@ export const TIME_MIN = 1e15, TIME_END = Date.UTC(2100, 0) * 1000;
 export const SIDES = ["buy", "sell", "unknown"] as const;
 /** Where a tick came from when it did not come live from the venue; `built` from the order book that was kept of it. */
 export const SOURCES = ["backfill", "redrive", "conflated", "built"] as const;
+/** Rules that a redriven tick may say that it broke. */
+const BROKE_MAX = 16;
+/** Sources that say how a tick was made, which it still was when it is redriven. */
+const MADE = ["conflated", "built"] as const;
 /** What a collector knows about its connection, and a venue about its trading. */
 export const STATES = [
   "connected",
@@ -50,6 +56,19 @@ const count = z.int().min(0);
 const text = z.string().regex(TEXT);
 const levels = z.array(z.tuple([decimal, decimal])).max(LEVELS_MAX);
 
+/** Of a redriven tick: whence, and how often. */
+const Redriven = z.strictObject({
+  /** Its first raw message, `topic/partition/offset`. */
+  first: z.string().regex(FIRST),
+  /** How often it was redriven, this time included. */
+  replays: z.int().min(1),
+  /** Rules that remember and that it broke when it came before: what they remembered has gone by. */
+  broke: z.array(z.string().regex(RULE)).min(1).max(BROKE_MAX).optional(),
+  /** Its own source, where that says how it was made. */
+  made: z.enum(MADE).optional(),
+});
+export type Redriven = Readonly<z.infer<typeof Redriven>>;
+
 const common = {
   venue: z.string().regex(VENUE),
   symbol: z.string().regex(SYMBOL),
@@ -60,6 +79,7 @@ const common = {
   id: text.nullable(),
   source: z.enum(SOURCES).optional(),
   frame: z.string().regex(FRAME).optional(),
+  redriven: Redriven.optional(),
 };
 
 /** One execution. `side` is the aggressor's. Times are µs since the epoch, amounts exact decimal text. */
@@ -112,6 +132,9 @@ export const Status = z.strictObject({
 export const Tick = z.discriminatedUnion("type", [Trade, Quote, Book, Delta, Status])
   .refine((t) => t.timeSource === undefined || t.eventTime === t.receivedTime, {
     message: "a time that is our own must be the time of receipt",
+  })
+  .refine((t) => t.redriven === undefined || t.source === "redrive", {
+    message: "what was redriven must say so in its source",
   });
 export type Trade = Readonly<z.infer<typeof Trade>>;
 export type Quote = Readonly<z.infer<typeof Quote>>;
@@ -184,6 +207,19 @@ const isLevels = (v: unknown): boolean =>
 const isSide = (price: unknown, size: unknown): boolean =>
   price === null ? size === null : isAmount(price) && isAmount(size);
 
+const isRules = (v: unknown): boolean =>
+  Array.isArray(v) && v.length >= 1 && v.length <= BROKE_MAX &&
+  v.every((name) => typeof name === "string" && RULE.test(name));
+
+/** Whether `v` says whence a redriven tick is. Equal to the schema. */
+export function isRedriven(v: unknown): v is Redriven {
+  if (typeof v !== "object" || v === null) return false;
+  const { first, replays, broke, made, ...rest } = v as Record<string, unknown>;
+  return typeof first === "string" && FIRST.test(first) && Number.isSafeInteger(replays) && replays as number >= 1 &&
+    (broke === undefined || isRules(broke)) &&
+    (made === undefined || (MADE as readonly unknown[]).includes(made)) && Object.keys(rest).length === 0;
+}
+
 /** Whether `value`, parsed from JSON, is a tick. Equal to `Tick.safeParse(value).success`. */
 export function isTick(value: unknown): value is Tick {
   if (typeof value !== "object" || value === null) return false;
@@ -201,6 +237,10 @@ export function isTick(value: unknown): value is Tick {
   }
   if (t.frame !== undefined) {
     if (typeof t.frame !== "string" || !FRAME.test(t.frame)) return false;
+    fields++;
+  }
+  if (t.redriven !== undefined) {
+    if (t.source !== "redrive" || !isRedriven(t.redriven)) return false;
     fields++;
   }
   switch (t.type) {

@@ -34,6 +34,21 @@ const optional = {
   source: fc.constantFrom(...SOURCES),
   frame: fc.constantFrom("a/0", "conn-1.x_y/123456789012345"),
 };
+const mostly = <T>(sound: readonly T[], odd: readonly T[]) =>
+  fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...sound) }, { weight: 1, arbitrary: fc.constantFrom(...odd) });
+const redriven = fc.record({
+  first: mostly(["ticks.raw/0/0", "ticks.raw/12/418223"], ["ticks.raw/01/2", "ticks.valid/0/1", "ticks.raw/0", ""]),
+  replays: mostly<unknown>([1, 5], [0, 1.5, "1", null]),
+  broke: mostly<unknown>([["duplicate"], ["backwards", "one-sided"], undefined], [
+    [],
+    [1],
+    ["A"],
+    Array(17).fill("a"),
+    "a",
+  ]),
+  made: mostly(["built", "conflated", undefined], ["backfill"]),
+  other: mostly<unknown>([undefined], [1]),
+}, { requiredKeys: ["first", "replays"] });
 const side = fc.oneof(fc.constant([null, null] as const), fc.tuple(amount, amount));
 const typed = fc.oneof(
   fc.record({ type: fc.constant("trade"), price: amount, size: amount, side: fc.constantFrom(...SIDES) }),
@@ -175,6 +190,18 @@ const trade = {
   ...{ type: "trade", venue: "sim", symbol: "A", eventTime: NOW, receivedTime: NOW, sequence: null, id: null },
   ...{ price: "1", size: "1", side: "buy" },
 };
+Deno.test("isTick is the schema over what was redriven, which says so in its source", options, () => {
+  let sound = 0;
+  const sources = fc.constantFrom("redrive", "redrive", "redrive", "backfill", undefined);
+  fc.assert(
+    fc.property(redriven, sources, (redriven, source) => {
+      assertSame({ ...trade, source, redriven });
+      if (isTick(JSON.parse(JSON.stringify({ ...trade, source, redriven })))) sound++;
+    }),
+    { numRuns: 1_000, seed: 7 },
+  );
+  assert(sound > 100 && sound < 900, `${sound} of 1,000 were ticks`);
+});
 Deno.test("no tick holds a prototype, a constructor, a level or a condition too many", options, () => {
   assert(isTick(trade));
   const text = JSON.stringify(trade);

@@ -11,6 +11,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   // Ground: these know nobody.
   failure: [],
   columns: [],
+  circuit: [],
   folder: [],
   world: [],
   decimal: [],
@@ -109,6 +110,9 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   truth: ["books", "tick", "failure"],
   examine: ["fence", "hot", "lake", "transport", "failure", "world"],
   health: ["columns", "examine", "transport", "failure"],
+  // The way back.
+  letter: ["fence", "hot", "reading", "schema", "table", "tick", "transport", "failure"],
+  redrive: ["fence", "letter", "reading", "rule", "sequence", "table", "tape", "tick", "transport", "failure"],
   // What runs it.
   flag: ["failure"],
   stage: ["flag", "tape", "meter", "hot", "lake", "transport", "patience", "failure", "world"],

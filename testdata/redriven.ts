@@ -1,0 +1,123 @@
+/**
+ * Two tapes of one market for tests of `redrive`: one whose rules were wrong at first and mended halfway, and one that had
+ * the mended rules from the start. The same ticks have the same offsets in both.
+ */
+import simulate from "../cmd/simulate.ts";
+import { openHot } from "../lib/hot.ts";
+import { openLake } from "../lib/lake.ts";
+import { HOT_TABLES } from "../lib/schema.ts";
+import { type Row, TABLE_NAMES } from "../lib/table.ts";
+import { type Message, openTransport, TOPICS, type Transport } from "../lib/transport.ts";
+import { run, settingOf } from "./flow.ts";
+
+export const world = { now: () => 1_763_690_000_000, env: () => undefined, report: () => {}, retryForMs: 0 };
+export const PARTITIONS = 2;
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The messages of a simulated market, partition by partition, without its control records; and its instruments. */
+export async function marketOf(
+  data: string,
+  ...args: string[]
+): Promise<{ readonly ticks: readonly Message[][]; readonly instruments: readonly Fields[] }> {
+  await run(simulate, data, ...args);
+  const log = await openTransport(settingOf(simulate, data, []).transport, world);
+  try {
+    const ticks: Message[][] = [];
+    let instruments: readonly Fields[] = [];
+    for (const [partition, { low, high }] of (await log.ranges(TOPICS.raw)).entries()) {
+      const list: Message[] = [];
+      for await (const records of log.read(TOPICS.raw, partition, low, high)) {
+        for (const { key, value, control } of records) {
+          if (control) instruments = JSON.parse(String(value)).instruments ?? instruments;
+          else list.push({ key, value });
+        }
+      }
+      ticks.push(list);
+    }
+    return { ticks, instruments };
+  } finally {
+    await log.close();
+  }
+}
+
+/** Rules in force: the control records that say so. */
+export const rulesOf = (instruments: readonly Fields[], limits: Fields): Message[] =>
+  [{ control: "instruments", venue: "sim", instruments }, { control: "limits", ...limits }]
+    .map((value) => ({ key: null, value: JSON.stringify(value), control: true }));
+
+/** Appends to an embedded log: `before`, a share of the ticks, `after`, and the others. */
+export async function tapeOf(
+  data: string,
+  ticks: readonly Message[][],
+  before: readonly Message[],
+  after: readonly Message[],
+  share = 0.6,
+): Promise<void> {
+  await withLog(data, async (log) => {
+    for (const topic of Object.values(TOPICS)) await log.create(topic, ticks.length);
+    for (const [partition, list] of ticks.entries()) {
+      const half = Math.floor(list.length * share);
+      await log.append(TOPICS.raw, partition, [...before, ...list.slice(0, half), ...after, ...list.slice(half)]);
+    }
+  });
+}
+
+export async function withLog<T>(data: string, use: (log: Transport) => Promise<T>): Promise<T> {
+  const log = await openTransport(settingOf(simulate, data, []).transport, world);
+  try {
+    return await use(log);
+  } finally {
+    await log.close();
+  }
+}
+
+/** Columns in which a redriven row may differ from one that was sound at once. */
+const OWN = new Set(["origin", "source", "flags"]);
+
+/**
+ * What hot store and lake hold, table by table: each row as text, without what a redriven row has of its own, behind the
+ * place where its tick first came.
+ */
+export async function contentOf(data: string): Promise<{ readonly hot: string[]; readonly cold: string[] }> {
+  const { hot: hotUrl, lake: lakeUrl } = settingOf(simulate, data, []);
+  const firsts = await firstsOf(data);
+  const shown = (table: (typeof TABLE_NAMES)[number], row: Row): string => {
+    const [partition, origin] = row as [number, number];
+    const cells = row.filter((_, i) => !OWN.has(HOT_TABLES[table][i]!.name));
+    return `${table} ${firsts.get(`${partition}/${origin}`) ?? `ticks.raw/${partition}/${origin}`} ${
+      JSON.stringify(cells)
+    }`;
+  };
+  const hot: string[] = [], cold: string[] = [];
+  const store = await openHot(hotUrl, world);
+  for (const table of TABLE_NAMES) {
+    for (const partition of await store.partitions(table)) {
+      for await (const rows of store.rows(table, partition, 0, Number.MAX_SAFE_INTEGER)) {
+        hot.push(...rows.map((row) => shown(table, row)));
+      }
+    }
+  }
+  await store.close();
+  const lake = await openLake(lakeUrl, world);
+  for (const { files } of await lake.units()) {
+    for (const file of files) cold.push(...(await lake.rows(file)).map((row) => shown(file.table, row)));
+  }
+  await lake.close();
+  return { hot: hot.sort(), cold: cold.sort() };
+}
+
+/** Of each redriven tick that is sound, by its place: where it first came. */
+export async function firstsOf(data: string): Promise<Map<string, string>> {
+  return await withLog(data, async (log) => {
+    const firsts = new Map<string, string>();
+    for (const [partition, { low, high }] of (await log.ranges(TOPICS.valid)).entries()) {
+      for await (const records of log.read(TOPICS.valid, partition, low, high)) {
+        for (const { value } of records) {
+          const { origin, redriven } = JSON.parse(String(value));
+          if (redriven !== undefined) firsts.set(`${partition}/${origin}`, redriven.first);
+        }
+      }
+    }
+    return firsts;
+  });
+}
