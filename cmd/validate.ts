@@ -3,8 +3,9 @@
  * a function of the log alone: memory and offset are kept together, and what is written twice is the same twice.
  *
  * **In** `ticks.raw`, **Out** `ticks.valid`, `ticks.rejected`.
- * **Knows** `judge`, `rule`, `tape`, `stage`, `crew`.
+ * **Knows** `judge`, `rule`, `circuit`, `tape`, `stage`, `crew`.
  */
+import { Circuit, floodText, isFlood } from "../lib/circuit.ts";
 import { start } from "../lib/crew.ts";
 import { Fenced, reasonOf, Refusal } from "../lib/failure.ts";
 import { type Counts, Judge, type Written } from "../lib/judge.ts";
@@ -26,7 +27,18 @@ interface Seat {
   unsaved: number;
   /** What was judged and not sent yet. */
   verdicts: Verdicts | null;
+  /** Null where nobody wants it to open. */
+  readonly circuit: Circuit | null;
 }
+
+/** A partition where too much was rejected, as it is kept besides the checkpoint: no verdict depends on it. */
+interface Opened {
+  readonly judged: number;
+  readonly rejected: number;
+  readonly text: string;
+}
+/** Who keeps it. */
+const CIRCUIT = "validate-circuit";
 
 const stage = defineStage({
   name: "validate",
@@ -45,10 +57,17 @@ const stage = defineStage({
       kind: "switch",
       does: "gives up what the log lost before it was judged, records which, and goes on",
     },
+    "reject-share-max": {
+      ...{ kind: "amount", default: 0.5, max: 1 },
+      does: "opens the circuit when more of a partition's window is rejected: it stops, with exit 4",
+    },
+    "reject-window": { kind: "count", default: 10_000, min: 100, unit: "messages", does: "judged in a window" },
+    circuit: { kind: "choice", of: ["on", "off"], default: "on", does: "off judges on whatever is rejected" },
   },
   examples: ["deno task validate --once", "deno task validate --transport kafka://localhost:9092"],
   async run({ receive, send, ranges, log, tape, meanwhile, tally, values, world }) {
     const seats = new Map<number, Seat>();
+    tally.set("circuit_open", 0, "validate");
     refuseUnequal(tape);
     await refuseOther(tape, log);
     const totals = { rules: new Map<string, number>(), quarantined: 0, ungridded: 0, untracked: 0, skewMax: 0 };
@@ -66,12 +85,14 @@ const stage = defineStage({
       totals.untracked += judge.counts.untracked;
       totals.skewMax = Math.max(totals.skewMax, judge.skewMax);
     };
+    const shareMax = values.circuit === "off" ? null : values["reject-share-max"];
     const begin = async (_topic: string, partition: number, range: Range): Promise<number> => {
       // A seat that is taken again without having been left: what it sends comes before what is judged anew.
       await seats.get(partition)?.sent.catch(() => {});
       leave(partition);
       const { epoch, checkpoint } = await log.claim("validate", partition);
       const judged = checkpoint?.nextOffset ?? 0;
+      if (shareMax !== null) await refuseOpened(log, partition, judged, shareMax);
       const what = `Cannot resume validate on "${TOPICS.raw}/${partition}"`;
       if (judged > range.high) {
         throw new Refusal(`${what}: judged up to ${judged} but the log ends at ${range.high}, must reach that far`);
@@ -111,7 +132,8 @@ const stage = defineStage({
         : Promise.resolve();
       // It is waited for before the first verdict; who has lost the partition by then is refused there.
       sent.catch(() => {});
-      seats.set(partition, { judge, epoch, written, sent, next, unsaved: 0, verdicts: null });
+      const circuit = shareMax === null ? null : new Circuit(shareMax, values["reject-window"]);
+      seats.set(partition, { judge, epoch, written, sent, next, unsaved: 0, verdicts: null, circuit });
       return next;
     };
     const save = async (partition: number, seat: Seat): Promise<void> => {
@@ -150,7 +172,7 @@ const stage = defineStage({
       const seat = seats.get(partition)!;
       const durable = log.sync(TOPICS.raw, partition, batch.next);
       meanwhile(durable);
-      seat.verdicts = judged(batch, seat.judge);
+      seat.verdicts = judged(batch, seat);
       await seat.sent;
       await durable;
       // The next batch is judged while the outputs of this one are on their way.
@@ -162,8 +184,16 @@ const stage = defineStage({
       if (timed !== null) {
         tally.set("venue_skew_seconds", (timed.eventTime - timed.receivedTime) / 1e6, timed.venue);
       }
-      if (seat.unsaved >= values["checkpoint-every"]) await save(partition, seat);
+      const flood = seat.circuit?.flood ?? null;
+      if (seat.unsaved >= values["checkpoint-every"] || flood !== null) await save(partition, seat);
       await batch.ack();
+      if (flood === null) continue;
+      tally.set("circuit_open", 1, "validate");
+      const opened: Opened = { judged: flood.judged, rejected: flood.rejected, text: floodText(flood) };
+      const { epoch } = await log.claim(CIRCUIT, partition);
+      await log.save(CIRCUIT, partition, { epoch, nextOffset: seat.next, state: JSON.stringify(opened) });
+      for (const other of [...seats.keys()]) await end(TOPICS.raw, other);
+      throw flooded(partition, opened);
     }
     for (const partition of [...seats.keys()]) await end(TOPICS.raw, partition);
     const rules = RULES.map(({ name }) => [name, totals.rules.get(name) ?? 0] as const);
@@ -176,6 +206,25 @@ const stage = defineStage({
     };
   },
 });
+
+/** @throws {Refusal} where too much was rejected up to here, and nobody has said since that it may go on */
+async function refuseOpened(
+  log: Pick<Transport, "load">,
+  partition: number,
+  judged: number,
+  shareMax: number,
+): Promise<void> {
+  const kept = await log.load(CIRCUIT, partition);
+  if (kept === null || kept.nextOffset !== judged) return;
+  const opened: Opened = JSON.parse(kept.state);
+  if (isFlood(opened.rejected, opened.judged, shareMax)) throw flooded(partition, opened);
+}
+
+function flooded(partition: number, { text }: Opened): Refusal {
+  return new Refusal(
+    `Cannot judge on in "${TOPICS.raw}/${partition}": ${text}, must be looked at (deno task rejects list); go on with --circuit off or a higher --reject-share-max`,
+  );
+}
 
 /** Notes that an output has grown. What another has put between is looked through by whoever claims the partition next. */
 async function follow(
@@ -209,6 +258,9 @@ function count(tally: Pick<Tally, "add">, before: Counted, after: Counted): void
   tally.add("sequence_missing_total", after.missing - before.missing);
 }
 
+/** With it begin the ids of producers that redrive. */
+const REDRIVEN = "redrive-";
+
 /** The verdicts on a batch, as the messages that say them, and the judge's counts around it. */
 interface Verdicts {
   readonly valid: readonly Message[];
@@ -217,7 +269,7 @@ interface Verdicts {
   readonly after: Counted;
 }
 
-function judged(batch: Batch, judge: Judge): Verdicts {
+function judged(batch: Batch, { judge, circuit }: Pick<Seat, "judge" | "circuit">): Verdicts {
   const before = countedBy(judge);
   const valid: Message[] = [];
   const rejected: Message[] = [];
@@ -225,6 +277,9 @@ function judged(batch: Batch, judge: Judge): Verdicts {
     const verdict = judge.judge(record);
     if (verdict.to === "valid") valid.push({ key: record.key, value: verdict.text });
     else if (verdict.to === "rejected") rejected.push({ key: record.key, value: verdict.text });
+    // What is redriven must not stop what is live; redrive has a circuit of its own.
+    if (circuit === null || verdict.to === "control" || record.producer?.id.startsWith(REDRIVEN)) continue;
+    circuit.note(verdict.to === "rejected" ? verdict.reason : null);
   }
   return { valid, rejected, before, after: countedBy(judge) };
 }

@@ -25,6 +25,7 @@ export interface Finding {
     | "lost"
     | "expired"
     | "judged twice"
+    | "redriven twice"
     | "repeat differs"
     | "missing in hot"
     | "extra in hot"
@@ -60,6 +61,8 @@ export interface Books {
   readonly control: number;
   readonly valid: number;
   readonly rejected: number;
+  /** Of the valid ones, those that were rejected at first and redriven. */
+  readonly redriven: number;
   readonly hot: number;
   readonly cold: number;
   /** Messages that came again with what they said before. */
@@ -215,6 +218,8 @@ class Book {
   readonly #findings: Finding[] = [];
   readonly #flagged = new Map<number, readonly string[]>();
   readonly #rejections = new Map<number, readonly string[]>();
+  /** First places of sound ticks that were redriven. */
+  readonly #redriven = new Set<number>();
 
   constructor(partition: number, raw: Range, gaps: readonly GivenUp[]) {
     this.#partition = partition;
@@ -249,7 +254,8 @@ class Book {
     await this.#scan(sources, TOPICS.rejected, rejected.low, rejected.high, (record) => {
       const message = rejectedOf(record, { topic: TOPICS.rejected, partition: this.#partition });
       if (!this.#judge(fates, message.origin, FATE.rejected, record, repeatsOf)) return;
-      this.#rejections.set(message.origin, message.reasons);
+      // What was redriven is no message of its own: nobody planted it.
+      if (message.replays === 0) this.#rejections.set(message.origin, message.reasons);
       expected.push(rejectedRowOf(message));
     });
     for await (const rows of sources.hot.rows("rejected", this.#partition, low, cut)) hotRejected += rows.length;
@@ -285,8 +291,10 @@ class Book {
       for (const record of records) {
         const tick = validOf(record, { topic: TOPICS.valid, partition: this.#partition });
         if (!this.#judge(fates, tick.origin, FATE.valid, record, repeatsOf)) continue;
-        if (tick.flags !== undefined) this.#flagged.set(tick.origin, tick.flags);
-        sources.see?.(this.#partition, tick);
+        if (tick.redriven === undefined) {
+          if (tick.flags !== undefined) this.#flagged.set(tick.origin, tick.flags);
+          sources.see?.(this.#partition, tick);
+        } else this.#redrive(tick.redriven.first, tick.origin, fates);
         while (tick.origin >= window.end) {
           await settle();
           window.next();
@@ -307,6 +315,7 @@ class Book {
       control: fates.count(FATE.control),
       valid: fates.count(FATE.valid),
       rejected: fates.count(FATE.rejected),
+      redriven: this.#redriven.size,
       hot: counts.hot + hotRejected,
       cold: counts.cold,
       repeats: repeatsOf.valid + repeatsOf.rejected,
@@ -389,6 +398,15 @@ class Book {
       this.#find("repeat differs", topic, origin, origin, "it says something else than the first time");
     } else repeats[fate === FATE.valid ? "valid" : "rejected"]++;
     return false;
+  }
+
+  /** Notes that a tick came back. It may do so once, and only where it was rejected when it first came. */
+  #redrive(first: string, origin: number, fates: Fates): void {
+    const place = Number(first.slice(first.lastIndexOf("/") + 1));
+    if (this.#redriven.has(place) || fates.covers(place) && fates.of(place) !== FATE.rejected) {
+      this.#find("redriven twice", TOPICS.valid, origin, origin, `${first} is sound in another place as well`);
+    }
+    this.#redriven.add(place);
   }
 
   /** Origins that are in neither output and were no control message; a hole in the log is legal. */

@@ -5,7 +5,10 @@
  */
 import { fileURLToPath } from "node:url";
 
-const COMMANDS = ["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit", "doctor", "book", "frames"];
+const COMMANDS = [
+  ...["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit", "doctor", "rejects", "redrive", "book"],
+  "frames",
+];
 const jobs = [
   ...COMMANDS.map((name) => ({ name: `tapedeck-${name}`, main: `cmd/${name}.ts`, workers: [`cmd/${name}.ts`] })),
   { name: "tapedeck-pipeline", main: "tasks/pipeline.ts", workers: COMMANDS.map((name) => `cmd/${name}.ts`) },

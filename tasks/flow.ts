@@ -8,6 +8,8 @@ import book from "../cmd/book.ts";
 import doctor from "../cmd/doctor.ts";
 import frames from "../cmd/frames.ts";
 import ingest from "../cmd/ingest.ts";
+import redrive from "../cmd/redrive.ts";
+import rejects from "../cmd/rejects.ts";
 import rules from "../cmd/rules.ts";
 import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
@@ -15,7 +17,7 @@ import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 
 /** Every stage, in the order of the flow. */
-export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, book, frames, rules];
+export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, rejects, redrive, book, frames, rules];
 
 const BEGIN = "<!-- flow: printed from the declarations by deno task bless -->";
 const END = "<!-- end of flow -->";
@@ -26,9 +28,10 @@ export function flowText(): string {
   const width = Math.max(...left.map((text) => text.length));
   const names = Math.max(...STAGES.map((stage) => stage.name.length));
   return STAGES.map((stage, i) => {
-    const right = [...stage.writes, ...stage.needs].join(" + ");
+    const right = [...stage.writes, ...(stage === redrive ? [] : stage.needs)].join(" + ");
     return `${left[i]!.padStart(width)} ${left[i] === "" ? "  " : "─▶"} ${stage.name.padEnd(names)} ─▶ ${
-      { audit: "findings", doctor: "problems", book: "a book", frames: "a manifest" }[stage.name] ?? right
+      { audit: "findings", doctor: "problems", rejects: "letters", book: "a book", frames: "a manifest" }[stage.name] ??
+        right
     }`;
   }).join("\n");
 }

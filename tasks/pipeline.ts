@@ -29,6 +29,8 @@ const flags = {
   venue: { kind: "choice", of: ["sim", ...VENUES], default: "sim", does: "whose market: the seeded one, or live" },
   symbols: { kind: "text", value: "N | A,B", does: "how many instruments of the seeded market (default 50), or which" },
   "unit-rows": sinkCold.flags["unit-rows"]!,
+  "reject-share-max": validate.flags["reject-share-max"]!,
+  circuit: validate.flags.circuit!,
   fresh: { kind: "switch", does: "begins anew: removes the embedded log, hot store and lake in --data" },
   yes: { kind: "switch", does: "does not ask" },
   "no-audit": { kind: "switch", does: "leaves the audit to a later deno task audit" },
