@@ -122,9 +122,9 @@ const stage = defineStage({
     }
     /** Waits until not too many are unjudged. @throws {Outage} when nobody judges for so long */
     const wait = async (): Promise<void> => {
-      let [seen, since] = [-1, world.now()];
-      for (; !signal.aborted; await until(world.now() + LOOK_MS)) {
-        await echo.look();
+      await echo.look();
+      let [seen, since] = [echo.judged, world.now()];
+      for (; !signal.aborted; await until(world.now() + LOOK_MS), await echo.look()) {
         if (run.sent - echo.judged < values["ahead-max"]) return;
         if (echo.judged > seen) [seen, since] = [echo.judged, world.now()];
         else if (world.now() - since >= world.retryForMs) {

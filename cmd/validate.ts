@@ -92,7 +92,7 @@ const stage = defineStage({
       leave(partition);
       const { epoch, checkpoint } = await log.claim("validate", partition);
       const judged = checkpoint?.nextOffset ?? 0;
-      if (shareMax !== null) await refuseOpened(log, partition, judged, shareMax);
+      await closeCircuit(log, partition, judged, shareMax);
       const what = `Cannot resume validate on "${TOPICS.raw}/${partition}"`;
       if (judged > range.high) {
         throw new Refusal(`${what}: judged up to ${judged} but the log ends at ${range.high}, must reach that far`);
@@ -190,8 +190,7 @@ const stage = defineStage({
       if (flood === null) continue;
       tally.set("circuit_open", 1, "validate");
       const opened: Opened = { judged: flood.judged, rejected: flood.rejected, text: floodText(flood) };
-      const { epoch } = await log.claim(CIRCUIT, partition);
-      await log.save(CIRCUIT, partition, { epoch, nextOffset: seat.next, state: JSON.stringify(opened) });
+      await keepCircuit(log, partition, seat.next, opened);
       for (const other of [...seats.keys()]) await end(TOPICS.raw, other);
       throw flooded(partition, opened);
     }
@@ -207,17 +206,32 @@ const stage = defineStage({
   },
 });
 
-/** @throws {Refusal} where too much was rejected up to here, and nobody has said since that it may go on */
-async function refuseOpened(
-  log: Pick<Transport, "load">,
+/** Notes that the circuit is open at an offset, or with null that somebody has said that it may go on. */
+async function keepCircuit(
+  log: Pick<Transport, "claim" | "save">,
+  partition: number,
+  nextOffset: number,
+  opened: Opened | null,
+): Promise<void> {
+  const { epoch } = await log.claim(CIRCUIT, partition);
+  await log.save(CIRCUIT, partition, { epoch, nextOffset, state: JSON.stringify(opened) });
+}
+
+/**
+ * Closes the circuit where it is open at this offset; `shareMax` is null where nothing is too much.
+ * @throws {Refusal} where nobody has said that it may go on
+ */
+async function closeCircuit(
+  log: Pick<Transport, "load" | "claim" | "save">,
   partition: number,
   judged: number,
-  shareMax: number,
+  shareMax: number | null,
 ): Promise<void> {
   const kept = await log.load(CIRCUIT, partition);
-  if (kept === null || kept.nextOffset !== judged) return;
-  const opened: Opened = JSON.parse(kept.state);
-  if (isFlood(opened.rejected, opened.judged, shareMax)) throw flooded(partition, opened);
+  const opened: Opened | null = kept === null || kept.nextOffset !== judged ? null : JSON.parse(kept.state);
+  if (opened === null) return;
+  if (shareMax !== null && isFlood(opened.rejected, opened.judged, shareMax)) throw flooded(partition, opened);
+  await keepCircuit(log, partition, judged, null);
 }
 
 function flooded(partition: number, { text }: Opened): Refusal {

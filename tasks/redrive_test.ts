@@ -5,8 +5,28 @@
 import assert from "@std/assert";
 import audit from "../cmd/audit.ts";
 import redrive from "../cmd/redrive.ts";
+import validate from "../cmd/validate.ts";
+import { Misuse } from "../lib/failure.ts";
+import { openHot } from "../lib/hot.ts";
+import { type Message, TOPICS } from "../lib/transport.ts";
 import { flow, places, run, withData } from "../testdata/flow.ts";
-import { contentOf, firstsOf, marketOf, rulesOf, tapeOf } from "../testdata/redriven.ts";
+import {
+  AT,
+  contentOf,
+  countsOf,
+  firstsOf,
+  judged,
+  marketOf,
+  mend,
+  redriven,
+  rejectedIn,
+  rulesOf,
+  settled,
+  soundIn,
+  tapeOf,
+  trade,
+  world,
+} from "../testdata/redriven.ts";
 
 const postgres = Deno.env.get("POSTGRES_URL");
 if (!postgres) console.log("redrive: Postgres is not tried, POSTGRES_URL is not set");
@@ -60,3 +80,134 @@ for (const store of ["SQLite", "Postgres"] as const) {
     },
   });
 }
+
+const strict = { sanitizeOps: true, sanitizeResources: true } as const;
+Deno.test("a letter keeps its key, its partition, its first place and its first time of receipt", strict, async () => {
+  const { data, log } = await judged([trade(1), trade(2, { price: "20" })], [
+    trade(7, { symbol: "B", source: "backfill" }),
+  ]);
+  await mend(log);
+  await run(redrive, data);
+  await settled(data);
+  assert.deepEqual(await redriven(log), ["ticks.raw/0/1 1", "ticks.raw/1/1 1"]);
+  const sound = await soundIn(log);
+  const { origin, previous, redriven: whence, source, ...tick } = sound.get("A 1")!;
+  assert.deepEqual([origin, previous, whence, source], [4, 2, { first: "ticks.raw/0/1", replays: 1 }, "redrive"]);
+  assert.deepEqual(tick, JSON.parse(String(trade(1).value)));
+  assert.equal(sound.get("B 7")!.source, "redrive");
+});
+
+Deno.test("a second run adds nothing, whatever it wants", strict, async () => {
+  const { data, log } = await judged([1, 2, 3, 4].map((n) => trade(n, { symbol: n > 2 ? "B" : "A" })), []);
+  await mend(log);
+  assert.deepEqual(countsOf(await run(redrive, data, "--symbol", "A")), { redriven: 2, letters: 2 });
+  assert.deepEqual(countsOf(await run(redrive, data, "--symbol", "A")), { redriven: 0, letters: 0 });
+  assert.deepEqual(countsOf(await run(redrive, data, "--reason", "grid")), { redriven: 2, letters: 4, had: 2 });
+  assert.deepEqual(countsOf(await run(redrive, data)), { redriven: 0, letters: 4, had: 4 });
+  assert.equal((await redriven(log)).length, 4);
+  await settled(data);
+  assert.deepEqual(countsOf(await run(redrive, data)), { redriven: 0, letters: 0 });
+  assert.equal((await soundIn(log)).size, 4);
+});
+
+Deno.test(
+  "letters are wanted by rule, venue, instrument and time of receipt, in hot as in the topic",
+  strict,
+  async () => {
+    for (const store of ["hot", "topic"]) {
+      const odd: Message = { key: "sim:A", value: "{" };
+      const { data, log } = await judged([trade(1), trade(2, { price: "0" }), trade(9), odd], [
+        trade(3, { symbol: "B" }),
+      ]);
+      await mend(log);
+      const of = async (...args: string[]) =>
+        countsOf(await run(redrive, data, "--dry-run", "--store", store, ...args));
+      assert.deepEqual(await of("--reason", "price"), { redriven: 1, letters: 1 });
+      assert.deepEqual(await of("--symbol", "A"), { redriven: 3, letters: 4, unfit: 1 });
+      assert.deepEqual(await of("--venue", "sim", "--symbol", "B"), { redriven: 1, letters: 1 });
+      assert.deepEqual(await of("--venue", "kraken"), { redriven: 0, letters: 0 });
+      assert.deepEqual(await of("--severity", "quarantine"), { redriven: 0, letters: 0 });
+      assert.deepEqual(await of("--since", String(AT + 3_000)), { redriven: 2, letters: 2 });
+      assert.deepEqual(await of("--since", new Date(AT / 1_000 + 4).toISOString()), { redriven: 1, letters: 1 });
+      await assert.rejects(of("--since", "yesterday"), Misuse);
+      assert.deepEqual([await redriven(log), await log.load("redrive", 0)], [[], null]);
+    }
+  },
+);
+
+Deno.test(
+  "what is no object, says a field twice or is cut cannot be given a source, and stays as it was",
+  strict,
+  async () => {
+    const twice = String(trade(2).value).replace('"size":"1"', '"size":"1","size":"2"');
+    const values = ["", "[1]", "null", '"text"', new Uint8Array([0xff]), twice, '{"a":1}'];
+    const { data, log } = await judged(values.map((value) => ({ key: null, value })), []);
+    assert.deepEqual(countsOf(await run(redrive, data)), { redriven: 1, letters: 7, unfit: 6 });
+    assert.deepEqual(await redriven(log), ["ticks.raw/0/7 1"]);
+  },
+);
+
+Deno.test("what is rejected again is another letter, until it was replayed as often as may be", strict, async () => {
+  const { data, log } = await judged([trade(1), trade(2)], []);
+  for (let replay = 1; replay <= 3; replay++) {
+    assert.deepEqual(
+      countsOf(await run(redrive, data, "--replays-max", "3", "--reason", "grid")),
+      { redriven: 2, letters: 2 },
+    );
+    await settled(data);
+  }
+  assert.deepEqual(countsOf(await run(redrive, data, "--replays-max", "3", "--reason", "grid")), {
+    ...{ redriven: 0, letters: 2, ceiling: 2 },
+  });
+  const places = ["ticks.raw/0/1", "ticks.raw/0/2"];
+  assert.deepEqual(await redriven(log), [1, 2, 3].flatMap((replay) => places.map((first) => `${first} ${replay}`)));
+  await mend(log);
+  assert.deepEqual(countsOf(await run(redrive, data, "--replays-max", "4", "--reason", "grid")), {
+    ...{ redriven: 2, letters: 8, had: 6 },
+  });
+  await settled(data);
+  assert.deepEqual([...(await soundIn(log)).values()].map(({ redriven }) => redriven), [
+    { first: "ticks.raw/0/1", replays: 4 },
+    { first: "ticks.raw/0/2", replays: 4 },
+  ]);
+});
+
+Deno.test("a tick that came again by another way and is stored is not redriven beside it", strict, async () => {
+  const { data, log } = await judged([trade(1), trade(2), trade(3)], []);
+  await mend(log);
+  // What was missed is fetched; nothing was sound before, so that no number was taken note of.
+  await log.append(TOPICS.raw, 0, [trade(1, { source: "backfill" }), trade(2, { source: "backfill" })]);
+  await settled(data);
+  assert.deepEqual(countsOf(await run(redrive, data)), { redriven: 1, letters: 3, stored: 2 });
+  await settled(data);
+  assert.deepEqual([...(await soundIn(log)).keys()].sort(), ["A 1", "A 2", "A 3"]);
+});
+
+Deno.test("how a tick was made is still so when it was redriven", strict, async () => {
+  const sources = ["conflated", "built", "backfill", undefined];
+  const { data, log } = await judged(sources.map((source, i) => trade(i + 1, { source })), []);
+  await mend(log);
+  await run(redrive, data);
+  await settled(data);
+  const hot = await openHot(`memory:${data}`, world);
+  const rows: unknown[] = [];
+  for await (const chunk of hot.rows("trades", 0, 0, 100)) rows.push(...chunk.map((row) => row[9]));
+  assert.deepEqual(rows, ["conflated", "built", "redrive", "redrive"]);
+});
+
+Deno.test(
+  "live ticks and redriven ones of a series that began with letters do not take each other's numbers",
+  strict,
+  async () => {
+    const { data, log } = await judged([trade(1), trade(2), trade(2), trade(3)], []);
+    await mend(log);
+    await log.append(TOPICS.raw, 0, [trade(4)]);
+    await run(validate, data);
+    await run(redrive, data, "--store", "topic");
+    await log.append(TOPICS.raw, 0, [trade(5), trade(3)]);
+    await settled(data);
+    assert.deepEqual([...(await soundIn(log)).keys()].sort(), ["A 1", "A 2", "A 3", "A 4", "A 5"]);
+    const { counts } = await rejectedIn(log);
+    assert.deepEqual(counts, { grid: 4, duplicate: 2 });
+  },
+);
