@@ -17,7 +17,20 @@ import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 
 /** Every stage, in the order of the flow. */
-export const STAGES = [simulate, ingest, validate, sinkHot, sinkCold, audit, doctor, rejects, redrive, book, frames, rules];
+export const STAGES = [
+  simulate,
+  ingest,
+  validate,
+  sinkHot,
+  sinkCold,
+  audit,
+  doctor,
+  rejects,
+  redrive,
+  book,
+  frames,
+  rules,
+];
 
 const BEGIN = "<!-- flow: printed from the declarations by deno task bless -->";
 const END = "<!-- end of flow -->";

@@ -9,7 +9,7 @@ import { Misuse } from "../../lib/failure.ts";
 import type { Lake, Unit } from "../../lib/lake.ts";
 import { query } from "../../lib/parquet.ts";
 import { type Ask, type Profile, profileOf, type Proposal } from "../../lib/profile.ts";
-import { LIMITS } from "../../lib/rule.ts";
+import { LIMITS } from "../../lib/rule/limits.ts";
 import { defineStage } from "../../lib/stage.ts";
 
 const DAY_US = 86_400_000_000;
