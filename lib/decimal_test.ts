@@ -10,6 +10,7 @@ import {
   gridOf,
   isDecimal,
   multiply,
+  near,
   onGrid,
   putUnscaled,
   scaled,
@@ -181,4 +182,9 @@ Deno.test("a step of zero or below is no grid", options, () => {
 Deno.test("unscaled refuses to cut digits off", options, () => {
   assert.equal(unscaled("1.500", 1), 15n);
   assert.throws(() => unscaled("1.25", 1), /has 2 digits after the point, must have at most 1/);
+});
+Deno.test("the double next to a decimal is the one that the language reads", () => {
+  const cases = ["0", "-0", "0.00", "94990.57", "-0.05", "999999999999999", "0.00000000000001", "123456789012345.6789"];
+  for (const text of cases) assert.ok(Object.is(near(text), Number(text)), text);
+  fc.assert(fc.property(decimal, (text) => assert.ok(Object.is(near(text), Number(text)), text)), { numRuns: 2_000 });
 });

@@ -30,7 +30,7 @@ import { Memory } from "./rule/memory.ts";
 import { Policies, type Policy } from "./rule/policy.ts";
 import { type Arrival, DISCIPLINES, type Disciplines, isIdentified, isRestart, type Place } from "./sequence.ts";
 import { SavedTape, type Tape } from "./tape.ts";
-import { isSymbol, isVenue, type Rejected, type Tick, TYPES } from "./tick.ts";
+import { isSymbol, isVenue, type Rejected, type Tick, type TickType, TYPES } from "./tick.ts";
 import { type LogRecord, messageBytesMax, TOPICS } from "./transport.ts";
 
 /** What becomes of a message. `text` is one JSON line for the output's topic; `reasons` are in table order. */
@@ -116,8 +116,16 @@ const bitsOf = (names: readonly string[]): number => names.reduce((bits, name) =
 /** What is kept of a redriven tick; and of that, what was said of its place. */
 const KEPT = bitsOf(REMEMBERED), PLACES = bitsOf(["duplicate", "backwards", "reordered"]);
 /** Rules and their bits, side by side, as they are asked. */
-const BESIDE = [BESIDE_RULES, BESIDE_RULES.map(bitOf)] as const,
-  PLACED = [PLACE_RULES, PLACE_RULES.map(bitOf)] as const;
+interface Asked {
+  readonly rules: readonly TickRule[];
+  readonly bits: readonly number[];
+}
+const asked = (rules: readonly TickRule[]): Asked => ({ rules, bits: rules.map(bitOf) });
+/** Of each type those alone that it may break. */
+const BESIDE = Object.fromEntries(
+  TYPES.map((type) => [type, asked(BESIDE_RULES.filter(({ types }) => types.includes(type)))]),
+) as Record<TickType, Asked>;
+const PLACED = asked(PLACE_RULES);
 
 const none = (): Record<string, number> => Object.fromEntries(RULES.map(({ name }) => [name, 0]));
 
@@ -230,10 +238,13 @@ export class Judge {
     weigh(evidence);
 
     if (redriven !== undefined) return this.#judgeAgain(record, text, tick, plain, subject, policy);
-    let found = broken(BESIDE, evidence) & ~policy.ignores;
+    let found = broken(BESIDE[type], evidence) & ~policy.ignores;
     evidence.place = this.#placeOf(subject, tick, (found & policy.refuses) !== 0, policy, record.offset);
     evidence.gap = series !== null && series.owesGap && isLive(tick);
-    found |= broken(PLACED, evidence) & ~policy.ignores;
+    // Onward without a gap, as nearly all are, there is nothing to ask.
+    if (evidence.gap || evidence.place !== "onward" && evidence.place !== "none") {
+      found |= broken(PLACED, evidence) & ~policy.ignores;
+    }
     if ((found & policy.refuses) !== 0) {
       // Prices that agree elsewhere are where the price is now, also where none of them was let pass.
       if ((found & policy.refuses) === OUTLIER && (found & LATE) === 0) {
@@ -258,7 +269,7 @@ export class Judge {
     const evidence = this.#evidence;
     const { past, isInOrder } = register.pastOf(subject, offsetOf(first));
     const kept = broke.reduce((bits, name) => bits | (BITS.get(name) ?? 0), 0) & KEPT;
-    let found = (broken(BESIDE, evidence) | kept) & ~policy.ignores;
+    let found = (broken(BESIDE[tick.type], evidence) | kept) & ~policy.ignores;
     evidence.place = "none";
     evidence.gap = false;
     // What is refused may come once more, and must not find its own number taken.
@@ -502,7 +513,7 @@ export function knownIn(states: readonly string[]): (readonly [venue: string, sy
 }
 
 /** The bits of the rules that the evidence breaks. */
-function broken([rules, bits]: readonly [readonly TickRule[], readonly number[]], evidence: Evidence): number {
+function broken({ rules, bits }: Asked, evidence: Evidence): number {
   let found = 0;
   for (let i = 0; i < rules.length; i++) if (rules[i]!.test(evidence)) found |= bits[i]!;
   return found;

@@ -5,13 +5,13 @@
  * **In** the evidence on one message, **Out** per rule whether the message breaks it.
  * **Knows** `tick`, `decimal`, `sequence`.
  */
-import { compare, TRAIT, traitsOf } from "./decimal.ts";
+import { compare, near, TRAIT, traitsOf } from "./decimal.ts";
 import type { Terms } from "./rule/control.ts";
 import type { Limits } from "./rule/limits.ts";
 import type { Memory } from "./rule/memory.ts";
 import type { Hours } from "./rule/hours.ts";
 import type { Place } from "./sequence.ts";
-import type { Tick } from "./tick.ts";
+import { type Tick, type TickType, TYPES } from "./tick.ts";
 
 /** Version of the code of these rules and of `sequence`. Another number may judge the same log differently. */
 export const RULES_VERSION = "4";
@@ -58,6 +58,8 @@ export interface Rule {
 }
 /** A rule on a message that is a tick. */
 export interface TickRule extends Rule {
+  /** Types of ticks that may break it. */
+  readonly types: readonly TickType[];
   /** Whether the tick breaks it. */
   readonly test: (evidence: Evidence) => boolean;
 }
@@ -65,10 +67,15 @@ export interface TickRule extends Rule {
 /** Whether what is wanted comes live: neither fetched afterwards nor redriven, so that its place in time means something. */
 export const isLive = (tick: Tick): boolean => tick.source !== "backfill" && tick.source !== "redrive";
 
-const reject = (name: string, why: string, test: TickRule["test"]): TickRule => ({
-  ...{ name, why, severity: "reject", test },
+type Test = TickRule["test"];
+const PRICED = ["trade", "quote"] as const, TOPPED = ["quote", "book"] as const;
+const SIZED = [...PRICED, "book", "delta"] as const;
+const reject = (name: string, why: string, test: Test, types: readonly TickType[] = TYPES): TickRule => ({
+  ...{ name, why, severity: "reject", test, types },
 });
-const flag = (name: string, why: string, test: TickRule["test"]): TickRule => ({ name, why, severity: "flag", test });
+const flag = (name: string, why: string, test: Test, types: readonly TickType[] = TYPES): TickRule => ({
+  ...{ name, why, severity: "flag", test, types },
+});
 
 /** Rules on the message itself. One that breaks them is no tick, so nothing further is asked. */
 export const MESSAGE_RULES = {
@@ -88,19 +95,19 @@ export const MESSAGE_RULES = {
 export const TICK_RULES: readonly TickRule[] = [
   reject("precision", "a decimal does not fit 26 digits before the point and 12 after", (e) => {
     return ((e.prices | e.sizes) & TRAIT.imprecise) !== 0;
-  }),
+  }, SIZED),
   reject("price", "a price is zero or negative, which its instrument does not allow", (e) => {
     return (e.prices & (TRAIT.zero | TRAIT.negative)) !== 0 && !(e.terms !== null && e.terms.negative);
-  }),
+  }, SIZED),
   reject("size", "a size is negative, or zero where nothing can have that size", ({ sizes, tick }) => {
     if ((sizes & TRAIT.negative) !== 0) return true;
     return (sizes & TRAIT.zero) !== 0 && tick.type !== "delta";
-  }),
+  }, SIZED),
   // Orders that rest in a book may be older than the steps in force; without one of its changes a book would be wrong.
   reject("grid", "a price is no multiple of the tick size, or a size no multiple of the lot", (e) => {
-    return ((e.prices | e.sizes) & TRAIT.offGrid) !== 0 && e.tick.type !== "book" && e.tick.type !== "delta";
-  }),
-  reject("crossed", "the best bid is above the best ask", (e) => e.spread < 0),
+    return ((e.prices | e.sizes) & TRAIT.offGrid) !== 0;
+  }, PRICED),
+  reject("crossed", "the best bid is above the best ask", (e) => e.spread < 0, TOPPED),
   reject("future", "it happened further after its own receipt than clocks may differ", ({ tick, limits }) => {
     return tick.eventTime - tick.receivedTime > limits.futureMsMax * 1_000;
   }),
@@ -124,7 +131,6 @@ export const REMEMBERED: readonly string[] = [
 
 /** Whether its time on the way means something: it comes live, and its time is its venue's. */
 const isTimed = (tick: Tick): boolean => tick.timeSource === undefined && isLive(tick);
-const isPriced = ({ type }: Tick): boolean => type === "trade" || type === "quote";
 
 /** Whether bid and ask are too far apart for their midpoint to mean something. */
 const isWide = ({ bid, ask, limits }: Pick<Evidence, "bid" | "ask" | "limits">): boolean =>
@@ -132,32 +138,31 @@ const isWide = ({ bid, ask, limits }: Pick<Evidence, "bid" | "ask" | "limits">):
 
 /** What is noticed and let pass on a tick by itself, or beside what its instrument has shown. */
 const NOTICE_RULES: readonly TickRule[] = [
-  flag("locked", "the best bid equals the best ask", (e) => e.spread === 0),
+  flag("locked", "the best bid equals the best ask", (e) => e.spread === 0, TOPPED),
   flag("spread", "the best ask is further above the best bid than may be", (e) => {
     // A share of prices around zero says nothing.
     return e.spread > 0 && e.bid > 0 && isWide(e) && !(e.terms !== null && e.terms.negative);
-  }),
+  }, TOPPED),
   flag("one-sided", "there are bids and no asks, or asks and no bids", ({ tick }) => {
     if (tick.type === "quote") return (tick.bidPrice === null) !== (tick.askPrice === null);
     return tick.type === "book" && (tick.bids.length === 0) !== (tick.asks.length === 0);
-  }),
+  }, TOPPED),
   flag("old", "it was received longer after it happened than its venue's clock and the way explain", (e) => {
     const { tick, delay, limits } = e;
-    return tick.receivedTime - tick.eventTime - delay > limits.oldMsMax * 1_000 && isTimed(tick) &&
-      tick.type !== "status";
-  }),
+    return tick.receivedTime - tick.eventTime - delay > limits.oldMsMax * 1_000 && isTimed(tick);
+  }, SIZED),
   flag("outlier", "its price is far from those before it", ({ tick, price, memory, terms, limits }) => {
     return memory.isFar(price, limits.outlierBpsMax) && isLive(tick) && !(terms !== null && terms.negative);
-  }),
+  }, PRICED),
   flag("frozen", "the quote has not changed for long while trades went on outside of it", (e) => {
     return e.memory.isFrozen(e.tick.type, e, e.tick.eventTime, e.limits.frozenMsMax) && isLive(e.tick);
-  }),
+  }, PRICED),
   flag("halted", "a trade while its venue says that the instrument is halted", ({ tick, memory }) => {
-    return tick.type === "trade" && memory.isHalted(tick.eventTime) && isLive(tick);
-  }),
+    return memory.isHalted(tick.eventTime) && isLive(tick);
+  }, ["trade"]),
   flag("session", "it happened when its instrument does not trade", ({ tick, hours }) => {
-    return hours !== null && isPriced(tick) && hours.isClosed(tick.eventTime);
-  }),
+    return hours !== null && hours.isClosed(tick.eventTime);
+  }, PRICED),
 ];
 
 const GAP = flag("gap", "numbers before it are missing and can no longer be expected", (e) => e.gap);
@@ -233,10 +238,10 @@ export function weigh(evidence: Draft): void {
     ask = bestOf(tick.asks, -1);
   }
   evidence.spread = bid !== null && ask !== null && isPrecise ? compare(ask, bid) : 1;
-  evidence.bid = bid === null || !isPrecise ? NaN : Number(bid);
-  evidence.ask = ask === null || !isPrecise ? NaN : Number(ask);
+  evidence.bid = bid === null || !isPrecise ? NaN : near(bid);
+  evidence.ask = ask === null || !isPrecise ? NaN : near(ask);
   evidence.price = tick.type === "trade"
-    ? Number(tick.price)
+    ? near(tick.price)
     : tick.type === "quote" && evidence.spread > 0 && !isWide(evidence)
     ? (evidence.bid + evidence.ask) / 2
     : NaN;

@@ -33,7 +33,9 @@ function broken(fields: unknown, rest: Partial<Draft> = {}): string[] {
     ...rest,
   };
   weigh(evidence);
-  const found = [...BESIDE_RULES, ...PLACE_RULES].filter((rule) => rule.test(evidence)).map(({ name }) => name);
+  const found = [...BESIDE_RULES, ...PLACE_RULES].filter((rule) =>
+    rule.types.includes(evidence.tick.type) && rule.test(evidence)
+  ).map(({ name }) => name);
   return RULES.map(({ name }) => name).filter((name) => found.includes(name));
 }
 
