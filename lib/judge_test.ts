@@ -721,6 +721,35 @@ Deno.test(
   },
 );
 Deno.test(
+  "a drained state of an earlier format goes on with its numbers, its limits and its instruments",
+  options,
+  () => {
+    const instruments = ["sim", [["A", "0.5", "1", false]]];
+    const old = {
+      ...{ format: 2, version: "3", topic: "ticks.raw", partition: 0, control: 4, lastValid: 9, lastRejected: 8 },
+      register: {
+        ...{ limits: { futureMsMax: 7_000, lateMsMax: 2_000, windowMax: 50 }, instruments: [instruments], missing: 3 },
+        // A hole from 95 to 96, and what is of no interest before the first number.
+        subjects: [["sim:A", NOW, [["trade", [100, 50, NOW, 0, 60, 95, 96, NOW]]]]],
+      },
+    };
+    const judge = new Judge({ partition: 0, state: JSON.stringify(old), drained: true });
+    const ahead = (ms: number) => ({ price: "1.5", eventTime: NOW + ms * 1_000, receivedTime: NOW });
+    const verdicts = judgeAll(judge, [
+      ...[record(10, trade(100, ahead(0))), record(11, trade(95, ahead(0))), record(12, trade(49, ahead(0)))],
+      ...[
+        record(13, trade(101, ahead(7_000))),
+        record(14, trade(102, ahead(7_001))),
+        record(15, trade(103, { price: "1.2" })),
+      ],
+    ]);
+    assert.deepEqual(verdicts.map(reasonsOf), [["duplicate"], [], ["backwards"], [], ["future"], ["grid"]]);
+    assert.deepEqual([judge.rules, judge.missing], [`${RULES_VERSION}@4`, 4]);
+    assert.equal(JSON.parse(judge.state()).format, 4);
+    assert.equal(new Judge({ partition: 0, state: judge.state() }).state(), judge.state());
+  },
+);
+Deno.test(
   "a flood of instruments is judged without memory where the state is full, and the state stays bounded",
   options,
   () => {
