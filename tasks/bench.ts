@@ -16,6 +16,7 @@ import { command, type Ending } from "../lib/crew.ts";
 import { type Flags, readFlags } from "../lib/flag.ts";
 import { PRETENDED } from "../lib/pretend.ts";
 import { perform, type Progress, type Stage } from "../lib/stage.ts";
+import { benchAudit } from "./bench_audit.ts";
 import { benchFeed } from "./bench_feed.ts";
 import { benchReport } from "./bench_report.ts";
 import { benchVenues } from "./bench_venues.ts";
@@ -34,6 +35,7 @@ const flags = {
   seconds: { kind: "amount", unit: "s", does: "length of a latency run (default 10), of --feed (20)" },
   guards: { kind: "switch", does: "what the guards cost instead: the whole with and without them, in pairs" },
   venues: { kind: "switch", does: "how fast venues' frames become ticks and books instead, on recordings" },
+  audit: { kind: "switch", does: "how long the shipped suite takes over a day of --ticks in a lake instead" },
   feed: {
     kind: "switch",
     does: "how long a live frame takes from the socket to the log instead, at a pretended venue",
@@ -205,6 +207,7 @@ await command({
   const { ticks, runs, symbols = 50, rate = 5_000, seconds = 10 } = values;
   if (values.venues) return await benchVenues(runs, say);
   if (values.report) return await benchReport(runs);
+  if (values.audit) return await benchAudit({ ticks: values.ticks, symbols, runs }, say);
   if (values.feed) {
     const { as, symbols: instruments = 500, rate = 20_000, seconds = 20 } = values;
     return await benchFeed({ as, instruments, rate, seconds }, say, stop);

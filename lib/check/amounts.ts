@@ -6,14 +6,24 @@
  */
 import { z } from "@zod/zod";
 import { fits, isDecimal, sign } from "../decimal.ts";
-import { amount, defineKind, eachRow, type Kind, type Subject } from "./kind.ts";
+import {
+  amount,
+  countOf,
+  defineKind,
+  eachRow,
+  type Kind,
+  number,
+  plural,
+  type Probe,
+  selected,
+  type Subject,
+} from "./kind.ts";
+import { amountsOf } from "./relation.ts";
 
 const step = z.string().refine((text) => isDecimal(text) && fits(text) && sign(text) > 0, {
   message: "must be a decimal above zero",
 });
 const WITH_AMOUNTS = ["trades", "quotes"] as const satisfies readonly Subject[];
-const pricesOf = (subject: Subject): string[] => subject === "trades" ? ["price"] : ["bid_price", "ask_price"];
-const sizesOf = (subject: Subject): string[] => subject === "trades" ? ["size"] : ["bid_size", "ask_size"];
 const any = (names: readonly string[], test: (name: string) => string): string =>
   names.map((name) => `coalesce(${test(name)}, false)`).join(" OR ");
 
@@ -28,6 +38,30 @@ const offStep = (name: string, step: string): string =>
 /** All digits of an amount, of which twelve stand behind the point. */
 const whole = (name: string): string => `CAST(replace(CAST(${name} AS VARCHAR), '.', '') AS HUGEINT)`;
 
+/** A check of prices or sizes: values are judged once, and the rows of those that fail are selected. */
+function eachValue(
+  what: "prices" | "sizes",
+  subject: Subject,
+  options: {
+    readonly wanted: string;
+    /** Of an instrument without which it says nothing. */
+    readonly needs?: "tick_size" | "lot_size";
+    fault(name: string): string;
+  },
+): Probe {
+  const { wanted, needs, fault } = options;
+  const names = amountsOf(subject, what);
+  const faults = names.map((name) => `coalesce(${fault(name)}, false)`).join(" OR ");
+  return selected({
+    wanted,
+    relation: what,
+    sums: { known: needs === undefined ? "count(*)" : `count(${needs})`, off: countOf(fault("value")) },
+    suspects: ({ known, off }) => number(known) === 0 ? null : number(off) > 0,
+    select: (lens) => `SELECT * FROM (${lens.rows(subject, needs === undefined ? [] : [needs])}) WHERE ${faults}`,
+    observed: ({ rows }, failing) => `${plural(failing, "row")} of ${number(rows).toLocaleString("en")}`,
+  });
+}
+
 export const KINDS: readonly Kind[] = [
   defineKind({
     check: "grid",
@@ -37,9 +71,10 @@ export const KINDS: readonly Kind[] = [
     parameters: { tickSize: step.optional() },
     probe({ tickSize }, { subject }) {
       const of = tickSize === undefined ? "tick_size" : amount(tickSize);
-      return eachRow(any(pricesOf(subject), (name) => offStep(name, of)), {
+      return eachValue("prices", subject, {
         wanted: `multiples of ${tickSize ?? "the tick size in force"}`,
-        ...(tickSize === undefined && { needs: ["tick_size"], of: "tick_size IS NOT NULL" }),
+        ...(tickSize === undefined && { needs: "tick_size" }),
+        fault: (name) => offStep(name, of),
       });
     },
   }),
@@ -51,9 +86,10 @@ export const KINDS: readonly Kind[] = [
     parameters: { lot: step.optional() },
     probe({ lot }, { subject }) {
       const of = lot === undefined ? "lot_size" : amount(lot);
-      return eachRow(any(sizesOf(subject), (name) => offStep(name, of)), {
+      return eachValue("sizes", subject, {
         wanted: `multiples of ${lot ?? "the lot in force"}`,
-        ...(lot === undefined && { needs: ["lot_size"], of: "lot_size IS NOT NULL" }),
+        ...(lot === undefined && { needs: "lot_size" }),
+        fault: (name) => offStep(name, of),
       });
     },
   }),
@@ -64,7 +100,7 @@ export const KINDS: readonly Kind[] = [
     stores: "both",
     parameters: {},
     probe: (_parameters, { subject }) =>
-      eachRow(`NOT coalesce(is_negative, false) AND (${any(pricesOf(subject), (name) => `${name} <= 0`)})`, {
+      eachRow(`NOT coalesce(is_negative, false) AND (${any(amountsOf(subject, "prices"), (name) => `${name} <= 0`)})`, {
         wanted: "prices above 0, unless the instrument may go below",
         needs: ["is_negative"],
       }),
@@ -76,7 +112,7 @@ export const KINDS: readonly Kind[] = [
     stores: "both",
     parameters: {},
     probe: (_parameters, { subject }) =>
-      eachRow(any(sizesOf(subject), (name) => `${name} <= 0`), { wanted: "sizes above 0" }),
+      eachRow(any(amountsOf(subject, "sizes"), (name) => `${name} <= 0`), { wanted: "sizes above 0" }),
   }),
   defineKind({
     check: "precision",
@@ -84,13 +120,12 @@ export const KINDS: readonly Kind[] = [
     subjects: WITH_AMOUNTS,
     stores: "both",
     parameters: { digitsMax: z.int().min(0).max(11), of: z.enum(["price", "size"]).default("price") },
-    probe: ({ digitsMax, of }, { subject }) =>
-      eachRow(
-        any(of === "price" ? pricesOf(subject) : sizesOf(subject), (name) =>
-          offStep(name, amount(digitsMax === 0 ? "1" : `0.${"1".padStart(digitsMax, "0")}`))),
-        {
-          wanted: `at most ${digitsMax} digits after the point`,
-        },
-      ),
+    probe({ digitsMax, of }, { subject }) {
+      const step = amount(digitsMax === 0 ? "1" : `0.${"1".padStart(digitsMax, "0")}`);
+      return eachValue(of === "price" ? "prices" : "sizes", subject, {
+        wanted: `at most ${digitsMax} digits after the point`,
+        fault: (name) => offStep(name, step),
+      });
+    },
   }),
 ];

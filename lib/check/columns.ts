@@ -8,6 +8,7 @@ import { isDecimal } from "../decimal.ts";
 import { TABLES } from "../table.ts";
 import {
   column,
+  countOf,
   defineKind,
   eachRow,
   type Kind,
@@ -31,7 +32,9 @@ const bound = z.string().refine(isDecimal, { message: "must be exact decimal tex
 /** What a row says besides where it came from. */
 const contentOf = (subject: Subject): string[] =>
   columnsOf(subject).map(({ name }) => name)
-    .filter((name) => !["partition", "origin", "received_time", "source", "flags", "frame"].includes(name));
+    .filter((name) =>
+      !["partition", "origin", "venue", "symbol", "received_time", "source", "flags", "frame"].includes(name)
+    );
 
 /** What names a row at its venue. */
 const KEYS: Readonly<Record<Subject, string>> = {
@@ -185,7 +188,7 @@ export const KINDS: readonly Kind[] = [
       return measured({
         wanted: `each ${key.join(", ").replaceAll('"', "")} once`,
         sums: {
-          n: `count(*) FILTER (WHERE ${whole})`,
+          n: key.length === 1 ? `count(${one})` : countOf(whole),
           distinct: key.length === 1 ? `count(DISTINCT ${one})` : `count(DISTINCT ${one}) FILTER (WHERE ${whole})`,
         },
         failing: {
@@ -225,26 +228,17 @@ export const KINDS: readonly Kind[] = [
       const content = [...contentOf(subject), ...(anywhere ? [] : ["frame", "received_time"])].map((name) =>
         `"${name}"`
       );
-      return measured({
+      return selected({
         wanted: `no two equal rows ${anywhere ? "in a day" : "in a frame"}`,
-        sums: { n: "count(*)", distinct: `count(DISTINCT hash(${content.join(", ")}))` },
-        failing: {
-          select: (lens) =>
-            `SELECT * FROM (${lens.rows(subject)}) QUALIFY row_number() OVER (PARTITION BY ${
-              content.join(", ")
-            } ORDER BY "partition", origin) > 1`,
-        },
-        judge(answer) {
-          const n = number(answer.n);
-          const failing = n - number(answer.distinct);
-          return {
-            isSound: failing === 0,
-            value: failing,
-            observed: `${plural(failing, "row")} of ${n.toLocaleString("en")} equal to another`,
-            failing,
-            of: n,
-          };
-        },
+        // Where each has an id of its own, no two are equal.
+        sums: { all: "count(*)", ids: "count(id)", distinct: "count(DISTINCT id)" },
+        suspects: ({ all, ids, distinct }) => number(ids) < number(all) || number(distinct) < number(ids),
+        select: (lens) =>
+          `SELECT * FROM (${lens.rows(subject)}) QUALIFY row_number() OVER (PARTITION BY ${
+            ["venue", "symbol", ...content].join(", ")
+          } ORDER BY "partition", origin) > 1`,
+        observed: ({ rows }, failing) =>
+          `${plural(failing, "row")} of ${number(rows).toLocaleString("en")} equal to another`,
       });
     },
   }),

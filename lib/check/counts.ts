@@ -7,6 +7,7 @@ import { z } from "@zod/zod";
 import type { Answer } from "../parquet.ts";
 import type { Derived } from "./relation.ts";
 import {
+  countOf,
   defineKind,
   type Kind,
   literal,
@@ -78,7 +79,7 @@ export const KINDS: readonly Kind[] = [
         wanted: `a stability index of at most ${psiMax}`,
         needs,
         isAdding: true,
-        sums: Object.fromEntries(shares.map((_, i) => [`bin${i}`, `count(*) FILTER (WHERE (${bin}) = ${i})`])),
+        sums: Object.fromEntries(shares.map((_, i) => [`bin${i}`, countOf(`(${bin}) = ${i}`)])),
         failing: {
           select: (lens) =>
             `SELECT venue, symbol, bin, count(*) AS rows, list_extract([${

@@ -45,7 +45,14 @@ export interface Scope {
 export interface Lens {
   /** Rows of a subject with columns that are derived from them. */
   rows(subject: Subject, needs?: readonly Derived[]): string;
-  /** Trades with the quote in force before each. */
+  /** The same with the number of their instrument instead of its names. */
+  keyed(subject: Subject, needs?: readonly Derived[]): string;
+  /** Each price or size that an instrument has in a subject as `value`, once, with what is in force for it at any time. */
+  values(subject: Subject, what: "prices" | "sizes"): string;
+  /** The same lens on some of its instruments. */
+  among(insts: readonly number[]): Lens;
+  /** Trades with the quote in force before each, as they are to be kept as `paired`, and as they are there. */
+  readonly pairing: string;
   readonly paired: string;
   /** Quotes with `at` and `until`, between which each is in force. */
   readonly quoted: string;
@@ -70,9 +77,9 @@ export type Failing = { readonly where: string } | { select(lens: Lens): string 
 
 /** How an expectation is asked of one subject. */
 export interface Probe {
-  readonly relation: "rows" | "paired" | "files";
+  readonly relation: "rows" | "paired" | "files" | "prices" | "sizes";
   readonly needs: readonly Derived[];
-  /** Aggregates over the relation by name; `venue` and `symbol` are in the answer too. */
+  /** Aggregates over the relation by name; `venue`, `symbol` and the `rows` of the subject are in the answer too. */
   readonly sums: Readonly<Record<string, string>>;
   readonly wanted: string;
   readonly failing: Failing;
@@ -87,6 +94,8 @@ export interface Probe {
   observed?(answer: Answer, failing: number): string;
   /** What is measured where rows were selected; their number where it is absent. */
   value?(answer: Answer, failing: number): number;
+  /** An aggregate over the selected rows, which `observed` and `value` find in their answer as `measure`. */
+  readonly measure?: string;
   /** Whether the sums of instruments may be added up to those of the table. */
   readonly isAdding: boolean;
 }
@@ -119,6 +128,9 @@ export const amount = (text: string): string => `CAST(${literal(text)} AS DECIMA
 export const plural = (n: number, one: string, many = `${one}s`): string =>
   `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
+/** How many rows meet a condition; an aggregate with a filter takes four times as long. */
+export const countOf = (condition: string): string => `count(CASE WHEN ${condition} THEN 1 END)`;
+
 /** A check of each row by itself: those that meet `fault` fail. */
 export function eachRow(fault: string, options: {
   readonly wanted: string;
@@ -134,8 +146,8 @@ export function eachRow(fault: string, options: {
   return {
     ...{ relation, needs, wanted, isAdding: true },
     sums: {
-      failing: `count(*) FILTER (WHERE ${where})`,
-      of: of === undefined ? "count(*)" : `count(*) FILTER (WHERE ${of})`,
+      failing: countOf(where),
+      of: of === undefined ? "count(*)" : countOf(of),
     },
     failing: { where },
     judge(answer) {
@@ -199,6 +211,7 @@ export function selected(options: {
   suspects?(answer: Answer): boolean | null;
   observed?(answer: Answer, failing: number): string;
   value?(answer: Answer, failing: number): number;
+  readonly measure?: string;
 }): Probe {
   const { sums = {}, select, ...rest } = options;
   return {
@@ -207,7 +220,7 @@ export function selected(options: {
     isAdding: false,
     suspects: () => true,
     ...rest,
-    sums: { of: "count(*)", ...sums },
+    sums,
     failing: { select },
   };
 }

@@ -13,7 +13,7 @@ const BUCKETS = 24 * 60 / MINUTES;
 
 export function plotsOf(views: Views, lens: Lens, { instruments }: Part, date: string, from: number): readonly Plot[] {
   const bucket = `(t - ${from}) // ${MINUTES * 60_000_000}`;
-  const days = new Map(instruments.map(({ venue, symbol }) => [`${venue}:${symbol}`, {
+  const days = new Map(instruments.map(({ inst, venue, symbol }) => [inst, {
     ...{ venue, symbol },
     count: Array<number>(BUCKETS).fill(0),
     spread: Array<number | null>(BUCKETS).fill(null),
@@ -22,13 +22,13 @@ export function plotsOf(views: Views, lens: Lens, { instruments }: Part, date: s
   for (const subject of ["trades", "quotes"] as const) {
     const isQuotes = subject === "quotes";
     const rows = views.ask(
-      `SELECT venue, symbol, ${bucket} AS bucket, count(*) AS n, max(t - last_t) / 1000000 AS gap, ${
+      `SELECT inst, ${bucket} AS bucket, count(*) AS n, max(t - last_t) / 1000000 AS gap, ${
         isQuotes ? "median(bps)" : "NULL::DOUBLE"
       } AS spread
-        FROM (${lens.rows(subject, isQuotes ? ["t", "last_t", "bps"] : ["t", "last_t"])}) GROUP BY ALL`,
+        FROM (${lens.keyed(subject, isQuotes ? ["t", "last_t", "bps"] : ["t", "last_t"])}) GROUP BY ALL`,
     );
-    for (const { venue, symbol, bucket, n, gap, spread } of rows) {
-      const day = days.get(`${venue}:${symbol}`);
+    for (const { inst, bucket, n, gap, spread } of rows) {
+      const day = days.get(number(inst));
       const at = number(bucket);
       if (day === undefined || at < 0 || at >= BUCKETS) continue;
       day.count[at]! += number(n);

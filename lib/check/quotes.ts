@@ -4,12 +4,24 @@
  * **Knows** `kind`.
  */
 import { z } from "@zod/zod";
-import { defineKind, eachRow, type Kind, measured, number, seconds, share, shareOf, type Subject } from "./kind.ts";
+import {
+  countOf,
+  defineKind,
+  eachRow,
+  type Kind,
+  measured,
+  number,
+  plural,
+  seconds,
+  selected,
+  share,
+  shareOf,
+  type Subject,
+} from "./kind.ts";
 
 const QUOTES = ["quotes", "built"] as const satisfies readonly Subject[];
 /** A share of a price means nothing where the instrument may go below zero. */
 const RELATIVE = "NOT coalesce(is_negative, false)";
-const TWO_SIDED = "bid_price IS NOT NULL AND ask_price IS NOT NULL";
 
 export const KINDS: readonly Kind[] = [
   defineKind({
@@ -54,7 +66,7 @@ export const KINDS: readonly Kind[] = [
         sums: {
           at: `quantile_cont(bps, ${quantile}) FILTER (WHERE ${RELATIVE})`,
           n: `count(bps) FILTER (WHERE ${RELATIVE})`,
-          beyond: `count(*) FILTER (WHERE ${RELATIVE} AND (bps > ${bpsMax} OR bps < ${bpsMin}))`,
+          beyond: countOf(`${RELATIVE} AND (bps > ${bpsMax} OR bps < ${bpsMin})`),
         },
         failing: { where: `${RELATIVE} AND (bps > ${bpsMax} OR bps < ${bpsMin})` },
         judge({ at, n, beyond }) {
@@ -89,11 +101,17 @@ export const KINDS: readonly Kind[] = [
     subjects: QUOTES,
     stores: "both",
     parameters: { secondsMax: seconds },
-    probe: ({ secondsMax }) =>
-      eachRow(`t - same_since > ${secondsMax * 1_000_000}`, {
+    probe: ({ secondsMax }, { subject }) => {
+      const long = secondsMax * 1_000_000;
+      return selected({
         wanted: `the same quote for at most ${secondsMax} s`,
-        needs: ["t", "same_since"],
-      }),
+        needs: ["t", "best", "prev_best"],
+        sums: { low: "min(t)", high: "max(t)", same: countOf("best = prev_best") },
+        suspects: ({ low, high, same }) => number(same) > 0 && number(high) - number(low) > long,
+        select: (lens) => `SELECT * FROM (${lens.rows(subject, ["t", "same_since"])}) WHERE t - same_since > ${long}`,
+        observed: ({ rows }, failing) => `${plural(failing, "row")} of ${number(rows).toLocaleString("en")}`,
+      });
+    },
   }),
   defineKind({
     check: "jump",
@@ -105,7 +123,7 @@ export const KINDS: readonly Kind[] = [
       eachRow(`prev_mid > 0 AND abs(mid - prev_mid) * 10000 > ${bpsMax} * prev_mid`, {
         wanted: `the middle within ${bpsMax} basis points of the one before`,
         needs: ["mid", "prev_mid", "is_negative"],
-        of: `${TWO_SIDED} AND ${RELATIVE}`,
+        of: `mid IS NOT NULL AND ${RELATIVE}`,
       }),
   }),
 ];

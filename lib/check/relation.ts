@@ -1,12 +1,13 @@
 /**
  * Columns that checks derive from a table's rows, each reckoned once for all checks that need it: times as µs, what an
- * instrument's terms and hours are at an event, and what came before and after it.
+ * instrument's terms and hours are at an event, and what came before and after it. An instrument is a whole number, `inst`,
+ * here: to sort and group by its names would cost more than all else.
  *
- * **In** a source of rows and the names that are needed, **Out** SQL. **Knows** `table`.
+ * **In** a source of rows and the names that are needed, **Out** SQL. **Knows** nothing.
  */
 
 /** In the order of arrival; an instrument keeps its partition. */
-const SERIES = `PARTITION BY venue, symbol ORDER BY "partition", origin`;
+const SERIES = `PARTITION BY inst ORDER BY "partition", origin`;
 const BEFORE = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING";
 const IS_OWN = "time_source IS NULL";
 
@@ -23,6 +24,8 @@ const OWN = {
   /** The middle of best bid and ask, as far as statistics need it. */
   mid: "CAST(bid_price + ask_price AS DOUBLE) / 2",
   approx: "CAST(price AS DOUBLE)",
+  /** What best bid and ask say, in brief. */
+  best: "hash(bid_price, bid_size, ask_price, ask_size)",
 } as const;
 /** Of what is in force for the instrument at the event. */
 const TERMS = { tick_size: "terms.tick_size", lot_size: "terms.lot_size", is_negative: "terms.is_negative" } as const;
@@ -36,19 +39,15 @@ const AROUND = {
   /** Latest event before, of times that are the venue's; and of all. */
   high_t: { sql: `max(CASE WHEN ${IS_OWN} THEN t END) OVER (${SERIES} ${BEFORE})`, needs: ["t"] },
   last_t: { sql: `max(t) OVER (${SERIES} ${BEFORE})`, needs: ["t"] },
+  high_sequence: { sql: `max(sequence) OVER (${SERIES} ${BEFORE})`, needs: [] },
   prev_sequence: { sql: `lag(sequence) OVER (${SERIES})`, needs: [] },
   prev_price: { sql: `lag(approx) OVER (${SERIES})`, needs: ["approx"] },
   next_price: { sql: `lead(approx) OVER (${SERIES})`, needs: ["approx"] },
   prev_mid: { sql: `lag(mid) OVER (${SERIES})`, needs: ["mid"] },
   prev_last_id: { sql: `lag(last_id) OVER (${SERIES})`, needs: [] },
+  prev_best: { sql: `lag(best) OVER (${SERIES})`, needs: ["best"] },
   /** Event time of the quote where the best that it shows was first shown, where it is the row's own. */
-  changed_at: {
-    sql: `CASE WHEN ${
-      ["bid_price", "bid_size", "ask_price", "ask_size"]
-        .map((name) => `lag(${name}) OVER (${SERIES}) IS DISTINCT FROM ${name}`).join(" OR ")
-    } THEN t END`,
-    needs: ["t"],
-  },
+  changed_at: { sql: `CASE WHEN lag(best) OVER (${SERIES}) IS DISTINCT FROM best THEN t END`, needs: ["best", "t"] },
 } as const;
 /** Of what is around it of those. */
 const BEYOND = {
@@ -65,6 +64,28 @@ export type Derived =
   | keyof typeof HOURS
   | keyof typeof AROUND
   | keyof typeof BEYOND;
+
+/** Whether a column needs the rows around: what does not is asked for without sorting them. */
+export const isAround = (name: Derived): boolean => name in AROUND || name in BEYOND;
+
+/** Columns of amounts by subject. */
+const AMOUNTS = {
+  prices: { trades: ["price"], quotes: ["bid_price", "ask_price"], built: ["bid_price", "ask_price"] },
+  sizes: { trades: ["size"], quotes: ["bid_size", "ask_size"], built: ["bid_size", "ask_size"] },
+} as const;
+export type Priced = keyof typeof AMOUNTS["prices"];
+export const amountsOf = (subject: string, what: "prices" | "sizes"): readonly string[] =>
+  AMOUNTS[what][subject as Priced] ?? [];
+
+/** Each value of the amounts of a source once, since there are few of them, with the terms of its instrument. */
+export function valuesOf(source: string, columns: readonly string[]): string {
+  const each = columns.map((name) =>
+    `SELECT inst, ${name} AS value FROM ${source} WHERE ${name} IS NOT NULL GROUP BY ALL`
+  );
+  return `SELECT own.inst, own.value, terms.tick_size, terms.lot_size FROM (${
+    each.join(" UNION ALL ")
+  }) own LEFT JOIN terms ON terms.inst = own.inst`;
+}
 
 /** A SELECT of the rows of `source`, a relation in brackets or by name, with what is needed of them. */
 export function relationOf(source: string, names: readonly Derived[]): string {
@@ -83,7 +104,7 @@ export function relationOf(source: string, names: readonly Derived[]): string {
       ...namesIn(HOURS, wanted).map((name): [string, string] => [name, HOURS[name]]),
     ];
     const on = (table: string, from: string, to: string): string =>
-      ` LEFT JOIN ${table} ON ${table}.venue = own.venue AND ${table}.symbol = own.symbol AND own.t >= ${table}.${from} AND own.t < ${table}.${to}`;
+      ` LEFT JOIN ${table} ON ${table}.inst = own.inst AND own.t >= ${table}.${from} AND own.t < ${table}.${to}`;
     sql = `SELECT own.*, ${joined.map(([name, column]) => `${column} AS ${name}`).join(", ")} FROM (${sql}) own` +
       (needsTerms ? on("terms", "since", "until") : "") + (needsHours ? on("hours", "opens", "closes") : "");
   }
@@ -105,14 +126,22 @@ function select(source: string, columns: readonly (readonly [string, string])[])
 }
 
 /**
- * Trades with the quote in force before each, by event and then by arrival; where the quotes of a venue have no time of
- * their own (`received`, a list of literals), by receipt.
+ * Trades with the quote in force before each, by event and then by arrival; where the quotes of an instrument have no time
+ * of their own (`received`, a list of numbers), by receipt.
  */
 export function pairedOf(trades: string, quotes: string, received: string): string {
-  const at = `CASE WHEN venue IN (${received}) THEN epoch_us(received_time) ELSE epoch_us(event_time) END`;
-  const place = `${at}::HUGEINT * 9007199254740992 + origin`;
+  const place = `${placedAt(received)}::HUGEINT * 9007199254740992 + origin`;
   return `SELECT trade.*, quote.bid_price, quote.ask_price, quote.at AS quoted_at, quote.origin AS quote_origin
-    FROM (SELECT *, ${at} AS at, ${place} AS place FROM ${trades}) trade
-    ASOF LEFT JOIN (SELECT venue, symbol, bid_price, ask_price, origin, ${at} AS at, ${place} AS place FROM ${quotes}) quote
-    ON trade.venue = quote.venue AND trade.symbol = quote.symbol AND trade.place > quote.place`;
+    FROM (SELECT inst, "partition", origin, event_time, received_time, id, price, size, side, conditions, approx, ${
+    placedAt(received)
+  } AS at, ${place} AS place FROM ${trades}) trade
+    ASOF LEFT JOIN (SELECT inst, bid_price, ask_price, origin, ${
+    placedAt(received)
+  } AS at, ${place} AS place FROM ${quotes}) quote
+    ON trade.inst = quote.inst AND trade.place > quote.place`;
+}
+
+/** The time by which trades and quotes are joined, µs. */
+export function placedAt(received: string): string {
+  return `CASE WHEN inst IN (${received}) THEN epoch_us(received_time) ELSE epoch_us(event_time) END`;
 }

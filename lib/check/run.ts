@@ -18,14 +18,17 @@ import {
   type Hours,
   hoursOf,
   instrumentsOf,
+  keep,
   lay,
   layKnown,
   lensOn,
   type Listed,
   type Part,
   partsOf,
+  release,
   type Terms,
 } from "./stand.ts";
+import { isAround } from "./relation.ts";
 import { type Expectation, kindOf, matches, type Suite } from "./suite.ts";
 
 /** Rows of the instruments that are looked at together. */
@@ -101,7 +104,6 @@ class Day {
   readonly #from: number;
   readonly #instruments: readonly Listed[];
   readonly #hours: ReadonlyMap<string, readonly Hours[] | null>;
-  readonly #received: readonly string[];
   readonly #results: Result[] = [];
 
   private constructor(suite: Suite, ground: Ground, views: Views, date: string) {
@@ -114,15 +116,7 @@ class Day {
     this.#hours = new Map(
       this.#instruments.map(({ venue, symbol }) => [`${venue}:${symbol}`, hoursOf(venue, symbol, this.#from)]),
     );
-    const venues = views.ask("SELECT DISTINCT venue FROM quotes WHERE time_source = 'received'");
-    this.#received = venues.map(({ venue }) => String(venue));
-    layKnown(
-      views,
-      ground.terms,
-      this.#instruments.flatMap(({ venue, symbol }) =>
-        (this.#hours.get(`${venue}:${symbol}`) ?? []).map((hours) => ({ ...hours, venue, symbol }))
-      ),
-    );
+    layKnown(views, this.#instruments, ground.terms, this.#hours);
   }
 
   static async open(suite: Suite, ground: Ground, views: Views, date: string): Promise<Day> {
@@ -138,12 +132,13 @@ class Day {
     const parts = partsOf(this.#instruments, this.#ground.partRows ?? PART_ROWS);
     for (const [number, part] of parts.entries()) {
       this.#ground.signal.throwIfAborted();
-      await this.#look(part, parts.length > 1 ? `-${number}` : "", asked, totals);
-      if (this.#ground.draws) {
-        this.plots.push(...plotsOf(this.#views, lensOn(part, this.#received), part, this.#date, this.#from));
-      }
+      const kept = keep(this.#views, part);
+      const lens = lensOn(this.#views, part, kept);
+      await this.#look(part, lens, parts.length > 1 ? `-${number}` : "", asked, totals);
+      if (this.#ground.draws) this.plots.push(...plotsOf(this.#views, lens, part, this.#date, this.#from));
+      release(this.#views, kept);
     }
-    const whole = lensOn(null, this.#received);
+    const whole = lensOn(this.#views, null, []);
     for (const one of asked) {
       if (one.probe.relation === "files") await this.#judgeFiles(one, whole);
       else if (one.expectation.per === "table") await this.#judgeTable(one, whole, totals);
@@ -187,25 +182,38 @@ class Day {
   }
 
   /** Looks at a part of the instruments: a scan a subject, then whatever is suspected. */
-  async #look(part: Part, suffix: string, asked: readonly Asked[], totals: Map<string, Answer>): Promise<void> {
-    const lens = lensOn(part, this.#received);
+  async #look(
+    part: Part,
+    lens: Lens,
+    suffix: string,
+    asked: readonly Asked[],
+    totals: Map<string, Answer>,
+  ): Promise<void> {
     const pairing = asked.some(({ probe }) => probe.relation === "paired") &&
       part.instruments.some(({ rows }) => rows.trades !== undefined);
-    if (pairing) this.#views.run(`CREATE OR REPLACE TEMP TABLE paired AS ${lens.paired}`);
-    const near: Lens = { ...lens, paired: "paired" };
+    if (pairing) this.#views.run(`CREATE OR REPLACE TEMP TABLE paired AS ${lens.pairing}`);
     for (const subject of new Set(asked.map(({ subject }) => subject))) {
       const there = part.instruments.filter(({ rows }) => rows[subject] !== undefined);
       if (there.length === 0) continue;
-      for (const relation of ["rows", "paired"] as const) {
-        const of = asked.filter((one) => one.subject === subject && one.probe.relation === relation);
+      const mine = asked.filter((one) => one.subject === subject);
+      const isWide = ({ probe }: Asked): boolean => probe.needs.some(isAround);
+      const scans = [
+        // What needs the rows around is sorted, so it is asked for by itself.
+        ...[false, true].map((around) => {
+          const of = mine.filter((one) => one.probe.relation === "rows" && isWide(one) === around);
+          return [of, () => lens.keyed(subject, [...new Set(of.flatMap(({ probe }) => probe.needs))])] as const;
+        }),
+        ...(["prices", "sizes"] as const).map((what) => {
+          return [mine.filter((one) => one.probe.relation === what), () => lens.values(subject, what)] as const;
+        }),
+        [mine.filter((one) => one.probe.relation === "paired"), () => "SELECT * FROM paired"] as const,
+      ];
+      for (const [of, relation] of scans) {
         if (of.length === 0) continue;
-        const answers = this.#sums(
-          of,
-          relation === "paired" ? "paired" : near.rows(subject, [...new Set(of.flatMap(({ probe }) => probe.needs))]),
-        );
+        const answers = this.#sums(of, subject, relation());
         for (const one of of) {
           if (one.expectation.per === "table") this.#add(one, answers, totals);
-          else await this.#judge(one, near, answers, suffix);
+          else await this.#judge(one, lens, answers, suffix);
         }
       }
     }
@@ -213,25 +221,22 @@ class Day {
   }
 
   /** All sums of some probes over a relation, an answer an instrument. Equal sums are asked for once. */
-  #sums(asked: readonly Asked[], relation: string): readonly Answer[] {
+  #sums(asked: readonly Asked[], subject: Subject, relation: string): readonly Answer[] {
     const names = new Map<string, string>();
     for (const { probe } of asked) {
       for (const sql of Object.values(probe.sums)) if (!names.has(sql)) names.set(sql, `s${names.size}`);
     }
     const columns = [...names].map(([sql, name]) => `${sql} AS ${name}`);
-    const from = /^\w+$/.test(relation) ? relation : `(${relation})`;
     const rows = this.#views.ask(
-      `SELECT ${["venue", "symbol", ...columns].join(", ")} FROM ${from} GROUP BY venue, symbol ORDER BY symbol, venue`,
+      `SELECT ${["inst", ...columns].join(", ")} FROM (${relation}) GROUP BY inst ORDER BY inst`,
     );
-    return rows.map((row) => ({
-      venue: row.venue!,
-      symbol: row.symbol!,
-      ...Object.fromEntries(
-        asked.flatMap(({ probe, prefix }) =>
-          Object.entries(probe.sums).map(([name, sql]) => [prefix + name, row[names.get(sql)!]!])
-        ),
-      ),
-    }));
+    return rows.map((row) => {
+      const { inst, venue, symbol, rows } = this.#instruments[number(row.inst)]!;
+      const sums = asked.flatMap(({ probe, prefix }) =>
+        Object.entries(probe.sums).map(([name, sql]) => [prefix + name, row[names.get(sql)!]!] as const)
+      );
+      return { inst, venue, symbol, rows: rows[subject] ?? 0, ...Object.fromEntries(sums) };
+    });
   }
 
   async #judge(one: Asked, lens: Lens, answers: readonly Answer[], suffix: string): Promise<void> {
@@ -268,38 +273,40 @@ class Day {
     const { probe } = one;
     const suspicions = new Map(answers.map((answer) => [answer, probe.suspects!(answer)]));
     const suspected = answers.filter((answer) => suspicions.get(answer) === true);
-    const counts = new Map<string, number>();
+    const found = new Map<string, Answer>();
     if (suspected.length > 0) {
-      for (
-        const { venue, symbol, n } of this.#views.ask(
-          `SELECT venue, symbol, count(*) AS n FROM (${this.#failing(one, lens, suspected)}) GROUP BY ALL`,
-        )
-      ) {
-        counts.set(`${venue}:${symbol}`, number(n));
-      }
+      const measure = probe.measure ?? "NULL";
+      const rows = this.#views.ask(
+        `SELECT venue, symbol, count(*) AS n, ${measure} AS measure FROM (${
+          this.#failing(one, lens, suspected)
+        }) GROUP BY ALL`,
+      );
+      for (const row of rows) found.set(`${row.venue}:${row.symbol}`, row);
     }
     return answers.map((answer) => {
       if (suspicions.get(answer) === null) return [answer, null];
-      const failing = counts.get(`${answer.venue}:${answer.symbol}`) ?? 0;
+      const { n = 0, measure = null } = found.get(`${answer.venue}:${answer.symbol}`) ?? {};
+      const failing = number(n), known = { ...answer, measure };
       return [answer, {
         isSound: failing === 0,
-        value: probe.value?.(answer, failing) ?? failing,
-        observed: probe.observed?.(answer, failing) ?? failing.toLocaleString("en"),
+        value: probe.value?.(known, failing) ?? failing,
+        observed: probe.observed?.(known, failing) ?? failing.toLocaleString("en"),
         failing,
-        of: number(answer.of),
+        of: number(answer.rows),
       }];
     });
   }
 
   /** A SELECT of every failing row of some instruments. */
   #failing({ probe, subject }: Asked, lens: Lens, answers: readonly Answer[]): string {
+    const few = lens.among(answers.map(({ inst }) => number(inst)));
     const among = answers.map(({ venue, symbol }) => `(${literal(String(venue))}, ${literal(String(symbol))})`).join(
       ", ",
     );
     const { failing } = probe;
-    if ("select" in failing) return `SELECT * FROM (${failing.select(lens)}) WHERE (venue, symbol) IN (${among})`;
-    const relation = probe.relation === "paired" ? lens.paired : `(${lens.rows(subject, probe.needs)})`;
-    return `SELECT * FROM ${relation} WHERE (${failing.where}) AND (venue, symbol) IN (${among}) ORDER BY venue, symbol, "partition", origin`;
+    if ("select" in failing) return `SELECT * FROM (${failing.select(few)}) WHERE (venue, symbol) IN (${among})`;
+    const relation = probe.relation === "paired" ? few.paired : few.rows(subject, probe.needs);
+    return `SELECT * FROM (${relation}) WHERE (${failing.where}) AND (venue, symbol) IN (${among}) ORDER BY venue, symbol, "partition", origin`;
   }
 
   /** Adds an expectation's sums up to those of each venue's table. */
@@ -324,7 +331,11 @@ class Day {
       if (verdict === null) continue;
       const venue = String(answer.venue);
       const failed = this.#instruments.filter((listed) => listed.venue === venue && listed.rows[subject] !== undefined)
-        .filter(({ symbol }) => isMeant(expectation, venue, symbol)).map(({ symbol }): Answer => ({ venue, symbol }));
+        .filter(({ symbol }) => isMeant(expectation, venue, symbol)).map(({ inst, symbol }): Answer => ({
+          inst,
+          venue,
+          symbol,
+        }));
       const evidence = isPassed(expectation, verdict) || verdict.failing === 0 || this.#ground.shelf === null
         ? null
         : await exportRows(
@@ -340,8 +351,9 @@ class Day {
   async #judgeFiles(one: Asked, lens: Lens): Promise<void> {
     const { expectation, subject, probe } = one;
     this.#layFiles();
-    const [answer] = this.#sums([one], "(SELECT '*' AS venue, '*' AS symbol, * FROM files)".slice(1, -1));
-    const verdict = answer === undefined ? null : probe.judge!(own(one, answer));
+    const sums = Object.entries(probe.sums).map(([name, sql]) => `${sql} AS ${name}`);
+    const [answer] = this.#views.ask(`SELECT ${sums.join(", ")} FROM files`);
+    const verdict = answer === undefined ? null : probe.judge!(answer);
     if (verdict === null) return;
     const evidence = isPassed(expectation, verdict) || this.#ground.shelf === null || !("select" in probe.failing)
       ? null
@@ -467,11 +479,11 @@ class Day {
 }
 
 /** An answer with the sums of one expectation alone, by their own names. */
-function own({ probe, prefix }: Asked, answer: Answer): Answer {
+function own({ probe, prefix }: Asked, { inst, venue, symbol, rows, ...sums }: Answer): Answer {
+  const names = Object.keys(probe.sums);
   return {
-    venue: answer.venue!,
-    symbol: answer.symbol!,
-    ...Object.fromEntries(Object.keys(probe.sums).map((name) => [name, answer[prefix + name]!])),
+    ...{ inst: inst!, venue: venue!, symbol: symbol!, rows: rows! },
+    ...Object.fromEntries(names.map((name) => [name, sums[prefix + name]!])),
   };
 }
 

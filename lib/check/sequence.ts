@@ -5,7 +5,7 @@
  */
 import { z } from "@zod/zod";
 import type { Answer } from "../parquet.ts";
-import { column, defineKind, type Kind, listOf, measured, number, plural, selected, type Subject } from "./kind.ts";
+import { column, countOf, defineKind, type Kind, number, plural, selected, type Subject } from "./kind.ts";
 
 const NUMBERED = ["trades", "quotes"] as const satisfies readonly Subject[];
 const LIVE = "(source IS NULL OR source NOT IN ('backfill', 'redrive'))";
@@ -14,12 +14,15 @@ const LIVE = "(source IS NULL OR source NOT IN ('backfill', 'redrive'))";
 const holes = (rows: string): string =>
   `SELECT * FROM (SELECT *, lag(sequence) OVER (PARTITION BY venue, symbol ORDER BY sequence) + 1 AS missing_from, sequence - 1 AS missing_to
     FROM (${rows}) WHERE sequence IS NOT NULL) WHERE missing_to >= missing_from`;
-const HOLES = {
+/** As long as each number is above all before it, none is there twice. */
+const NUMBERS = {
   n: "count(sequence)",
-  distinct: "count(DISTINCT sequence)",
+  rising: countOf("sequence > coalesce(high_sequence, -1)"),
   low: "min(sequence)",
   high: "max(sequence)",
 };
+const isWhole = ({ n, rising, low, high }: Answer): boolean =>
+  number(n) === number(rising) && number(high) - number(low) + 1 === number(n);
 
 export const KINDS: readonly Kind[] = [
   defineKind({
@@ -30,14 +33,14 @@ export const KINDS: readonly Kind[] = [
     parameters: {},
     probe(_parameters, { subject, venuesOf }) {
       const venues = venuesOf("contiguous");
-      const missing = (answer: Answer): number =>
-        number(answer.high) - number(answer.low) + 1 - number(answer.distinct);
+      const missing = ({ measure }: Answer): number => number(measure);
       return selected({
         wanted: "no number missing",
-        sums: HOLES,
-        suspects: (answer) =>
-          venues.includes(String(answer.venue)) && number(answer.n) > 0 ? missing(answer) > 0 : null,
+        needs: ["high_sequence"],
+        sums: NUMBERS,
+        suspects: (answer) => venues.includes(String(answer.venue)) && number(answer.n) > 0 ? !isWhole(answer) : null,
         select: (lens) => holes(lens.rows(subject)),
+        measure: "sum(missing_to - missing_from + 1)",
         value: missing,
         observed: (answer, failing) => `${missing(answer).toLocaleString("en")} missing in ${plural(failing, "hole")}`,
       });
@@ -54,11 +57,9 @@ export const KINDS: readonly Kind[] = [
       const venues = venuesOf("contiguous");
       return selected({
         wanted: "every missing number in a gap that is told",
-        sums: HOLES,
-        suspects: (answer) =>
-          !venues.includes(String(answer.venue)) || number(answer.n) === 0
-            ? null
-            : number(answer.high) - number(answer.low) + 1 > number(answer.distinct),
+        needs: ["high_sequence"],
+        sums: NUMBERS,
+        suspects: (answer) => venues.includes(String(answer.venue)) && number(answer.n) > 0 ? !isWhole(answer) : null,
         // A judge that misses numbers flags a row behind them, once its window has closed over the hole.
         select: (lens) =>
           `SELECT hole.* FROM (${holes(lens.rows(subject, ["t"]))}) hole JOIN (SELECT venue, symbol, max(t) AS newest,
@@ -80,26 +81,16 @@ export const KINDS: readonly Kind[] = [
     parameters: {},
     probe(_parameters, { subject, venuesOf }) {
       const venues = venuesOf("contiguous", "rising");
-      return measured({
+      return selected({
         wanted: "each number once",
-        sums: { n: HOLES.n, distinct: HOLES.distinct },
-        failing: {
-          select: (lens) =>
-            `SELECT * FROM (${lens.rows(subject)}) WHERE sequence IS NOT NULL AND venue IN (${listOf(venues)})
+        needs: ["high_sequence"],
+        sums: { n: NUMBERS.n, rising: NUMBERS.rising },
+        suspects: ({ venue, n, rising }) =>
+          venues.includes(String(venue)) && number(n) > 0 ? number(rising) < number(n) : null,
+        select: (lens) =>
+          `SELECT * FROM (${lens.rows(subject)}) WHERE sequence IS NOT NULL
               QUALIFY row_number() OVER (PARTITION BY venue, symbol, sequence ORDER BY "partition", origin) > 1`,
-        },
-        judge(answer) {
-          const n = number(answer.n);
-          if (!venues.includes(String(answer.venue)) || n === 0) return null;
-          const failing = n - number(answer.distinct);
-          return {
-            isSound: failing === 0,
-            value: failing,
-            observed: `${plural(failing, "row")} of ${n.toLocaleString("en")} again`,
-            failing,
-            of: n,
-          };
-        },
+        observed: ({ n }, failing) => `${plural(failing, "row")} of ${number(n).toLocaleString("en")} again`,
       });
     },
   }),
@@ -111,11 +102,11 @@ export const KINDS: readonly Kind[] = [
     parameters: { fallMin: z.int().min(1).default(1_024) },
     probe({ fallMin }, { subject, venuesOf }) {
       const venues = venuesOf("contiguous", "rising");
-      const fallen = `prev_sequence - sequence >= ${fallMin} AND ${LIVE} AND venue IN (${listOf(venues)})`;
+      const fallen = `prev_sequence - sequence >= ${fallMin} AND ${LIVE}`;
       return selected({
         wanted: "no number that falls without a new connection",
         needs: ["prev_sequence"],
-        sums: { fallen: `count(*) FILTER (WHERE ${fallen})` },
+        sums: { fallen: countOf(fallen) },
         suspects: (answer) => venues.includes(String(answer.venue)) ? number(answer.fallen) > 0 : null,
         select: (lens) =>
           `SELECT own.* FROM (${
@@ -160,7 +151,7 @@ export const KINDS: readonly Kind[] = [
       return selected({
         wanted: "changes that follow each other",
         needs: ["prev_last_id"],
-        sums: { n: "count(last_id)", broken: `count(*) FILTER (WHERE ${broken})` },
+        sums: { n: "count(last_id)", broken: countOf(broken) },
         suspects: ({ n, broken }) => number(n) === 0 ? null : number(broken) > 0,
         select: (lens) =>
           `SELECT own.* FROM (${lens.rows(subject, ["prev_last_id"])}) own WHERE ${broken}

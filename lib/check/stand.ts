@@ -8,8 +8,8 @@
 import { calendarOf, openCalendar } from "../calendar.ts";
 import type { Views } from "../parquet.ts";
 import { TABLE_NAMES, type TableName, TABLES } from "../table.ts";
-import { type Lens, listOf, literal, number, type Subject, SUBJECTS } from "./kind.ts";
-import { type Derived, pairedOf, relationOf } from "./relation.ts";
+import { type Lens, literal, number, type Subject, SUBJECTS } from "./kind.ts";
+import { amountsOf, type Derived, pairedOf, placedAt, relationOf, valuesOf } from "./relation.ts";
 
 const DAY = 86_400_000_000;
 
@@ -29,6 +29,8 @@ export interface Terms {
 
 /** An instrument of the date. */
 export interface Listed {
+  /** Its number in this date. */
+  readonly inst: number;
   readonly venue: string;
   readonly symbol: string;
   /** Rows by subject. */
@@ -66,20 +68,29 @@ export function instrumentsOf(views: Views, symbol: string | null): readonly Lis
   const counts = TABLE_NAMES.map((table) =>
     `SELECT ${
       literal(table)
-    } AS subject, venue, symbol, count(*) FILTER (WHERE source IS DISTINCT FROM 'built') AS told, count(*) FILTER (WHERE source = 'built') AS built FROM ${table} ${where} GROUP BY ALL`
+    } AS subject, venue, symbol, count(*) AS n, count(source) AS apart FROM ${table} ${where} GROUP BY ALL`
   );
-  for (
-    const { subject, venue, symbol, told, built } of views.ask(
-      `SELECT * FROM (${counts.join(" UNION ALL ")}) ORDER BY symbol, venue`,
-    )
-  ) {
+  const rows = views.ask(`SELECT * FROM (${counts.join(" UNION ALL ")}) ORDER BY symbol, venue`);
+  const built = new Map<string, number>();
+  if (rows.some(({ apart }) => number(apart) > 0)) {
+    const ofBuilt = TABLE_NAMES.map((table) =>
+      `SELECT ${
+        literal(table)
+      } AS subject, venue, symbol, count(*) AS n FROM ${table} WHERE source = 'built' GROUP BY ALL`
+    );
+    for (const { subject, venue, symbol, n } of views.ask(ofBuilt.join(" UNION ALL "))) {
+      built.set(`${subject}:${venue}:${symbol}`, number(n));
+    }
+  }
+  for (const { subject, venue, symbol, n } of rows) {
     const key = `${venue}:${symbol}`;
     const listed = found.get(key) ?? { venue: String(venue), symbol: String(symbol), rows: {} };
     found.set(key, listed);
-    if (number(told) > 0) listed.rows[subject as TableName] = number(told);
-    if (subject === "quotes" && number(built) > 0) listed.rows.built = number(built);
+    const ours = built.get(`${subject}:${key}`) ?? 0;
+    if (number(n) > ours) listed.rows[subject as TableName] = number(n) - ours;
+    if (subject === "quotes" && ours > 0) listed.rows.built = ours;
   }
-  return [...found.values()];
+  return [...found.values()].map((listed, inst) => ({ inst, ...listed }));
 }
 
 const rowsOf = ({ rows }: Listed): number => SUBJECTS.reduce((sum, subject) => sum + (rows[subject] ?? 0), 0);
@@ -120,38 +131,40 @@ export function hoursOf(venue: string, symbol: string, from: number): readonly H
   return spans.toSorted((a, b) => a.opens - b.opens);
 }
 
-/** Makes the tables of what is known of instruments, which relations are joined with. */
+/** Makes the tables of instruments and of what is known of them, which relations are joined with. */
 export function layKnown(
   views: Views,
+  instruments: readonly Listed[],
   terms: readonly Terms[],
-  hours: readonly (Hours & { readonly venue: string; readonly symbol: string })[],
+  hours: ReadonlyMap<string, readonly Hours[] | null>,
 ): void {
+  const numbers = new Map(instruments.map(({ inst, venue, symbol }) => [`${venue}:${symbol}`, inst]));
+  const names = ({ venue, symbol }: Pick<Listed, "venue" | "symbol">): string =>
+    `${literal(venue)}, ${literal(symbol)}`;
+  views.run("CREATE OR REPLACE TEMP TABLE inst (inst INTEGER, venue VARCHAR, symbol VARCHAR)");
+  fill(views, "inst", instruments.map((listed) => `${listed.inst}, ${names(listed)}`));
   views.run(
-    "CREATE OR REPLACE TEMP TABLE terms (venue VARCHAR, symbol VARCHAR, since BIGINT, until BIGINT, tick_size DECIMAL(38,12), lot_size DECIMAL(38,12), is_negative BOOLEAN)",
-  );
-  views.run(
-    "CREATE OR REPLACE TEMP TABLE hours (venue VARCHAR, symbol VARCHAR, opens BIGINT, closes BIGINT, phase VARCHAR)",
+    "CREATE OR REPLACE TEMP TABLE terms (inst INTEGER, since BIGINT, until BIGINT, tick_size DECIMAL(38,12), lot_size DECIMAL(38,12), is_negative BOOLEAN)",
   );
   fill(
     views,
     "terms",
-    terms.map(({ venue, symbol, since, until, tickSize, lot, negative }) =>
-      [
-        literal(venue),
-        literal(symbol),
-        since,
-        Number.isFinite(until) ? until : Number.MAX_SAFE_INTEGER,
-        literal(tickSize),
-        literal(lot),
-        negative,
-      ].join(", ")
-    ),
+    terms.flatMap(({ venue, symbol, since, until, tickSize, lot, negative }) => {
+      const inst = numbers.get(`${venue}:${symbol}`);
+      const end = Number.isFinite(until) ? until : Number.MAX_SAFE_INTEGER;
+      return inst === undefined ? [] : [[inst, since, end, literal(tickSize), literal(lot), negative].join(", ")];
+    }),
+  );
+  views.run(
+    "CREATE OR REPLACE TEMP TABLE hours (inst INTEGER, venue VARCHAR, symbol VARCHAR, opens BIGINT, closes BIGINT, phase VARCHAR)",
   );
   fill(
     views,
     "hours",
-    hours.map(({ venue, symbol, opens, closes, phase }) =>
-      [literal(venue), literal(symbol), opens, closes, literal(phase)].join(", ")
+    instruments.flatMap((listed) =>
+      (hours.get(`${listed.venue}:${listed.symbol}`) ?? []).map(({ opens, closes, phase }) =>
+        [listed.inst, names(listed), opens, closes, literal(phase)].join(", ")
+      )
     ),
   );
 }
@@ -163,29 +176,85 @@ function fill(views: Views, table: string, rows: readonly string[]): void {
   }
 }
 
-/** A lens on a part of the instruments, or on all; `received` are the venues whose quotes have no time of their own. */
-export function lensOn(
-  range: { readonly first: string; readonly last: string } | null,
-  received: readonly string[],
-): Lens {
-  const within = range === null
-    ? "true"
-    : range.first === range.last
+/** Subjects whose rows are narrow and asked often. */
+const KEPT = ["trades", "quotes", "built"] as const satisfies readonly Subject[];
+/** Rows of a subject that are kept in memory at once. */
+const KEPT_ROWS_MAX = 4_000_000;
+
+/** Which symbols a lens is on. */
+type Range = Pick<Part, "first" | "last">;
+
+function within(range: Range | null): string {
+  if (range === null) return "true";
+  return range.first === range.last
     ? `symbol = ${literal(range.first)}`
     : `symbol >= ${literal(range.first)} AND symbol <= ${literal(range.last)}`;
-  const source = (subject: Subject): string =>
-    subject === "built"
-      ? `(SELECT * FROM quotes WHERE ${within} AND source = 'built')`
-      : `(SELECT * FROM ${subject} WHERE ${within} AND source IS DISTINCT FROM 'built')`;
-  const rows = (subject: Subject, needs: readonly Derived[] = []): string => relationOf(source(subject), needs);
-  const at = `CASE WHEN venue IN (${listOf(received)}) THEN epoch_us(received_time) ELSE epoch_us(event_time) END`;
+}
+
+/** The rows of a subject in the files, by the number of their instrument. */
+function numbered(subject: Subject, range: Range | null): string {
+  const [table, told] = subject === "built"
+    ? ["quotes", "source = 'built'"]
+    : [subject, "source IS DISTINCT FROM 'built'"];
+  return `SELECT inst.inst, own.* EXCLUDE (venue, symbol) FROM ${table} own JOIN inst USING (venue, symbol) WHERE ${
+    within(range)
+  } AND ${told}`;
+}
+
+/** Takes the rows of a part out of the files, once for all that is asked of them; gives the subjects that it took. */
+export function keep(views: Views, part: Part): readonly Subject[] {
+  return KEPT.filter((subject) => {
+    const rows = part.instruments.reduce((sum, { rows }) => sum + (rows[subject] ?? 0), 0);
+    if (rows === 0 || rows > KEPT_ROWS_MAX) return false;
+    views.run(`CREATE OR REPLACE TEMP TABLE kept_${subject} AS ${numbered(subject, part)}`);
+    return true;
+  });
+}
+
+/** Lets go of what was kept. */
+export function release(views: Views, kept: readonly Subject[]): void {
+  for (const subject of kept) views.run(`DROP TABLE kept_${subject}`);
+}
+
+/**
+ * A lens on a part of the instruments, or on all, through what is `kept` of it; `insts` are those of the part that it is on,
+ * all of them where it is null.
+ */
+export function lensOn(
+  views: Views,
+  range: Range | null,
+  kept: readonly Subject[],
+  insts: readonly number[] | null = null,
+): Lens {
+  const source = (subject: Subject): string => {
+    const rows = kept.includes(subject) ? `kept_${subject}` : `(${numbered(subject, range)})`;
+    return insts === null ? rows : `(SELECT * FROM ${rows} WHERE inst IN (${insts.join(", ")}))`;
+  };
+  const keyed = (subject: Subject, needs: readonly Derived[] = []): string => relationOf(source(subject), needs);
+  const named = (sql: string): string =>
+    `SELECT inst.venue, inst.symbol, own.* EXCLUDE (inst) FROM (${sql}) own JOIN inst USING (inst)`;
+  const byReceipt = (): string => {
+    const found = views.ask(`SELECT DISTINCT inst FROM ${source("quotes")} WHERE time_source = 'received'`);
+    return found.length === 0 ? "-1" : found.map(({ inst }) => String(inst)).join(", ");
+  };
   return {
-    rows,
-    paired: pairedOf(`(${rows("trades", ["approx"])})`, source("quotes"), listOf(received)),
-    quoted:
-      `SELECT *, coalesce(lead(at) OVER (PARTITION BY venue, symbol ORDER BY at, origin), 9007199254740991) AS until
-      FROM (SELECT *, ${at} AS at FROM ${source("quotes")})`,
-    hot: (table) => `(SELECT * FROM hot_${table} WHERE ${within})`,
-    cold: (table) => `(SELECT * FROM ${table} WHERE ${within})`,
+    keyed,
+    rows: (subject, needs) => named(keyed(subject, needs)),
+    values: (subject, what) => valuesOf(source(subject), amountsOf(subject, what)),
+    among: (insts) => lensOn(views, range, kept, insts),
+    get pairing() {
+      return pairedOf(`(${keyed("trades", ["approx"])})`, source("quotes"), byReceipt());
+    },
+    get paired() {
+      return named(range === null ? this.pairing : "SELECT * FROM paired");
+    },
+    get quoted() {
+      const at = `SELECT *, ${placedAt(byReceipt())} AS at FROM ${source("quotes")}`;
+      return named(
+        `SELECT *, coalesce(lead(at) OVER (PARTITION BY inst ORDER BY at, origin), 9007199254740991) AS until FROM (${at})`,
+      );
+    },
+    hot: (table) => `(SELECT * FROM hot_${table} WHERE ${within(range)})`,
+    cold: (table) => `(SELECT * FROM ${table} WHERE ${within(range)})`,
   };
 }

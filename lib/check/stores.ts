@@ -6,6 +6,7 @@
 import { TABLES } from "../table.ts";
 import { TYPES } from "../parquet.ts";
 import {
+  countOf,
   defineKind,
   type Failing,
   type Kind,
@@ -72,7 +73,7 @@ function filesThat(subject: Subject, fault: string, wanted: string) {
     relation: "files",
     isAdding: true,
     failing,
-    sums: { n: `count(*) FILTER (WHERE subject = ${literal(subject)})`, bad: `count(*) FILTER (WHERE ${where})` },
+    sums: { n: countOf(`subject = ${literal(subject)}`), bad: countOf(where) },
     judge(answer) {
       const n = number(answer.n), bad = number(answer.bad);
       return n === 0 ? null : {

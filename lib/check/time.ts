@@ -5,6 +5,7 @@
  */
 import { z } from "@zod/zod";
 import {
+  countOf,
   defineKind,
   eachRow,
   type Kind,
@@ -103,8 +104,9 @@ export const KINDS: readonly Kind[] = [
       selected({
         wanted: `medians from ${msMin} to ${msMax} ms on every connection`,
         needs: ["lag"],
-        sums: { n: "count(lag)" },
-        suspects: ({ n }) => number(n) === 0 ? null : true,
+        sums: { n: "count(lag)", least: "min(lag)", most: "max(lag)" },
+        suspects: ({ n, least, most }) =>
+          number(n) === 0 ? null : number(least) < msMin * 1_000 || number(most) > msMax * 1_000,
         select: (lens) =>
           `SELECT venue, symbol, ${connection} AS connection, count(*) AS rows, median(lag) / 1000 AS offset_ms FROM (${
             lens.rows(subject, ["lag"])
@@ -123,8 +125,8 @@ export const KINDS: readonly Kind[] = [
       selected({
         wanted: `steps of at most ${stepMsMax} ms between minutes`,
         needs: ["lag"],
-        sums: { n: "count(lag)" },
-        suspects: ({ n }) => number(n) === 0 ? null : true,
+        sums: { n: "count(lag)", least: "min(lag)", most: "max(lag)" },
+        suspects: ({ n, least, most }) => number(n) === 0 ? null : number(most) - number(least) > stepMsMax * 1_000,
         select: (lens) =>
           `SELECT * FROM (SELECT *, lag(offset_ms) OVER (PARTITION BY venue, symbol, connection ORDER BY minute) AS before_ms FROM (
             SELECT venue, symbol, ${connection} AS connection, make_timestamp(${minute} * 60000000) AS minute, count(*) AS rows, median(lag) / 1000 AS offset_ms
@@ -172,7 +174,7 @@ export const KINDS: readonly Kind[] = [
       selected({
         wanted: `events in ${phase === "core" ? "core sessions" : "sessions"}`,
         needs: ["phase"],
-        sums: { outside: `count(*) FILTER (WHERE phase IS NULL${phase === "core" ? " OR phase <> 'core'" : ""})` },
+        sums: { outside: countOf(`phase IS NULL${phase === "core" ? " OR phase <> 'core'" : ""}`) },
         suspects: ({ venue, symbol, outside }) => hasHours(String(venue), String(symbol)) ? number(outside) > 0 : null,
         select: (lens) =>
           `SELECT own.* FROM (${

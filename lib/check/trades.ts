@@ -6,6 +6,7 @@
 import { z } from "@zod/zod";
 import { compare, isDecimal } from "../decimal.ts";
 import {
+  countOf,
   defineKind,
   eachRow,
   type Kind,
@@ -46,10 +47,10 @@ export const KINDS: readonly Kind[] = [
       return selected({
         wanted: `trades within ${nearBps} basis points of a quote in force in the second before`,
         relation: "paired",
-        sums: { quoted: "count(quoted_at)", away: `count(*) FILTER (WHERE ${fault})` },
+        sums: { quoted: "count(quoted_at)", away: countOf(fault) },
         suspects: ({ quoted, away }) => number(quoted) === 0 ? null : number(away) > 0,
         select: (lens) =>
-          `SELECT trade.* FROM (SELECT * FROM ${lens.paired} WHERE ${fault}) trade WHERE NOT EXISTS (SELECT 1 FROM (${lens.quoted}) quote
+          `SELECT trade.* FROM (SELECT * FROM (${lens.paired}) WHERE ${fault}) trade WHERE NOT EXISTS (SELECT 1 FROM (${lens.quoted}) quote
             WHERE quote.venue = trade.venue AND quote.symbol = trade.symbol AND quote.at <= trade.at AND quote.until > trade.at - ${SECOND}
             AND NOT coalesce(${
             away("quote.bid_price", "quote.ask_price").replaceAll("approx", "trade.approx")
@@ -74,10 +75,10 @@ export const KINDS: readonly Kind[] = [
         relation: "paired",
         isAdding: true,
         sums: {
-          n: `count(*) FILTER (WHERE ${of})`,
-          best: `count(*) FILTER (WHERE ${of} AND (price = bid_price OR price = ask_price))`,
-          inside: `count(*) FILTER (WHERE ${of} AND price > bid_price AND price < ask_price)`,
-          through: `count(*) FILTER (WHERE ${where})`,
+          n: countOf(of),
+          best: countOf(`${of} AND (price = bid_price OR price = ask_price)`),
+          inside: countOf(`${of} AND price > bid_price AND price < ask_price`),
+          through: countOf(where),
         },
         failing: { where },
         judge({ n, best, inside, through }) {
