@@ -42,6 +42,8 @@ export interface Coverage {
 }
 
 const MINUTE_US = 60_000_000, HOUR_US = 60 * MINUTE_US;
+/** A collector of which nothing was heard for so long is no longer expected to collect. */
+const FORGOTTEN_US = 7 * 24 * HOUR_US;
 
 /** What is read of an instrument before it is accounted for. */
 interface Read {
@@ -50,7 +52,8 @@ interface Read {
   readonly present: Uint8Array;
   readonly rows: number[];
   readonly told: Told[];
-  before: { line: string | null; trading: string | null };
+  /** What was told last before the window, and when, µs. */
+  before: { line: string | null; trading: string | null; at: number };
 }
 
 /** The coverage of a date, `YYYY-MM-DD`; `now` is µs since the epoch. */
@@ -72,7 +75,7 @@ export async function coverageOf(
     const key = `${venue}:${symbol}`;
     let read = reads.get(key);
     if (read === undefined) {
-      const before = { line: null, trading: null };
+      const before = { line: null, trading: null, at: 0 };
       read = { venue, symbol, present: new Uint8Array(WINDOW), rows: new Array(24).fill(0), told: [], before };
       reads.set(key, read);
     }
@@ -109,7 +112,9 @@ export async function coverageOf(
   const over = Math.floor((now - begin) / MINUTE_US);
   // Of a day that goes on, nothing can be said beyond what the lake has.
   const horizon = over >= 2 * DAY ? WINDOW : Math.min(heard + 1, over);
-  const instruments = [...reads.values()].filter(isOfDay).map((read) => coverOf(read, alive, horizon, begin));
+  const instruments = [...reads.values()].filter((read) => isOfDay(read, midnight)).map((read) =>
+    coverOf(read, alive, horizon, begin)
+  );
   const order = (cover: Cover): number => -(cover.minutes.unaccounted * DAY + cover.minutes.lost);
   instruments.sort((a, b) => order(a) - order(b) || compare(a.venue, b.venue) || compare(a.symbol, b.symbol));
   return { date, until: Math.max(0, Math.min(DAY, horizon - DAY)), instruments };
@@ -117,12 +122,13 @@ export async function coverageOf(
 
 const compare = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;
 
-/** Whether anybody was to collect it on the day: what was given up on an earlier one is nobody's hole. */
-function isOfDay({ present, told, before }: Read): boolean {
-  if (present.indexOf(1, DAY) >= DAY && present.indexOf(1, DAY) < 2 * DAY) return true;
-  if (told.some(({ minute }) => minute >= DAY && minute < 2 * DAY)) return true;
+/** Whether anybody was to collect it on the day: what was given up before, or not heard of for long, is nobody's hole. */
+function isOfDay({ present, told, before }: Read, midnight: number): boolean {
+  const from = present.indexOf(1, DAY);
+  if (from >= DAY && from < 2 * DAY || told.some(({ minute }) => minute >= DAY && minute < 2 * DAY)) return true;
+  const isHeardOf = present.indexOf(1) >= 0 || told.length > 0 || before.at >= midnight - FORGOTTEN_US;
   const line = told.findLast(({ minute, state }) => minute < DAY && LINES.includes(state))?.state ?? before.line;
-  return line !== null && line !== "disconnected" && line !== "silent";
+  return isHeardOf && line !== null && line !== "disconnected" && line !== "silent";
 }
 const LINES = ["connected", "subscribed", "silent", "disconnected"];
 
@@ -197,7 +203,7 @@ async function lastWordsOf(paths: readonly string[]) {
     paths,
     `SELECT venue, symbol, ${last("IN").replace(", 'gap'", "")} AS line, ${
       last("NOT IN")
-    } AS trading FROM ticks GROUP BY venue, symbol`,
+    } AS trading, max(epoch_us(received_time)) AS at FROM ticks GROUP BY venue, symbol`,
   );
-  return rows as unknown as readonly { venue: string; symbol: string; line: string | null; trading: string | null }[];
+  return rows as unknown as readonly ({ venue: string; symbol: string } & Read["before"])[];
 }

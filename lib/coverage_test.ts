@@ -189,6 +189,13 @@ Deno.test("the lake's rows, words and calendars come to hours of sixty minutes, 
     assert.deepEqual(eth.holes, [{ fate: "lost", from: 600, to: 631, why: "disconnected: closed 1006" }]);
     assert.deepEqual([aapl.calendar, aapl.minutes.collected, aapl.holes.length], ["us-equities", 390, 0]);
     assert.equal(aapl.minutes.closed + aapl.minutes.unasked, DAY - 390);
+    // Nobody told that it was to end: a hole on the next days, and forgotten after a week.
+    const after = async (days: number): Promise<number[]> => {
+      const date = new Date(MIDNIGHT / 1_000 + days * 86_400_000).toISOString().slice(0, 10);
+      const later = await coverageOf(lake.root, files, date, MIDNIGHT + 40 * 86_400_000_000);
+      return later.instruments.map(({ minutes }) => minutes.unaccounted);
+    };
+    assert.deepEqual([await after(3), await after(9)], [[DAY, DAY], []]);
   } finally {
     await lake.close();
     await Deno.remove(root, { recursive: true });

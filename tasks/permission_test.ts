@@ -3,8 +3,11 @@
  * and that no secret leaves a process by its output, its metrics, its arguments or its files.
  */
 import assert from "@std/assert";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
+import { coverage } from "../cmd/audit/coverage.ts";
+import { history } from "../cmd/audit/history.ts";
 import { addressOf, kafkaOf } from "../lib/transport/kafka/address.ts";
 import { permissionsOf } from "../lib/permission.ts";
 import type { Setting } from "../lib/stage.ts";
@@ -50,7 +53,9 @@ function isGranted({ permission, value }: Asked, granted: Deno.PermissionOptions
   const list = granted[permission as keyof Deno.PermissionOptionsObject];
   if (!Array.isArray(list) || value === null) return false;
   const isFile = permission === "read" || permission === "write";
-  return list.some((item) => String(item) === value || isFile && value.startsWith(`${item}/`));
+  // A path that is relative is asked for as it is, or as the whole that it stands for.
+  const places = list.map(String).flatMap((item) => isFile ? [item, resolve(fileURLToPath(PROJECT), item)] : [item]);
+  return places.some((place) => place === value || isFile && value.startsWith(`${place}/`));
 }
 
 /** Runs a program in a process of its own. */
@@ -73,13 +78,13 @@ async function beyond(
 ): Promise<{ readonly code: number; readonly out: string; readonly beyond: string[] }> {
   const audit = `${data}.${stage.name}.permissions`;
   const given = Object.entries(doors).map(([name, url]) => `--${name}=${url}`);
-  const { code, out, heard } = await runs(file, ["--data", data, "--retry-for", "5", ...given, ...args], {
+  const { code, out, heard } = await runs(file, [...args, "--data", data, "--retry-for", "5", ...given], {
     DENO_AUDIT_PERMISSIONS: audit,
   });
   assert.ok(code === 0 || stage === planted, heard);
   const asked: Asked[] = (await Deno.readTextFile(audit)).trim().split("\n").map((line) => JSON.parse(line));
   await Deno.remove(audit);
-  const from = args.find((_, i) => args[i - 1] === "--from");
+  const [from, report] = ["--from", "--report"].map((flag) => args.find((_, i) => args[i - 1] === flag));
   const setting: Setting = {
     transport: `log:${data}/log`,
     hot: `sqlite:${data}/hot.db`,
@@ -89,7 +94,7 @@ async function beyond(
     partitions: 4,
     create: true,
     retryForMs: 0,
-    values: { from, expire: args.includes("--expire") },
+    values: { from, report, expire: args.includes("--expire") },
     env: {},
   };
   const granted = permissionsOf(stage, setting);
@@ -111,6 +116,13 @@ async function allWithin(data: string, doors: Doors): Promise<void> {
     const file = fileURLToPath(new URL(`cmd/${stage.name}.ts`, PROJECT));
     const found = await beyond(stage, file, data, doors, ["--once", "--create", ...args[stage.name] ?? []]);
     assert.deepEqual(found.beyond, [], stage.name);
+  }
+  const file = fileURLToPath(new URL("cmd/audit.ts", PROJECT));
+  for (
+    const [part, ...words] of [[history], [coverage, "--date", "2026-11-20", "--report", `${data}/page.html`]] as const
+  ) {
+    const found = await beyond(part, file, data, doors, [part.name.split(" ")[1]!, ...words]);
+    assert.deepEqual(found.beyond, [], part.name);
   }
 }
 
