@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import simulate from "../cmd/simulate.ts";
 import { ledgerOf, pathsOf, type Result, runSuite, type Suite, suiteOf } from "../lib/check.ts";
 import { type Lake, openLake } from "../lib/lake.ts";
-import { LIMITS } from "../lib/rule.ts";
+import { LIMITS } from "../lib/rule/limits.ts";
 import type { Cell, TableName } from "../lib/table.ts";
 import { flow, run, withData } from "../testdata/flow.ts";
 
