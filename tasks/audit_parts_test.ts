@@ -79,7 +79,7 @@ Deno.test("drift names its baseline, leaves failed runs out, and is a finding wh
 
 Deno.test("coverage of a simulated day has its hour, and of a day without rows nothing, which is a finding", () =>
   withData(async (data) => {
-    await run(simulate, data, "--ticks", "4000", "--symbols", "3");
+    await run(simulate, data, "--ticks", "4000", "--symbols", "3", "--faults", "0");
     await flow(data);
     const told = await run(coverage, data, "--date", "2026-11-20", "--report", `${data}/coverage.html`) as unknown as
       & Told
@@ -97,7 +97,7 @@ Deno.test("coverage of a simulated day has its hour, and of a day without rows n
 
 Deno.test("as processes they stay within their sandbox, and exit as they found", () =>
   withData(async (data) => {
-    await run(simulate, data, "--ticks", "1000", "--symbols", "2");
+    await run(simulate, data, "--ticks", "1000", "--symbols", "2", "--faults", "0");
     await flow(data);
     await remember(data, [1, 2], []);
     const runs = async (
