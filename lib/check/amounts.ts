@@ -100,7 +100,7 @@ export const KINDS: readonly Kind[] = [
     stores: "both",
     parameters: {},
     probe: (_parameters, { subject }) =>
-      eachRow(`NOT coalesce(is_negative, false) AND (${any(amountsOf(subject, "prices"), (name) => `${name} <= 0`)})`, {
+      eachRow(`NOT is_negative AND (${any(amountsOf(subject, "prices"), (name) => `${name} <= 0`)})`, {
         wanted: "prices above 0, unless the instrument may go below",
         needs: ["is_negative"],
       }),

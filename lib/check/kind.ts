@@ -47,6 +47,8 @@ export interface Lens {
   rows(subject: Subject, needs?: readonly Derived[]): string;
   /** The same with the number of their instrument instead of its names. */
   keyed(subject: Subject, needs?: readonly Derived[]): string;
+  /** Some columns of a subject in the order of arrival, instrument by instrument, as they are to be kept as `steps`. */
+  stepping(subject: Subject, columns: readonly string[]): string;
   /** Each price or size that an instrument has in a subject as `value`, once, with what is in force for it at any time. */
   values(subject: Subject, what: "prices" | "sizes"): string;
   /** The same lens on some of its instruments. */
@@ -77,7 +79,9 @@ export type Failing = { readonly where: string } | { select(lens: Lens): string 
 
 /** How an expectation is asked of one subject. */
 export interface Probe {
-  readonly relation: "rows" | "paired" | "files" | "prices" | "sizes";
+  readonly relation: "rows" | "steps" | "paired" | "files" | "prices" | "sizes";
+  /** Columns that are asked for with those of the row before as `prev_…`, where the relation is `steps`. */
+  readonly steps: readonly string[];
   readonly needs: readonly Derived[];
   /** Aggregates over the relation by name; `venue`, `symbol` and the `rows` of the subject are in the answer too. */
   readonly sums: Readonly<Record<string, string>>;
@@ -144,7 +148,7 @@ export function eachRow(fault: string, options: {
   const { wanted, needs = [], relation = "rows", of, applies } = options;
   const where = of === undefined ? fault : `(${of}) AND (${fault})`;
   return {
-    ...{ relation, needs, wanted, isAdding: true },
+    ...{ relation, needs, wanted, steps: [], isAdding: true },
     sums: {
       failing: countOf(where),
       of: of === undefined ? "count(*)" : countOf(of),
@@ -198,7 +202,7 @@ export function measured(options: {
   readonly isAdding?: boolean;
   judge(answer: Answer): Judged | null;
 }): Probe {
-  return { relation: "rows", needs: [], isAdding: false, ...options };
+  return { relation: "rows", needs: [], steps: [], isAdding: false, ...options };
 }
 
 /** A check whose failing rows are selected, where the sums raise a suspicion. */
@@ -207,16 +211,18 @@ export function selected(options: {
   readonly sums?: Readonly<Record<string, string>>;
   readonly needs?: readonly Derived[];
   readonly relation?: Probe["relation"];
+  readonly steps?: readonly string[];
   select(lens: Lens): string;
   suspects?(answer: Answer): boolean | null;
   observed?(answer: Answer, failing: number): string;
   value?(answer: Answer, failing: number): number;
   readonly measure?: string;
 }): Probe {
-  const { sums = {}, select, ...rest } = options;
+  const { sums = {}, select, steps = [], ...rest } = options;
   return {
-    relation: "rows",
+    relation: steps.length > 0 ? "steps" : "rows",
     needs: [],
+    steps,
     isAdding: false,
     suspects: () => true,
     ...rest,

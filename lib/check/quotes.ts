@@ -21,7 +21,7 @@ import {
 
 const QUOTES = ["quotes", "built"] as const satisfies readonly Subject[];
 /** A share of a price means nothing where the instrument may go below zero. */
-const RELATIVE = "NOT coalesce(is_negative, false)";
+const RELATIVE = "NOT is_negative";
 
 export const KINDS: readonly Kind[] = [
   defineKind({
@@ -105,7 +105,7 @@ export const KINDS: readonly Kind[] = [
       const long = secondsMax * 1_000_000;
       return selected({
         wanted: `the same quote for at most ${secondsMax} s`,
-        needs: ["t", "best", "prev_best"],
+        steps: ["t", "best"],
         sums: { low: "min(t)", high: "max(t)", same: countOf("best = prev_best") },
         suspects: ({ low, high, same }) => number(same) > 0 && number(high) - number(low) > long,
         select: (lens) => `SELECT * FROM (${lens.rows(subject, ["t", "same_since"])}) WHERE t - same_since > ${long}`,
@@ -119,11 +119,16 @@ export const KINDS: readonly Kind[] = [
     subjects: QUOTES,
     stores: "both",
     parameters: { bpsMax: z.number().min(0) },
-    probe: ({ bpsMax }) =>
-      eachRow(`prev_mid > 0 AND abs(mid - prev_mid) * 10000 > ${bpsMax} * prev_mid`, {
+    probe({ bpsMax }, { subject }) {
+      const leap = `prev_mid > 0 AND abs(mid - prev_mid) * 10000 > ${bpsMax} * prev_mid AND ${RELATIVE}`;
+      return selected({
         wanted: `the middle within ${bpsMax} basis points of the one before`,
-        needs: ["mid", "prev_mid", "is_negative"],
-        of: `mid IS NOT NULL AND ${RELATIVE}`,
-      }),
+        steps: ["mid", "is_negative"],
+        sums: { leaps: countOf(leap) },
+        suspects: ({ leaps }) => number(leaps) > 0,
+        select: (lens) => `SELECT * FROM (${lens.rows(subject, ["mid", "prev_mid", "is_negative"])}) WHERE ${leap}`,
+        observed: ({ rows }, failing) => `${plural(failing, "row")} of ${number(rows).toLocaleString("en")}`,
+      });
+    },
   }),
 ];

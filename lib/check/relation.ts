@@ -11,10 +11,20 @@ const SERIES = `PARTITION BY inst ORDER BY "partition", origin`;
 const BEFORE = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING";
 const IS_OWN = "time_source IS NULL";
 
+/** What is known of the instruments of a lens. */
+export interface Known {
+  /** Those that may go below zero at some time of the date; -1 where none may. */
+  readonly negative: string;
+  /** When the session of all of them opened that lasts all day, µs; null where some have other hours. */
+  readonly openSince: number | null;
+}
+
 /** Of the row itself. */
 const OWN = {
   /** Event and receipt, µs. */
   t: "epoch_us(event_time)",
+  /** The same where it is the venue's. */
+  own_t: `CASE WHEN ${IS_OWN} THEN epoch_us(event_time) END`,
   r: "epoch_us(received_time)",
   /** From event to receipt, µs; null where the event's time is that of its receipt. */
   lag: `CASE WHEN ${IS_OWN} THEN epoch_us(received_time) - epoch_us(event_time) END`,
@@ -24,11 +34,18 @@ const OWN = {
   /** The middle of best bid and ask, as far as statistics need it. */
   mid: "CAST(bid_price + ask_price AS DOUBLE) / 2",
   approx: "CAST(price AS DOUBLE)",
+  /** Neither fetched afterwards nor redriven, so that its place in time means something. */
+  is_live: "source IS NULL OR source NOT IN ('backfill', 'redrive')",
+  is_late: "coalesce(list_contains(string_split(flags, ','), 'late'), false)",
   /** What best bid and ask say, in brief. */
   best: "hash(bid_price, bid_size, ask_price, ask_size)",
 } as const;
 /** Of what is in force for the instrument at the event. */
-const TERMS = { tick_size: "terms.tick_size", lot_size: "terms.lot_size", is_negative: "terms.is_negative" } as const;
+const TERMS = { tick_size: "terms.tick_size", lot_size: "terms.lot_size" } as const;
+/** Of the instrument. */
+const LISTED = {
+  is_negative: ({ negative }: Known) => `inst IN (${negative})`,
+} as const;
 const HOURS = {
   phase: "hours.phase",
   /** When the core session that it lies in opens, µs. */
@@ -37,15 +54,13 @@ const HOURS = {
 /** Of the rows around it, by what each of them needs. */
 const AROUND = {
   /** Latest event before, of times that are the venue's; and of all. */
-  high_t: { sql: `max(CASE WHEN ${IS_OWN} THEN t END) OVER (${SERIES} ${BEFORE})`, needs: ["t"] },
+  high_t: { sql: `max(own_t) OVER (${SERIES} ${BEFORE})`, needs: ["own_t"] },
   last_t: { sql: `max(t) OVER (${SERIES} ${BEFORE})`, needs: ["t"] },
-  high_sequence: { sql: `max(sequence) OVER (${SERIES} ${BEFORE})`, needs: [] },
   prev_sequence: { sql: `lag(sequence) OVER (${SERIES})`, needs: [] },
   prev_price: { sql: `lag(approx) OVER (${SERIES})`, needs: ["approx"] },
   next_price: { sql: `lead(approx) OVER (${SERIES})`, needs: ["approx"] },
   prev_mid: { sql: `lag(mid) OVER (${SERIES})`, needs: ["mid"] },
   prev_last_id: { sql: `lag(last_id) OVER (${SERIES})`, needs: [] },
-  prev_best: { sql: `lag(best) OVER (${SERIES})`, needs: ["best"] },
   /** Event time of the quote where the best that it shows was first shown, where it is the row's own. */
   changed_at: { sql: `CASE WHEN lag(best) OVER (${SERIES}) IS DISTINCT FROM best THEN t END`, needs: ["best", "t"] },
 } as const;
@@ -60,13 +75,27 @@ const BEYOND = {
 
 export type Derived =
   | keyof typeof OWN
+  | keyof typeof LISTED
   | keyof typeof TERMS
   | keyof typeof HOURS
   | keyof typeof AROUND
   | keyof typeof BEYOND;
 
-/** Whether a column needs the rows around: what does not is asked for without sorting them. */
-export const isAround = (name: Derived): boolean => name in AROUND || name in BEYOND;
+/** Whether a column is derived, and no column of a table. */
+export const isDerived = (name: string): name is Derived =>
+  [OWN, LISTED, TERMS, HOURS, AROUND, BEYOND].some((layer) => Object.hasOwn(layer, name));
+
+/**
+ * Steps from row to row over a table of rows in order, `steps`: a third of what a window costs, and enough to suspect.
+ * The first row of an instrument has none before it.
+ */
+export function stepsOf(columns: readonly string[]): string {
+  const before = columns.map((name) => `CASE WHEN prev.inst = cur.inst THEN prev.${name} END AS prev_${name}`);
+  const none = ["inst", ...columns].map((name) => `NULL AS ${name}`);
+  return `SELECT cur.*, ${before.join(", ")} FROM (SELECT * FROM steps) cur
+    POSITIONAL JOIN (SELECT ${none.join(", ")} UNION ALL SELECT inst, ${columns.join(", ")} FROM steps) prev
+    WHERE cur.inst IS NOT NULL`;
+}
 
 /** Columns of amounts by subject. */
 const AMOUNTS = {
@@ -88,20 +117,26 @@ export function valuesOf(source: string, columns: readonly string[]): string {
 }
 
 /** A SELECT of the rows of `source`, a relation in brackets or by name, with what is needed of them. */
-export function relationOf(source: string, names: readonly Derived[]): string {
+export function relationOf(source: string, names: readonly Derived[], known: Known): string {
   const wanted = new Set<Derived>(names);
   for (const layer of [BEYOND, AROUND]) {
     for (const [name, { needs }] of Object.entries(layer)) {
       if (wanted.has(name as Derived)) { for (const need of needs) wanted.add(need); }
     }
   }
-  const needsTerms = namesIn(TERMS, wanted).length > 0, needsHours = namesIn(HOURS, wanted).length > 0;
+  const needsTerms = namesIn(TERMS, wanted).length > 0;
+  const needsHours = known.openSince === null && namesIn(HOURS, wanted).length > 0;
   if (needsTerms || needsHours) wanted.add("t");
-  let sql = select(source, namesIn(OWN, wanted).map((name) => [name, OWN[name]]));
+  const open: Readonly<Record<keyof typeof HOURS, string>> = { phase: "'core'", opens: `${known.openSince}::BIGINT` };
+  let sql = select(source, [
+    ...namesIn(OWN, wanted).map((name): [string, string] => [name, OWN[name]]),
+    ...namesIn(LISTED, wanted).map((name): [string, string] => [name, LISTED[name](known)]),
+    ...(needsHours ? [] : namesIn(HOURS, wanted).map((name): [string, string] => [name, open[name]])),
+  ]);
   if (needsTerms || needsHours) {
     const joined = [
       ...namesIn(TERMS, wanted).map((name): [string, string] => [name, TERMS[name]]),
-      ...namesIn(HOURS, wanted).map((name): [string, string] => [name, HOURS[name]]),
+      ...(needsHours ? namesIn(HOURS, wanted).map((name): [string, string] => [name, HOURS[name]]) : []),
     ];
     const on = (table: string, from: string, to: string): string =>
       ` LEFT JOIN ${table} ON ${table}.inst = own.inst AND own.t >= ${table}.${from} AND own.t < ${table}.${to}`;
@@ -129,10 +164,11 @@ function select(source: string, columns: readonly (readonly [string, string])[])
  * Trades with the quote in force before each, by event and then by arrival; where the quotes of an instrument have no time
  * of their own (`received`, a list of numbers), by receipt.
  */
+export const PAIRED = ["bid_price", "ask_price", "at", "quoted_at", "quote_origin"] as const;
 export function pairedOf(trades: string, quotes: string, received: string): string {
   const place = `${placedAt(received)}::HUGEINT * 9007199254740992 + origin`;
   return `SELECT trade.*, quote.bid_price, quote.ask_price, quote.at AS quoted_at, quote.origin AS quote_origin
-    FROM (SELECT inst, "partition", origin, event_time, received_time, id, price, size, side, conditions, approx, ${
+    FROM (SELECT inst, "partition", origin, price, conditions, approx, ${
     placedAt(received)
   } AS at, ${place} AS place FROM ${trades}) trade
     ASOF LEFT JOIN (SELECT inst, bid_price, ask_price, origin, ${

@@ -19,6 +19,7 @@ import {
   hoursOf,
   instrumentsOf,
   keep,
+  knownOf,
   lay,
   layKnown,
   lensOn,
@@ -28,7 +29,7 @@ import {
   release,
   type Terms,
 } from "./stand.ts";
-import { isAround } from "./relation.ts";
+import { type Known, stepsOf } from "./relation.ts";
 import { type Expectation, kindOf, matches, type Suite } from "./suite.ts";
 
 /** Rows of the instruments that are looked at together. */
@@ -133,12 +134,12 @@ class Day {
     for (const [number, part] of parts.entries()) {
       this.#ground.signal.throwIfAborted();
       const kept = keep(this.#views, part);
-      const lens = lensOn(this.#views, part, kept);
+      const lens = lensOn(this.#views, part, kept, this.#knownOf(part.instruments));
       await this.#look(part, lens, parts.length > 1 ? `-${number}` : "", asked, totals);
       if (this.#ground.draws) this.plots.push(...plotsOf(this.#views, lens, part, this.#date, this.#from));
       release(this.#views, kept);
     }
-    const whole = lensOn(this.#views, null, []);
+    const whole = lensOn(this.#views, null, [], this.#knownOf(this.#instruments));
     for (const one of asked) {
       if (one.probe.relation === "files") await this.#judgeFiles(one, whole);
       else if (one.expectation.per === "table") await this.#judgeTable(one, whole, totals);
@@ -161,6 +162,10 @@ class Day {
         return probe === null ? [] : [{ expectation, subject, probe, prefix: `e${i}_` }];
       });
     });
+  }
+
+  #knownOf(instruments: readonly Listed[]): Known {
+    return knownOf(instruments, this.#ground.terms, this.#hours, this.#from);
   }
 
   #scope(subject: Subject): Scope {
@@ -196,17 +201,17 @@ class Day {
       const there = part.instruments.filter(({ rows }) => rows[subject] !== undefined);
       if (there.length === 0) continue;
       const mine = asked.filter((one) => one.subject === subject);
-      const isWide = ({ probe }: Asked): boolean => probe.needs.some(isAround);
-      const scans = [
-        // What needs the rows around is sorted, so it is asked for by itself.
-        ...[false, true].map((around) => {
-          const of = mine.filter((one) => one.probe.relation === "rows" && isWide(one) === around);
-          return [of, () => lens.keyed(subject, [...new Set(of.flatMap(({ probe }) => probe.needs))])] as const;
-        }),
-        ...(["prices", "sizes"] as const).map((what) => {
-          return [mine.filter((one) => one.probe.relation === what), () => lens.values(subject, what)] as const;
-        }),
-        [mine.filter((one) => one.probe.relation === "paired"), () => "SELECT * FROM paired"] as const,
+      const about = (relation: Probe["relation"]) => mine.filter(({ probe }) => probe.relation === relation);
+      const scans: [readonly Asked[], () => string][] = [
+        [about("rows"), () => lens.keyed(subject, union(about("rows").map(({ probe }) => probe.needs)))],
+        [about("steps"), () => {
+          const columns = union(about("steps").map(({ probe }) => probe.steps));
+          this.#views.run(`CREATE OR REPLACE TEMP TABLE steps AS ${lens.stepping(subject, columns)}`);
+          return stepsOf(columns);
+        }],
+        [about("prices"), () => lens.values(subject, "prices")],
+        [about("sizes"), () => lens.values(subject, "sizes")],
+        [about("paired"), () => "SELECT * FROM paired"],
       ];
       for (const [of, relation] of scans) {
         if (of.length === 0) continue;
@@ -217,7 +222,8 @@ class Day {
         }
       }
     }
-    if (pairing) this.#views.run("DROP TABLE paired");
+    this.#views.run("DROP TABLE IF EXISTS steps");
+    this.#views.run("DROP TABLE IF EXISTS paired");
   }
 
   /** All sums of some probes over a relation, an answer an instrument. Equal sums are asked for once. */
@@ -477,6 +483,9 @@ class Day {
     });
   }
 }
+
+/** All that some lists name, once. */
+const union = <T>(lists: readonly (readonly T[])[]): readonly T[] => [...new Set(lists.flat())];
 
 /** An answer with the sums of one expectation alone, by their own names. */
 function own({ probe, prefix }: Asked, { inst, venue, symbol, rows, ...sums }: Answer): Answer {

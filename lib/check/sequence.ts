@@ -8,21 +8,21 @@ import type { Answer } from "../parquet.ts";
 import { column, countOf, defineKind, type Kind, number, plural, selected, type Subject } from "./kind.ts";
 
 const NUMBERED = ["trades", "quotes"] as const satisfies readonly Subject[];
-const LIVE = "(source IS NULL OR source NOT IN ('backfill', 'redrive'))";
 
 /** Numbers that are missing before a row, by number; `missing` of them. */
 const holes = (rows: string): string =>
   `SELECT * FROM (SELECT *, lag(sequence) OVER (PARTITION BY venue, symbol ORDER BY sequence) + 1 AS missing_from, sequence - 1 AS missing_to
     FROM (${rows}) WHERE sequence IS NOT NULL) WHERE missing_to >= missing_from`;
-/** As long as each number is above all before it, none is there twice. */
+/** As long as each row has a number, and each is above the one before it, none is there twice. */
 const NUMBERS = {
   n: "count(sequence)",
-  rising: countOf("sequence > coalesce(high_sequence, -1)"),
+  rises: countOf("sequence > prev_sequence"),
   low: "min(sequence)",
   high: "max(sequence)",
 };
-const isWhole = ({ n, rising, low, high }: Answer): boolean =>
-  number(n) === number(rising) && number(high) - number(low) + 1 === number(n);
+const isRising = ({ rows, n, rises }: Answer): boolean => number(n) === number(rows) && number(rises) === number(n) - 1;
+const isWhole = (answer: Answer): boolean =>
+  isRising(answer) && number(answer.high) - number(answer.low) + 1 === number(answer.n);
 
 export const KINDS: readonly Kind[] = [
   defineKind({
@@ -36,7 +36,7 @@ export const KINDS: readonly Kind[] = [
       const missing = ({ measure }: Answer): number => number(measure);
       return selected({
         wanted: "no number missing",
-        needs: ["high_sequence"],
+        steps: ["sequence"],
         sums: NUMBERS,
         suspects: (answer) => venues.includes(String(answer.venue)) && number(answer.n) > 0 ? !isWhole(answer) : null,
         select: (lens) => holes(lens.rows(subject)),
@@ -57,7 +57,7 @@ export const KINDS: readonly Kind[] = [
       const venues = venuesOf("contiguous");
       return selected({
         wanted: "every missing number in a gap that is told",
-        needs: ["high_sequence"],
+        steps: ["sequence"],
         sums: NUMBERS,
         suspects: (answer) => venues.includes(String(answer.venue)) && number(answer.n) > 0 ? !isWhole(answer) : null,
         // A judge that misses numbers flags a row behind them, once its window has closed over the hole.
@@ -83,10 +83,9 @@ export const KINDS: readonly Kind[] = [
       const venues = venuesOf("contiguous", "rising");
       return selected({
         wanted: "each number once",
-        needs: ["high_sequence"],
-        sums: { n: NUMBERS.n, rising: NUMBERS.rising },
-        suspects: ({ venue, n, rising }) =>
-          venues.includes(String(venue)) && number(n) > 0 ? number(rising) < number(n) : null,
+        steps: ["sequence"],
+        sums: { n: NUMBERS.n, rises: NUMBERS.rises },
+        suspects: (answer) => venues.includes(String(answer.venue)) && number(answer.n) > 0 ? !isRising(answer) : null,
         select: (lens) =>
           `SELECT * FROM (${lens.rows(subject)}) WHERE sequence IS NOT NULL
               QUALIFY row_number() OVER (PARTITION BY venue, symbol, sequence ORDER BY "partition", origin) > 1`,
@@ -102,15 +101,15 @@ export const KINDS: readonly Kind[] = [
     parameters: { fallMin: z.int().min(1).default(1_024) },
     probe({ fallMin }, { subject, venuesOf }) {
       const venues = venuesOf("contiguous", "rising");
-      const fallen = `prev_sequence - sequence >= ${fallMin} AND ${LIVE}`;
+      const fallen = `prev_sequence - sequence >= ${fallMin} AND is_live`;
       return selected({
         wanted: "no number that falls without a new connection",
-        needs: ["prev_sequence"],
+        steps: ["sequence", "is_live"],
         sums: { fallen: countOf(fallen) },
         suspects: (answer) => venues.includes(String(answer.venue)) ? number(answer.fallen) > 0 : null,
         select: (lens) =>
           `SELECT own.* FROM (${
-            lens.rows(subject, ["prev_sequence"])
+            lens.rows(subject, ["prev_sequence", "is_live"])
           }) own WHERE ${fallen} AND NOT EXISTS (SELECT 1 FROM (${lens.rows("status")}) told
             WHERE told.state IN ('connected', 'subscribed', 'gap') AND told.venue = own.venue AND told.symbol = own.symbol
             AND epoch_us(told.received_time) BETWEEN epoch_us(own.received_time) - 60000000 AND epoch_us(own.received_time))`,
@@ -133,8 +132,8 @@ export const KINDS: readonly Kind[] = [
         suspects: ({ n }) => number(n) === 0 ? null : true,
         select: (lens) =>
           `SELECT * FROM (SELECT *, ${before} AS before FROM (${
-            lens.rows(subject)
-          }) WHERE ${LIVE} AND "${column}" IS NOT NULL) WHERE ${fault}`,
+            lens.rows(subject, ["is_live"])
+          }) WHERE is_live AND "${column}" IS NOT NULL) WHERE ${fault}`,
         observed: (_answer, failing) => plural(failing, "fall"),
       });
     },
@@ -150,7 +149,7 @@ export const KINDS: readonly Kind[] = [
         "CASE WHEN previous_id IS NOT NULL THEN previous_id <> prev_last_id ELSE first_id > prev_last_id + 1 END";
       return selected({
         wanted: "changes that follow each other",
-        needs: ["prev_last_id"],
+        steps: ["first_id", "last_id", "previous_id"],
         sums: { n: "count(last_id)", broken: countOf(broken) },
         suspects: ({ n, broken }) => number(n) === 0 ? null : number(broken) > 0,
         select: (lens) =>

@@ -9,7 +9,17 @@ import { calendarOf, openCalendar } from "../calendar.ts";
 import type { Views } from "../parquet.ts";
 import { TABLE_NAMES, type TableName, TABLES } from "../table.ts";
 import { type Lens, literal, number, type Subject, SUBJECTS } from "./kind.ts";
-import { amountsOf, type Derived, pairedOf, placedAt, relationOf, valuesOf } from "./relation.ts";
+import {
+  amountsOf,
+  type Derived,
+  isDerived,
+  type Known,
+  PAIRED,
+  pairedOf,
+  placedAt,
+  relationOf,
+  valuesOf,
+} from "./relation.ts";
 
 const DAY = 86_400_000_000;
 
@@ -144,15 +154,15 @@ export function layKnown(
   views.run("CREATE OR REPLACE TEMP TABLE inst (inst INTEGER, venue VARCHAR, symbol VARCHAR)");
   fill(views, "inst", instruments.map((listed) => `${listed.inst}, ${names(listed)}`));
   views.run(
-    "CREATE OR REPLACE TEMP TABLE terms (inst INTEGER, since BIGINT, until BIGINT, tick_size DECIMAL(38,12), lot_size DECIMAL(38,12), is_negative BOOLEAN)",
+    "CREATE OR REPLACE TEMP TABLE terms (inst INTEGER, since BIGINT, until BIGINT, tick_size DECIMAL(38,12), lot_size DECIMAL(38,12))",
   );
   fill(
     views,
     "terms",
-    terms.flatMap(({ venue, symbol, since, until, tickSize, lot, negative }) => {
+    terms.flatMap(({ venue, symbol, since, until, tickSize, lot }) => {
       const inst = numbers.get(`${venue}:${symbol}`);
       const end = Number.isFinite(until) ? until : Number.MAX_SAFE_INTEGER;
-      return inst === undefined ? [] : [[inst, since, end, literal(tickSize), literal(lot), negative].join(", ")];
+      return inst === undefined ? [] : [[inst, since, end, literal(tickSize), literal(lot)].join(", ")];
     }),
   );
   views.run(
@@ -211,6 +221,26 @@ export function keep(views: Views, part: Part): readonly Subject[] {
   });
 }
 
+/** What is known of some instruments on a day from `from`, µs. */
+export function knownOf(
+  instruments: readonly Listed[],
+  terms: readonly Terms[],
+  hours: ReadonlyMap<string, readonly Hours[] | null>,
+  from: number,
+): Known {
+  const negative = new Set(
+    terms.filter(({ negative, since, until }) => negative && since < from + DAY && until > from).map(keyOf),
+  );
+  const listed = instruments.filter((one) => negative.has(keyOf(one))).map(({ inst }) => inst);
+  // Of an instrument whose hours are not known nothing is said that would depend on them.
+  const isOpen = instruments.every((one) => {
+    const spans = hours.get(keyOf(one)) ?? null;
+    return spans === null || spans.length === 1 && spans[0]!.opens <= from && spans[0]!.closes >= from + DAY;
+  });
+  return { negative: listed.length === 0 ? "-1" : listed.join(", "), openSince: isOpen ? from : null };
+}
+const keyOf = ({ venue, symbol }: { readonly venue: string; readonly symbol: string }): string => `${venue}:${symbol}`;
+
 /** Lets go of what was kept. */
 export function release(views: Views, kept: readonly Subject[]): void {
   for (const subject of kept) views.run(`DROP TABLE kept_${subject}`);
@@ -224,13 +254,14 @@ export function lensOn(
   views: Views,
   range: Range | null,
   kept: readonly Subject[],
+  known: Known,
   insts: readonly number[] | null = null,
 ): Lens {
   const source = (subject: Subject): string => {
     const rows = kept.includes(subject) ? `kept_${subject}` : `(${numbered(subject, range)})`;
     return insts === null ? rows : `(SELECT * FROM ${rows} WHERE inst IN (${insts.join(", ")}))`;
   };
-  const keyed = (subject: Subject, needs: readonly Derived[] = []): string => relationOf(source(subject), needs);
+  const keyed = (subject: Subject, needs: readonly Derived[] = []): string => relationOf(source(subject), needs, known);
   const named = (sql: string): string =>
     `SELECT inst.venue, inst.symbol, own.* EXCLUDE (inst) FROM (${sql}) own JOIN inst USING (inst)`;
   const byReceipt = (): string => {
@@ -240,13 +271,22 @@ export function lensOn(
   return {
     keyed,
     rows: (subject, needs) => named(keyed(subject, needs)),
+    stepping: (subject, columns) =>
+      `SELECT inst, ${columns.join(", ")} FROM (${
+        keyed(subject, columns.filter(isDerived))
+      }) ORDER BY inst, "partition", origin`,
     values: (subject, what) => valuesOf(source(subject), amountsOf(subject, what)),
-    among: (insts) => lensOn(views, range, kept, insts),
+    among: (insts) => lensOn(views, range, kept, known, insts),
     get pairing() {
       return pairedOf(`(${keyed("trades", ["approx"])})`, source("quotes"), byReceipt());
     },
     get paired() {
-      return named(range === null ? this.pairing : "SELECT * FROM paired");
+      const pairs = range === null ? `(${this.pairing})` : "paired";
+      return named(
+        `SELECT trade.*, ${PAIRED.map((name) => `pair.${name}`).join(", ")} FROM (${
+          keyed("trades", ["approx"])
+        }) trade JOIN ${pairs} pair USING (inst, "partition", origin)`,
+      );
     },
     get quoted() {
       const at = `SELECT *, ${placedAt(byReceipt())} AS at FROM ${source("quotes")}`;

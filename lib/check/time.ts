@@ -24,8 +24,6 @@ import {
 
 const TOLD = ["trades", "quotes", "books", "deltas", "status"] as const satisfies readonly Subject[];
 const MARKET = ["trades", "quotes"] as const satisfies readonly Subject[];
-const LIVE = "(source IS NULL OR source NOT IN ('backfill', 'redrive'))";
-const IS_LATE = "coalesce(list_contains(string_split(flags, ','), 'late'), false)";
 const SECOND = 1_000_000;
 const minute = "t // 60000000";
 const connection = "coalesce(split_part(frame, '/', 1), '')";
@@ -38,16 +36,21 @@ export const KINDS: readonly Kind[] = [
     stores: "both",
     parameters: { lateMsMax: z.int().min(0).max(86_400_000).optional() },
     // As the judge has it: a time of our own is never late and makes nothing late, what is fetched afterwards is never late.
-    probe: ({ lateMsMax }, { limits }) =>
-      eachRow(
-        `time_source IS NULL AND high_t - t > ${
-          (lateMsMax ?? limits.lateMsMax) * 1_000
-        } AND ${LIVE} AND NOT ${IS_LATE}`,
-        {
-          wanted: `live events at most ${lateMsMax ?? limits.lateMsMax} ms behind, or flagged`,
-          needs: ["t", "high_t"],
-        },
-      ),
+    probe({ lateMsMax }, { subject, limits }) {
+      const ms = lateMsMax ?? limits.lateMsMax;
+      return selected({
+        wanted: `live events at most ${ms} ms behind, or flagged`,
+        steps: ["own_t"],
+        // Where each event is the venue's and none falls, none is late.
+        sums: { own: "count(own_t)", falls: countOf("own_t < prev_own_t") },
+        suspects: ({ rows, own, falls }) => number(own) > 0 && (number(own) < number(rows) || number(falls) > 0),
+        select: (lens) =>
+          `SELECT * FROM (${lens.rows(subject, ["own_t", "high_t", "is_live", "is_late"])}) WHERE high_t - own_t > ${
+            ms * 1_000
+          } AND is_live AND NOT is_late`,
+        observed: ({ rows }, failing) => `${plural(failing, "row")} of ${number(rows).toLocaleString("en")}`,
+      });
+    },
   }),
   defineKind({
     check: "future",
@@ -131,8 +134,8 @@ export const KINDS: readonly Kind[] = [
           `SELECT * FROM (SELECT *, lag(offset_ms) OVER (PARTITION BY venue, symbol, connection ORDER BY minute) AS before_ms FROM (
             SELECT venue, symbol, ${connection} AS connection, make_timestamp(${minute} * 60000000) AS minute, count(*) AS rows, median(lag) / 1000 AS offset_ms
             FROM (${
-            lens.rows(subject, ["lag", "t"])
-          }) WHERE lag IS NOT NULL AND ${LIVE} AND NOT ${IS_LATE} GROUP BY ALL HAVING count(*) >= ${rowsMin}))
+            lens.rows(subject, ["lag", "t", "is_live", "is_late"])
+          }) WHERE lag IS NOT NULL AND is_live AND NOT is_late GROUP BY ALL HAVING count(*) >= ${rowsMin}))
             WHERE abs(offset_ms - before_ms) > ${stepMsMax}`,
         observed: (_answer, failing) => plural(failing, "step"),
       }),
@@ -152,12 +155,18 @@ export const KINDS: readonly Kind[] = [
     subjects: MARKET,
     stores: "both",
     parameters: { secondsMax: seconds },
-    probe: ({ secondsMax }, { hasHours }) =>
-      eachRow(`t - greatest(last_t, opens) > ${secondsMax * SECOND}`, {
+    probe: ({ secondsMax }, { subject, hasHours }) =>
+      selected({
         wanted: `at most ${secondsMax} s between events of a session`,
-        needs: ["t", "last_t", "opens"],
-        of: "opens IS NOT NULL AND last_t IS NOT NULL",
-        applies: ({ venue, symbol }) => hasHours(String(venue), String(symbol)),
+        steps: ["t"],
+        sums: { waits: countOf(`t - prev_t > ${secondsMax * SECOND}`) },
+        suspects: ({ venue, symbol, waits }) => hasHours(String(venue), String(symbol)) ? number(waits) > 0 : null,
+        select: (lens) =>
+          `SELECT * FROM (${
+            lens.rows(subject, ["t", "last_t", "opens"])
+          }) WHERE opens IS NOT NULL AND last_t IS NOT NULL
+            AND t - greatest(last_t, opens) > ${secondsMax * SECOND}`,
+        observed: (_answer, failing) => plural(failing, "silence"),
       }),
   }),
   defineKind({

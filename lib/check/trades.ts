@@ -123,17 +123,22 @@ export const KINDS: readonly Kind[] = [
     subjects: TRADES,
     stores: "both",
     parameters: { bpsMax: z.number().min(0), skip: conditions },
-    probe({ bpsMax, skip }) {
+    probe({ bpsMax, skip }, { subject }) {
       const beyond = (other: string): string => `abs(approx - ${other}) * 10000 > ${bpsMax} * abs(${other})`;
-      return eachRow(
-        `${beyond("prev_price")} AND ${beyond("next_price")} AND (approx > prev_price) = (approx > next_price)`,
-        {
-          wanted: `prices within ${bpsMax} basis points of the trade before or after`,
-          needs: ["approx", "prev_price", "next_price", "is_negative"],
-          // A share of a price means nothing where the instrument may go below zero.
-          of: `${without(skip)} AND NOT coalesce(is_negative, false)`,
-        },
-      );
+      // A share of a price means nothing where the instrument may go below zero.
+      const fault = `${beyond("prev_price")} AND ${
+        beyond("next_price")
+      } AND (approx > prev_price) = (approx > next_price)
+        AND NOT is_negative`;
+      const needs = ["approx", "prev_price", "next_price", "is_negative"] as const;
+      return selected({
+        wanted: `prices within ${bpsMax} basis points of the trade before or after`,
+        steps: ["approx", "is_negative"],
+        sums: { leaps: countOf(`${beyond("prev_approx")} AND NOT is_negative`) },
+        suspects: ({ leaps }) => number(leaps) > 0,
+        select: (lens) => `SELECT * FROM (${lens.rows(subject, needs)}) WHERE ${fault} AND ${without(skip)}`,
+        observed: ({ rows }, failing) => `${plural(failing, "row")} of ${number(rows).toLocaleString("en")}`,
+      });
     },
   }),
   defineKind({
