@@ -24,7 +24,7 @@ import { columns } from "../lib/columns.ts";
 import { coverageOf } from "../lib/coverage.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
-import { policiesIn, termsIn } from "../lib/judge.ts";
+import { policiesIn, termsIn } from "../lib/judge/state.ts";
 import type { Hot } from "../lib/hot.ts";
 import type { Damage, Lake } from "../lib/lake.ts";
 import { reportOf } from "../lib/report.ts";

@@ -9,7 +9,7 @@ import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
 import { enact, enacted, recordOf, rulesIn, rulesSchema } from "../lib/enactment.ts";
 import { Misuse, printable, reasonOf } from "../lib/failure.ts";
-import { knownIn, policiesIn } from "../lib/judge.ts";
+import { knownIn, policiesIn } from "../lib/judge/state.ts";
 import { type Change, retry } from "../lib/retrial.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { type Entry, Policies, type Policy } from "../lib/rule/policy.ts";

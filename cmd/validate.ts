@@ -8,7 +8,8 @@
 import { Circuit, floodText, isFlood } from "../lib/circuit.ts";
 import { start } from "../lib/crew.ts";
 import { Fenced, reasonOf, Refusal } from "../lib/failure.ts";
-import { type Counts, Judge, type Written } from "../lib/judge.ts";
+import { type Counts, Judge } from "../lib/judge.ts";
+import type { Written } from "../lib/judge/state.ts";
 import type { Tally } from "../lib/meter.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";

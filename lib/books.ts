@@ -10,7 +10,7 @@ import { crc32 } from "node:zlib";
 import { reasonOf, Refusal } from "./failure.ts";
 import { type Holding, rejectedOf, validOf } from "./fence.ts";
 import { type Hot, type HotTable, tablesOf } from "./hot.ts";
-import { skippedIn } from "./judge.ts";
+import { skippedIn } from "./judge/state.ts";
 import type { Lake, LakeFile, Unit } from "./lake.ts";
 import { Comparison, type Entry, FATE, Fates, Window } from "./reconcile.ts";
 import { encodeRow, rejectedRowOf, type Row, rowOf, TABLE_NAMES, TABLE_OF, type TableName } from "./table.ts";

@@ -148,7 +148,7 @@ for (const answerLost of [false, true]) {
         proxy.here = () => left-- === 0;
         const from = held.next;
         const [trades, more] = [symbolsOf(from, from + 1000), symbolsOf(from + 1000, from + 2000)];
-        const rejected = more.map(([, origin]) => [0, origin!, null, "stale", "[]", "1", 0, "x", null]);
+        const rejected = more.map(([, origin]) => [0, origin!, null, "stale", "[]", "1", 0, "x", null, "reject", null]);
         held = await hot.apply({ held, next: from + 2000, origin: from + 1999, rows: { trades, rejected } });
       }
       assert.ok(proxy.cuts >= 6, `only ${proxy.cuts} places were cut`);
@@ -444,6 +444,7 @@ real("who only looks makes no schema, and leaves an older one as it is", async (
   await (await openHot(url, world)).close();
   await sql`update tapedeck_schema set version = 2`;
   await sql`alter table sink_offsets drop column updated_at`;
+  await sql`alter table rejected drop column severity, drop column standing`;
   assert.equal(await look(), 2);
   const hot = await openHot(url, world);
   assert.equal(hot.version, migrationsOf("postgres").length);

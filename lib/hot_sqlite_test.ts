@@ -38,7 +38,7 @@ async function originsOf(hot: Hot, from = 0, to = 1e9): Promise<number[]> {
 }
 
 const rejected = (from: number, to: number): Row[] =>
-  Array.from({ length: to - from }, (_, i) => [0, from + i, null, "stale", "[]", "1", 0, "x", null, "reject"]);
+  Array.from({ length: to - from }, (_, i) => [0, from + i, null, "stale", "[]", "1", 0, "x", null, "reject", null]);
 
 inFolder("a file of another program is refused and stays as it is", async (folder) => {
   const path = join(folder, "other.db");

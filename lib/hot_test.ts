@@ -314,7 +314,7 @@ promise("any text but NUL comes back untouched", async (_url, hot) => {
 promise("rejected messages come back with whatever they held", async (_url, hot) => {
   const rejected = (origin: number, key: string | null, raw: string | null, rawBase64: string | null) =>
     rejectedRowOf({
-      severity: "quarantine",
+      ...{ severity: "quarantine", standing: raw === null ? null : "onward" },
       topic: "ticks.raw",
       partition: 0,
       origin,

@@ -6,11 +6,11 @@
  * **Knows** `rule`, `sequence`, `register`, `reading`, `codec`, `tape`, `tick`, `transport`,
  * `failure`.
  */
-import { z } from "@zod/zod";
 import { printable, reasonOf, Refusal } from "./failure.ts";
 import { bytesOf } from "./codec.ts";
 import { cutOf, DEPTH_MAX, isStorable, outlineOf, parse, rawOf, read, textOf } from "./reading.ts";
-import { PAST, Register, SavedRegister, type Subject } from "./register.ts";
+import { opened, Saved, type SavedState, type Skipped, STATE_FORMAT, type Written } from "./judge/state.ts";
+import { Register, type Subject } from "./register.ts";
 import {
   BESIDE_RULES,
   type Draft,
@@ -24,12 +24,12 @@ import {
   type TickRule,
   weigh,
 } from "./rule.ts";
-import { Control, type Instrument } from "./rule/control.ts";
+import { Control } from "./rule/control.ts";
 import { LIMITS, type Limits } from "./rule/limits.ts";
 import { Memory } from "./rule/memory.ts";
-import { Policies, type Policy } from "./rule/policy.ts";
+import type { Policy } from "./rule/policy.ts";
 import { type Arrival, DISCIPLINES, type Disciplines, isIdentified, isRestart, type Place } from "./sequence.ts";
-import { SavedTape, type Tape } from "./tape.ts";
+import type { Tape } from "./tape.ts";
 import { isSymbol, isVenue, type Rejected, type Tick, type TickType, TYPES } from "./tick.ts";
 import { type LogRecord, messageBytesMax, TOPICS } from "./transport.ts";
 
@@ -73,37 +73,6 @@ export interface Counts {
   readonly reasons: Record<string, number>;
   readonly flags: Record<string, number>;
 }
-
-/**
- * Version of the state's fields; the first one had neither `tape`, `gaps` nor `written`, and did not say so. The third was
- * written where instruments are in force for events of a certain time alone. The fourth has what rules remember of
- * prices, clocks and ids, the rules file in force, and series that may begin anew.
- */
-const STATE_FORMAT = 4;
-const Looked = z.strictObject({ end: z.int().min(0), highest: z.int().min(-1) });
-/**
- * How far an output has been looked through: no origin before offset `end` is above `highest`, unless this state's own
- * last one is.
- */
-export type Written = z.infer<typeof Looked>;
-
-const Saved = z.strictObject({
-  format: z.int().min(2).max(STATE_FORMAT).optional(),
-  version: z.string(),
-  topic: z.string(),
-  partition: z.int(),
-  control: z.int().min(-1),
-  lastValid: z.int().min(-1),
-  lastRejected: z.int().min(-1),
-  tape: SavedTape.optional(),
-  /** Records that the log lost before they were judged; absent while there are none. */
-  gaps: z.array(z.strictObject({ first: z.int(), last: z.int(), at: z.int() })).readonly().optional(),
-  /** Absent from states of earlier versions. */
-  written: z.strictObject({ valid: Looked, rejected: Looked }).optional(),
-  register: SavedRegister,
-});
-const Newer = z.looseObject({ format: z.int().min(STATE_FORMAT + 1) });
-type Skipped = NonNullable<z.infer<typeof Saved>["gaps"]>[number];
 
 /** The bit of each rule, 1 for the first of the table. */
 const BITS: ReadonlyMap<string, number> = new Map(RULES.map(({ name }, i) => [name, 1 << i]));
@@ -183,7 +152,7 @@ export class Judge {
 
   /** Everything that the next verdicts depend on, as JSON text. At most `CHECKPOINT_BYTES_MAX`. */
   state(): string {
-    const state: z.infer<typeof Saved> = {
+    const state: SavedState = {
       format: STATE_FORMAT,
       ...{ version: RULES_VERSION, topic: this.#topic, partition: this.#partition },
       control: this.#control,
@@ -250,7 +219,7 @@ export class Judge {
       if ((found & policy.refuses) === OUTLIER && (found & LATE) === 0) {
         subject.memory.price(evidence.price, policy.limits.outlierBpsMax);
       }
-      return this.#reject(record, found, policy, text, tick);
+      return this.#reject(record, found, policy, text, tick, evidence.place);
     }
 
     if (evidence.gap) series!.settleGap();
@@ -259,28 +228,28 @@ export class Judge {
   }
 
   /**
-   * A redriven tick, whose evidence is there. What rules that remember said when it first came is not asked again; where
-   * its series had not begun by then, it is placed among its like, as it would have been then.
+   * A redriven tick, whose evidence is there. What rules that remember said when it first came is not asked again, and its
+   * number was taken note of then; where its series had not begun by then, it is placed among its like, as it would have
+   * been then.
    */
   #judgeAgain(record: LogRecord, text: string, tick: Tick, plain: string, subject: Subject, policy: Policy): Verdict {
     const { type, sequence, id, eventTime } = tick;
-    const { first, broke = [] } = tick.redriven!;
+    const { first, broke = [], unplaced = false } = tick.redriven!;
     const register = this.#register;
     const evidence = this.#evidence;
-    const { past, isInOrder } = register.pastOf(subject, offsetOf(first));
+    const past = register.pastOf(subject, offsetOf(first));
     const kept = broke.reduce((bits, name) => bits | (BITS.get(name) ?? 0), 0) & KEPT;
-    let found = (broken(BESIDE[tick.type], evidence) | kept) & ~policy.ignores;
+    let found = (broken(BESIDE[type], evidence) | kept) & ~policy.ignores;
     evidence.place = "none";
     evidence.gap = false;
     // What is refused may come once more, and must not find its own number taken.
     if ((found & policy.refuses) === 0 && (kept & PLACES) === 0) {
       const isThere = sequence === null && id !== null && isIdentified(tick.venue, type) && subject.recent?.has(id);
-      const place = isThere ? "duplicate" : this.#placeOf(past, tick, false, policy, record.offset);
-      // Those that came first may be redriven last.
-      evidence.place = place === "backwards" && !isInOrder ? "none" : place;
+      const place = this.#placeOf(past, tick, false, policy, record.offset);
+      if (unplaced) evidence.place = isThere ? "duplicate" : place;
       found |= broken(PLACED, evidence) & ~policy.ignores;
     }
-    if ((found & policy.refuses) !== 0) return this.#reject(record, found, policy, text, tick);
+    if ((found & policy.refuses) !== 0) return this.#reject(record, found, policy, text, tick, evidence.place);
     this.#remember(past, tick, found, policy.limits, record.offset);
     register.passed(past, offsetOf(first));
     // The live series has seen its number from now on, and moves no time.
@@ -369,7 +338,14 @@ export class Judge {
     return { to: "valid", text: plain.slice(0, -1) + tail + "}" };
   }
 
-  #reject(record: LogRecord, found: number, policy: Policy, text: string | null, value: unknown): Verdict {
+  #reject(
+    record: LogRecord,
+    found: number,
+    policy: Policy,
+    text: string | null,
+    value: unknown,
+    standing: Place | null = null,
+  ): Verdict {
     const { key, offset } = record;
     const refused = found & policy.refuses;
     const reasons = namesOf(refused);
@@ -383,7 +359,7 @@ export class Judge {
       ...{ topic: this.#topic, partition: this.#partition, origin: offset, previous: this.#lastRejected },
       key: key === null || isStorable(key) ? key : printable(key),
       ...{ reason, reasons, severity, rules: this.rules },
-      replays: replaysOf(value),
+      ...{ replays: replaysOf(value), standing },
       ...rawOf(text, record.value),
     };
     let message = JSON.stringify(rejected);
@@ -457,59 +433,6 @@ export class Judge {
     this.#lastRejected = saved.lastRejected;
     this.#gaps = saved.gaps ?? [];
   }
-}
-
-/** What a state says. @throws {Refusal} when it is of a newer format */
-function opened(state: string): unknown {
-  const saved: unknown = JSON.parse(state);
-  const { data: newer } = Newer.safeParse(saved);
-  if (newer === undefined) return saved;
-  throw new Refusal(
-    `Cannot open state of validate: its format is ${newer.format}, must be at most ${STATE_FORMAT} (a newer Tapedeck wrote it)`,
-  );
-}
-
-/** What a judge of this state has given up, since the log had lost it. @throws {Refusal} when it is of a newer format */
-export function skippedIn(state: string): readonly Skipped[] {
-  const { gaps = [] } = opened(state) as { readonly gaps?: readonly Skipped[] };
-  return gaps;
-}
-
-/** Terms of instruments that a state knows of, each with the event times that they hold for, µs. */
-export function termsIn(state: string): readonly (Instrument & {
-  readonly venue: string;
-  readonly since: number;
-  readonly until: number;
-})[] {
-  const { register } = opened(state) as { readonly register: Pick<SavedRegister, "instruments" | "ended"> };
-  return [
-    ...register.instruments.flatMap(([venue, rows]) =>
-      rows.map(([symbol, tickSize, lot, negative, since = 0]) => {
-        return { venue, symbol, tickSize, lot, negative, since, until: Infinity };
-      })
-    ),
-    ...(register.ended ?? []).map(([key, tickSize, lot, negative, since, until]) => {
-      const colon = key.indexOf(":");
-      const [venue, symbol] = [key.slice(0, colon), key.slice(colon + 1)];
-      return { venue, symbol, tickSize, lot, negative, since, until };
-    }),
-  ];
-}
-
-/** The policies in force where this state was kept. */
-export function policiesIn(state: string): Policies {
-  const { register } = opened(state) as { readonly register: SavedRegister };
-  return new Policies({ ...LIMITS, ...register.limits }, register.rules ?? []);
-}
-
-/** Every instrument that these states know of, by venue and symbol. */
-export function knownIn(states: readonly string[]): (readonly [venue: string, symbol: string])[] {
-  const names = new Set(states.flatMap((state) => {
-    const { register } = opened(state) as { readonly register: SavedRegister };
-    const listed = register.instruments.flatMap(([venue, rows]) => rows.map(([symbol]) => `${venue}:${symbol}`));
-    return [...listed, ...register.subjects.map(([key]) => key).filter((key) => !key.startsWith(PAST))];
-  }));
-  return Array.from(names, (name) => [name.slice(0, name.indexOf(":")), name.slice(name.indexOf(":") + 1)]);
 }
 
 /** The bits of the rules that the evidence breaks. */

@@ -88,15 +88,15 @@ Deno.test("a rejected message keeps its bytes, its place and every reason", opti
   assert.deepEqual(messages, [
     {
       ...{ ...place, origin: 7, previous: -1, key: "sim:A", reason: "price", reasons: ["price", "size", "duplicate"] },
-      ...{ replays: 1, raw: text, rawBase64: null },
+      ...{ replays: 1, standing: "duplicate", raw: text, rawBase64: null },
     },
     {
       ...{ ...place, origin: 9, previous: 7, key: null, reason: "malformed", reasons: ["malformed"] },
-      ...{ replays: 0, raw: null, rawBase64: "/wA=" },
+      ...{ replays: 0, standing: null, raw: null, rawBase64: "/wA=" },
     },
     {
       ...{ ...place, origin: 12, previous: 9, key: "sim:A", reason: "malformed", reasons: ["malformed"] },
-      ...{ replays: 0, raw: null, rawBase64: "YQA=" },
+      ...{ replays: 0, standing: null, raw: null, rawBase64: "YQA=" },
     },
   ]);
   assert.deepEqual(verdicts.map(reasonsOf), messages.map(({ reasons }) => reasons));

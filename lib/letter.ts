@@ -32,6 +32,8 @@ export interface Letter {
   readonly rules: string;
   /** How often it had been redriven. */
   readonly replays: number;
+  /** Where it stood in its series; null where that is not known. */
+  readonly standing: string | null;
   readonly raw: string | null;
   readonly rawBase64: string | null;
 }
@@ -99,8 +101,7 @@ export function lettersInTopic(
           const message = rejectedOf(record, { topic, partition });
           if (message.origin <= highest || message.origin >= to) continue;
           highest = message.origin;
-          const { severity = SEVERITIES[0] } = message as { readonly severity?: string };
-          letters.push({ ...message, severity });
+          letters.push(message);
         }
         if (letters.length > 0) yield letters;
       }
@@ -111,16 +112,17 @@ export function lettersInTopic(
 const AT = Object.fromEntries(HOT_TABLES.rejected.map(({ name }, i) => [name, i]));
 
 function letterOf(row: Row): Letter {
-  const cell = (name: string) => AT[name] === undefined ? null : row[AT[name]] ?? null;
+  const cell = (name: string) => row[AT[name]!] ?? null;
   return {
     partition: cell("partition") as number,
     origin: cell("origin") as number,
     key: cell("key") as string | null,
     reason: cell("reason") as string,
     reasons: JSON.parse(String(cell("reasons"))) as string[],
-    severity: cell("severity") as string | null ?? SEVERITIES[0],
+    severity: cell("severity") as string,
     rules: cell("rules") as string,
     replays: cell("replays") as number,
+    standing: cell("standing") as string | null,
     raw: cell("raw") as string | null,
     rawBase64: cell("raw_base64") as string | null,
   };

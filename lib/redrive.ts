@@ -76,6 +76,7 @@ export function messageOf(letter: Letter, { text, value }: Contents): Pick<Messa
     first: before?.first ?? placeOf(letter),
     replays: letter.replays + 1,
     ...(broke.length > 0 && { broke }),
+    ...((before === null ? letter.standing === "none" : before.unplaced) && { unplaced: true as const }),
     ...(made !== undefined && { made }),
   };
   const message = JSON.stringify({ ...value, source: "redrive", redriven });

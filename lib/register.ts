@@ -28,7 +28,7 @@ const SUBJECT_BYTES = 200, SERIES_BYTES = 128;
 const CLOCKS_MAX = 1_000;
 
 /** Renewals of an instrument that are remembered, and what a checkpoint needs for one at most. */
-const RENEWALS_MAX = 8, RENEWAL_BYTES = 17;
+const RENEWALS_MAX = 16, RENEWAL_BYTES = 17;
 
 /** What is remembered of one instrument. */
 export interface Subject {
@@ -144,18 +144,32 @@ export class Register {
 
   /**
    * The same instrument as redriven ticks are placed in it, beside the live ones and in the order in which they first came:
-   * those numbers have gone by. `first` is the offset at which this one first came; whether it came behind those that were
-   * redriven before is `isInOrder`. What began the numbers anew in between does so again.
+   * those numbers have gone by. `first` is the offset at which this one first came. What began the numbers anew since the
+   * one before does so again; where this one came before it, all begin again, as in another run.
    */
-  pastOf({ key, venue, symbol, renewals }: Subject, first: number): { past: Subject; isInOrder: boolean } {
+  pastOf({ key, venue, symbol, renewals }: Subject, first: number): Subject {
     const past = this.#subjects.get(PAST + key) ?? this.#fresh(PAST + key, venue, symbol);
+    if (first < (past.renewals.at(-1) ?? -1)) this.#empty(past);
     const last = past.renewals.at(-1) ?? -1;
     // Of what was before those that are remembered anything may be.
     const isForgotten = renewals.length === RENEWALS_MAX && first < renewals[0]!;
     if (isForgotten || renewals.some((offset) => last < offset && offset < first)) {
       for (const type of TYPES) past.series[type]?.renew();
     }
-    return { past, isInOrder: first > last };
+    return past;
+  }
+
+  /** Forgets what was seen of an instrument. */
+  #empty(subject: Subject): void {
+    for (const type of TYPES) {
+      if (subject.series[type] === null) continue;
+      subject.series[type].drop();
+      subject.series[type] = null;
+      this.#bytes -= SERIES_BYTES;
+    }
+    this.#bytes -= (subject.recent?.size ?? 0) * ID_BYTES;
+    subject.recent = null;
+    subject.renewals = [];
   }
 
   /** A redriven tick that first came at this offset has passed. */
@@ -213,11 +227,12 @@ export class Register {
 
   /** Remembers the id of an accepted tick. False where there is no room for a first one. */
   identify(subject: Subject, id: string, max: number): boolean {
-    const { recent } = subject;
-    const size = recent === null ? 0 : recent.size;
-    const hasRoom = size >= max || this.#hasRoom(ID_BYTES);
+    const size = subject.recent?.size ?? 0;
+    const hasRoom = size >= max || this.#bytes + ID_BYTES <= TRACKED_BYTES_MAX;
     if (size === 0 && !hasRoom) return false;
-    (subject.recent ??= new Recent()).add(id, hasRoom ? max : size);
+    const recent = subject.recent ??= new Recent();
+    recent.add(id, hasRoom ? max : size);
+    this.#bytes += (recent.size - size) * ID_BYTES;
     return true;
   }
 

@@ -40,7 +40,7 @@ export function columnList(columns: readonly Column[]): string {
 
 /** The migrations of a dialect; entry `n` brings version `n` to version `n + 1`. */
 export function migrationsOf(dialect: Dialect): readonly string[] {
-  return [first(dialect), gaps(dialect), commits(dialect), severities(dialect)];
+  return [first(dialect), gaps(dialect), commits(dialect), severities(dialect), standings(dialect)];
 }
 
 /** @throws {Refusal} when the store's schema is newer than this code's */
@@ -109,7 +109,7 @@ function quoted(name: string): string {
 }
 
 /** Columns that a later migration adds. */
-const LATER: readonly string[] = ["severity"];
+const LATER: readonly string[] = ["severity", "standing"];
 
 function first(dialect: Dialect): string {
   const types = SQL_TYPES[dialect];
@@ -155,6 +155,11 @@ function commits(dialect: Dialect): string {
 /** How severe it was; all that was set aside before there were severities was rejected. */
 function severities(dialect: Dialect): string {
   return `alter table rejected add column severity ${SQL_TYPES[dialect].name} not null default 'reject';`;
+}
+
+/** Where it stood in its series, by which it is redriven. */
+function standings(dialect: Dialect): string {
+  return `alter table rejected add column standing ${SQL_TYPES[dialect].name};`;
 }
 
 /** `numeric` accepts NaN and Infinity, which order above every number; no writer of ours can send them, others might. */

@@ -8,7 +8,7 @@
  * below the highest are forgotten, and all series together have at most `HOLES_MAX` holes.
  * **Knows** `tick`.
  */
-import type { Tick, TickType } from "./tick.ts";
+import type { PLACES, Tick, TickType } from "./tick.ts";
 
 /** What a venue promises of the numbers of one type: each is the last plus one, or they only rise, or nothing. */
 export type Discipline = "contiguous" | "rising" | "none";
@@ -50,7 +50,7 @@ export function isRestart({ venue, type, sequence }: Pick<Tick, "venue" | "type"
  * one was seen, `backwards` beyond the window, `reset` the first of numbers that began anew; `none` where nothing is
  * promised.
  */
-export type Place = "none" | "onward" | "reordered" | "duplicate" | "backwards" | "reset";
+export type Place = typeof PLACES[number];
 
 /** What a series must know of a tick to say where it stands. */
 export interface Arrival {
@@ -169,7 +169,7 @@ export class Series {
     if (ahead <= 0) {
       if (this.#renewed && this.#isAnew(arrival, window)) {
         // What is rejected begins nothing, and nobody can say whether its number is a new one or one of the old.
-        if (isRefused) return "onward";
+        if (isRefused) return "none";
         this.#begin(sequence, at, window);
         return "reset";
       }
@@ -203,6 +203,12 @@ export class Series {
     if (this.#jump >= 0 && sequence >= this.#jump) this.#jump = -1;
     if (this.#holes.length > 0) this.#close(window);
     return "onward";
+  }
+
+  /** Gives its holes back to the others: it is not asked any more. */
+  drop(): void {
+    this.#tally.holes -= this.#holes.length;
+    this.#holes = [];
   }
 
   /** Keeps what the old window has forgotten forgotten when a larger one comes into force. */

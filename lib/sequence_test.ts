@@ -148,7 +148,11 @@ Deno.test("numbers begin anew where something says so, and by no fall without it
   const renewed = start();
   renewed.renew();
   assert.equal(renewed.place(at(999, 10), WINDOW), "reordered", "what is told again is no newer than it was");
-  assert.equal(renewed.place(at(1, 11, true), WINDOW), "backwards", "nothing that is rejected begins anew");
+  assert.equal(
+    renewed.place(at(1, 11, true), WINDOW),
+    "none",
+    "what is rejected begins nothing, and is none of the old",
+  );
   assert.equal(renewed.place(at(1, 11, false, null), WINDOW), "backwards", "nor what was fetched afterwards");
   const again = Series.restore(renewed.save(), "contiguous", { holes: 0, missing: 0 });
   for (const series of [renewed, again]) {

@@ -89,12 +89,13 @@ export const REJECTED_COLUMNS: readonly Column[] = [
   column("raw", "text", true),
   column("raw_base64", "text", true),
   column("severity", "name"),
+  column("standing", "name", true),
 ];
 
 /** The row of a rejected message. */
 export function rejectedRowOf(message: Rejected): Cell[] {
-  const { partition, origin, key, reason, reasons, rules, replays, raw, rawBase64, severity } = message;
-  return [partition, origin, key, reason, JSON.stringify(reasons), rules, replays, raw, rawBase64, severity];
+  const { partition, origin, key, reason, reasons, rules, replays, raw, rawBase64, severity, standing } = message;
+  return [partition, origin, key, reason, JSON.stringify(reasons), rules, replays, raw, rawBase64, severity, standing];
 }
 
 const amount = (text: string | null): string | null => text === null ? null : canonical(text);

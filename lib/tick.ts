@@ -30,6 +30,8 @@ export const TIME_MIN = 1e15, TIME_END = Date.UTC(2100, 0) * 1000;
 export const SIDES = ["buy", "sell", "unknown"] as const;
 /** Where a tick came from when it did not come live from the venue; `built` from the order book that was kept of it. */
 export const SOURCES = ["backfill", "redrive", "conflated", "built"] as const;
+/** Where a number may stand in its series; `sequence` says what each means. */
+export const PLACES = ["none", "onward", "reordered", "duplicate", "backwards", "reset"] as const;
 /** Rules that a redriven tick may say that it broke. */
 const BROKE_MAX = 16;
 /** Sources that say how a tick was made, which it still was when it is redriven. */
@@ -64,6 +66,8 @@ const Redriven = z.strictObject({
   replays: z.int().min(1),
   /** Rules that remember and that it broke when it came before: what they remembered has gone by. */
   broke: z.array(z.string().regex(RULE)).min(1).max(BROKE_MAX).optional(),
+  /** Its series had not begun when it first came, or nobody could say which numbers these were. */
+  unplaced: z.literal(true).optional(),
   /** Its own source, where that says how it was made. */
   made: z.enum(MADE).optional(),
 });
@@ -172,6 +176,8 @@ export const Rejected = z.strictObject({
   rules: z.string(),
   /** How often the message was redriven. */
   replays: count,
+  /** Where a tick stood in its series; null for what is no tick. Messages of earlier versions do not say it. */
+  standing: z.enum(PLACES).nullable().default(null),
   /**
    * The original text; null where the bytes are not UTF-8, hold a NUL, or are so many that escapes could burst a message.
    * Of one that is too large to be carried at all, its length and SHA-256: `{"bytes":3145728,"sha256":"…"}`.
@@ -214,9 +220,9 @@ const isRules = (v: unknown): boolean =>
 /** Whether `v` says whence a redriven tick is. Equal to the schema. */
 export function isRedriven(v: unknown): v is Redriven {
   if (typeof v !== "object" || v === null) return false;
-  const { first, replays, broke, made, ...rest } = v as Record<string, unknown>;
+  const { first, replays, broke, unplaced, made, ...rest } = v as Record<string, unknown>;
   return typeof first === "string" && FIRST.test(first) && Number.isSafeInteger(replays) && replays as number >= 1 &&
-    (broke === undefined || isRules(broke)) &&
+    (broke === undefined || isRules(broke)) && (unplaced === undefined || unplaced === true) &&
     (made === undefined || (MADE as readonly unknown[]).includes(made)) && Object.keys(rest).length === 0;
 }
 

@@ -46,6 +46,7 @@ const redriven = fc.record({
     Array(17).fill("a"),
     "a",
   ]),
+  unplaced: mostly<unknown>([true, undefined], [false]),
   made: mostly(["built", "conflated", undefined], ["backfill"]),
   other: mostly<unknown>([undefined], [1]),
 }, { requiredKeys: ["first", "replays"] });

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 const COMMANDS = [
   ...["simulate", "ingest", "validate", "sink-hot", "sink-cold", "audit", "doctor", "rejects", "redrive", "book"],
   "frames",
+  "rules",
 ];
 const jobs = [
   ...COMMANDS.map((name) => ({ name: `tapedeck-${name}`, main: `cmd/${name}.ts`, workers: [`cmd/${name}.ts`] })),

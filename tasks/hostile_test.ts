@@ -133,6 +133,7 @@ function filesOf(folder: string, from = ""): string[] {
 const OWN = new RegExp(
   "^data/(hot\\.db(-wal|-shm)?|log/log\\.json|log/open|log/ticks\\.(raw|valid|rejected)/(topic\\.json|\\d+/[a-z0-9.]+)|" +
     "log/(_groups|checkpoint)/[a-z0-9./-]+|lake/(\\.|_|lake\\.json)[a-z0-9._/-]*|" +
+    "lake/_audits/\\d{8}T\\d{9}Z-market\\.[a-z.]+|" +
     "lake/(trades|quotes|books|deltas|status)/date=\\d{4}-\\d\\d-\\d\\d/[a-z0-9._-]+)$",
 );
 

@@ -135,7 +135,7 @@ Deno.test("a letter says that it was redriven, and what came of it is another le
   await settled(data);
   assert.match(String((await run(rejects, data, "show", "0/1")).text), /replays {2}0; redriven since\n/);
   const again = await run(rejects, data, "show", "0/5");
-  assert.match(String(again.text), /replays {2}1, {"first":"ticks.raw\/0\/2","replays":1}\n/);
+  assert.match(String(again.text), /replays {2}1, {"first":"ticks.raw\/0\/2","replays":1,"unplaced":true}\n/);
   const { groups } = await run(rejects, data, "list", "--reason", "price") as unknown as { groups: unknown };
   assert.deepEqual(groups, [{
     ...{ reason: "price", severity: "reject", venue: "sim", symbol: "A", letters: 2, replayed: 1, newest: AT + 2_000 },

@@ -27,10 +27,21 @@ export function positionsIn(text: string): Map<number, number> {
 
 /** Where a letter goes: one line. */
 export function lineOf(letter: Letter): string {
-  const { key, reason, reasons, severity, rules, replays } = letter;
+  const { key, reason, reasons, severity, rules, replays, standing } = letter;
   const bytes = letter.rawBase64 === null ? { text: letter.raw } : { base64: letter.rawBase64 };
   const cut = isCut(letter) ? { cut: JSON.parse(letter.raw!) } : {};
-  return JSON.stringify({ place: placeOf(letter), key, reason, reasons, severity, rules, replays, ...bytes, ...cut });
+  return JSON.stringify({
+    place: placeOf(letter),
+    key,
+    reason,
+    reasons,
+    severity,
+    rules,
+    replays,
+    standing,
+    ...bytes,
+    ...cut,
+  });
 }
 
 export class Export implements Disposable {
