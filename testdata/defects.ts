@@ -1,0 +1,234 @@
+/**
+ * Twenty defects, each planted in a clean day of the simulated market: what it changes in the rows, in the files or in the
+ * hot store, and the check that is meant for it.
+ */
+import { Chance } from "../lib/chance.ts";
+import type { Tick } from "../lib/tick.ts";
+
+/** A tick as a store holds it. */
+export type Held = Tick & { readonly origin: number; readonly flags?: readonly string[] };
+
+/** The day while defects are planted: ticks of the lake in the order of arrival, and what else becomes of it. */
+export interface Day {
+  ticks: Held[];
+  /** Origins of quotes whose bid is another in the hot store. */
+  hot: readonly number[];
+  /** Columns of the trades' file that have another type. */
+  retyped: Readonly<Record<string, string>> | null;
+}
+
+export interface Defect {
+  readonly name: string;
+  /** The check that is meant for it. */
+  readonly check: string;
+  /** Plants it in the day; gives how many rows are evidence. */
+  plant(day: Day, chance: Chance): number;
+}
+
+type Of<T extends Tick["type"]> = Extract<Tick, { readonly type: T }>;
+
+/** Places of the ticks of a type, without the outermost: what is planted has neighbours. */
+function placesOf({ ticks }: Day, type: Tick["type"], symbol = "BTCUSDT"): number[] {
+  const places = ticks.flatMap((tick, i) => tick.type === type && tick.symbol === symbol ? [i] : []);
+  return places.slice(5, -5);
+}
+
+/** Changes some ticks of a type, apart from each other, and gives how many. */
+function change<T extends Tick["type"]>(
+  day: Day,
+  chance: Chance,
+  type: T,
+  count: number,
+  to: (tick: Of<T>) => Partial<Of<T>>,
+  symbol?: string,
+): number {
+  const places = placesOf(day, type, symbol);
+  const stride = Math.floor(places.length / count);
+  const first = chance.below(stride - 4);
+  for (let n = 0; n < count; n++) {
+    const at = places[first + n * stride]!;
+    day.ticks[at] = { ...day.ticks[at]!, ...to(day.ticks[at] as unknown as Of<T>) } as Held;
+  }
+  return count;
+}
+
+const SECOND = 1_000_000;
+const scaled = (price: string, factor: number): string => (Number(price) * factor).toFixed(2);
+
+/** Units of the day. */
+export const FILES = 6;
+
+export const DEFECTS: readonly Defect[] = [
+  {
+    name: "bids above the ask",
+    check: "crossed",
+    plant: (day, chance) => change(day, chance, "quote", 3, ({ askPrice }) => ({ bidPrice: scaled(askPrice!, 1.001) })),
+  },
+  {
+    name: "prices between two ticks of the grid",
+    check: "grid",
+    plant: (day, chance) => change(day, chance, "trade", 4, ({ price }) => ({ price: `${price}5` })),
+  },
+  {
+    name: "sizes that are no lots",
+    check: "lot",
+    plant: (day, chance) => change(day, chance, "quote", 2, ({ bidSize }) => ({ bidSize: `${bidSize}0000001` })),
+  },
+  {
+    name: "a price of zero",
+    check: "negative",
+    plant: (day, chance) => change(day, chance, "trade", 1, () => ({ price: "0" })),
+  },
+  {
+    name: "sizes of zero",
+    check: "size",
+    plant: (day, chance) => change(day, chance, "trade", 2, () => ({ size: "0" })),
+  },
+  {
+    name: "a trade that is there twice",
+    check: "unique",
+    plant(day, chance) {
+      const at = placesOf(day, "trade")[chance.below(20)]!;
+      day.ticks.splice(at + 1, 0, day.ticks[at]!);
+      return 1;
+    },
+  },
+  {
+    name: "a number that two quotes have",
+    check: "duplicate",
+    plant(day, chance) {
+      const places = placesOf(day, "quote");
+      const n = chance.below(places.length - 1);
+      const { sequence } = day.ticks[places[n]!]!;
+      day.ticks[places[n + 1]!] = { ...day.ticks[places[n + 1]!]!, sequence } as Held;
+      return 1;
+    },
+  },
+  {
+    name: "a hole that nobody told",
+    check: "unrecorded",
+    plant(day, chance) {
+      const places = placesOf(day, "trade");
+      const n = chance.below(Math.floor(places.length / 2));
+      const lost = new Set(places.slice(n, n + 3));
+      day.ticks = day.ticks.filter((_, i) => !lost.has(i));
+      return 1;
+    },
+  },
+  {
+    name: "a counter that began again",
+    check: "reset",
+    plant(day, chance) {
+      const places = placesOf(day, "quote");
+      const from = chance.below(places.length - 1);
+      for (const [n, at] of places.entries()) {
+        if (n >= from) day.ticks[at] = { ...day.ticks[at]!, sequence: n - from + 1 } as Held;
+      }
+      for (let i = places.at(-1)! + 1; i < day.ticks.length; i++) {
+        const tick = day.ticks[i]!;
+        if (tick.type === "quote" && tick.symbol === "BTCUSDT") {
+          day.ticks[i] = { ...tick, sequence: places.length + i } as Held;
+        }
+      }
+      return 1;
+    },
+  },
+  {
+    name: "events that come a minute late",
+    check: "order",
+    plant: (day, chance) =>
+      change(day, chance, "trade", 2, ({ eventTime }) => ({ eventTime: eventTime - 60 * SECOND })),
+  },
+  {
+    name: "events of the future",
+    check: "future",
+    plant: (day, chance) =>
+      change(day, chance, "quote", 2, ({ receivedTime }) => ({ receivedTime: receivedTime - 6 * SECOND })),
+  },
+  {
+    name: "a clock that was set",
+    check: "step",
+    plant(day) {
+      const quotes = placesOf(day, "quote");
+      const noon = day.ticks[quotes[Math.floor(quotes.length / 2)]!]!.receivedTime;
+      // From the next minute on, so that a minute has one clock.
+      const from = Math.ceil(noon / (60 * SECOND)) * 60 * SECOND;
+      day.ticks = day.ticks.map((tick) =>
+        tick.type === "quote" && tick.symbol === "BTCUSDT" && tick.eventTime >= from
+          ? { ...tick, receivedTime: tick.receivedTime + 2 * SECOND }
+          : tick
+      );
+      return 1;
+    },
+  },
+  {
+    name: "an event of another date",
+    check: "date",
+    plant(day, chance) {
+      const at = placesOf(day, "quote")[chance.below(20)]!;
+      const tick = day.ticks[at]!;
+      day.ticks[at] = { ...tick, eventTime: tick.eventTime - 86_400 * SECOND, flags: ["late"] } as Held;
+      return 1;
+    },
+  },
+  {
+    name: "a silence of an hour",
+    check: "silence",
+    plant(day) {
+      const half = day.ticks[Math.floor(day.ticks.length / 2)]!.eventTime;
+      day.ticks = day.ticks.map((tick) =>
+        tick.symbol === "ETHUSDT" && tick.eventTime > half
+          ? { ...tick, eventTime: tick.eventTime + 3_600 * SECOND, receivedTime: tick.receivedTime + 3_600 * SECOND }
+          : tick
+      );
+      // Of trades and of quotes.
+      return 2;
+    },
+  },
+  {
+    name: "trades far from every quote",
+    check: "away",
+    plant: (day, chance) => change(day, chance, "trade", 3, ({ price }) => ({ price: scaled(price, 1.01) })),
+  },
+  {
+    name: "a print that leaps and comes back",
+    check: "outlier",
+    plant: (day, chance) => change(day, chance, "trade", 1, ({ price }) => ({ price: scaled(price, 2) })),
+  },
+  {
+    name: "a side that is none",
+    check: "set",
+    plant: (day, chance) => change(day, chance, "trade", 2, () => ({ side: "both" as never })),
+  },
+  {
+    name: "rows that hot has otherwise",
+    check: "unequal",
+    plant(day, chance) {
+      const places = placesOf(day, "quote");
+      const first = chance.below(places.length - 9);
+      day.hot = [first, first + 8].map((n) => day.ticks[places[n]!]!.origin);
+      // Each is found once in hot and once in cold.
+      return 2 * day.hot.length;
+    },
+  },
+  {
+    name: "a file that lost rows",
+    check: "file",
+    plant(day, chance) {
+      const places = placesOf(day, "quote", "TTF-GAS");
+      const first = chance.below(places.length - 2);
+      const lost = new Set(places.slice(first, first + 2));
+      day.ticks = day.ticks.filter((_, i) => !lost.has(i));
+      return 1;
+    },
+  },
+  {
+    name: "amounts that are floats",
+    check: "schema",
+    plant(day) {
+      day.retyped = { price: "DOUBLE" };
+      // Every file of the trades.
+      return FILES;
+    },
+  },
+];
