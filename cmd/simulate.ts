@@ -90,7 +90,7 @@ const stage = defineStage({
   },
   examples: [
     "deno task simulate --ticks 100_000 --faults 0.02 --seed 7",
-    "deno task simulate --to - | jq .price",
+    "deno task simulate --faults 0 --to - | jq .price",
     "deno task simulate --as bybit --listen 127.0.0.1:9443 --mischief 0.001",
   ],
   files({ truth, from, cert, key }) {

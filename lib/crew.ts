@@ -50,6 +50,8 @@ type Line = (text: string) => void;
 const LATENCIES_MAX = 200_000;
 /** Messages of one partition that were sent and are not visible yet, as far as is remembered: without a sink none ever is. */
 const WAITING_MAX = 10_000;
+/** Signals that come within this time of one another are one, ms. */
+const ONCE_MS = 300;
 
 /** Stages at work, in one process. */
 export class Crew {
@@ -283,10 +285,13 @@ export async function command<F extends Flags>(
     }
     const values = readFlags(flags, args, (name) => Deno.env.get(name));
     const stop = new AbortController();
-    let interrupts = 0;
+    let askedAt = -Infinity;
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       Deno.addSignalListener(signal, () => {
-        if (++interrupts > 1) Deno.exit(EXIT.failed);
+        // A terminal asks everybody in it, and `deno task` passes on what it was asked.
+        if (performance.now() - askedAt < ONCE_MS) return;
+        if (stop.signal.aborted) Deno.exit(EXIT.failed);
+        askedAt = performance.now();
         say("stopping after the batch in hand; once more to leave at once");
         stop.abort();
       });

@@ -27,7 +27,7 @@ export async function open(url: string, world: World): Promise<Hot> {
   const authority = isIP(host) === 6 ? `[${host}]` : host;
   const path = schema === "public" ? "" : `?options=-csearch_path%3D${schema}`;
   const tryThis = `psql "postgres://${encodeURIComponent(user)}@${authority}:${port}/${database}${path}" -c "select` +
-    ` event_time, symbol, price, size, side from trades where symbol = 'BTCUSDT' order by event_time desc limit 5"`;
+    ` event_time, symbol, price, size, side from trades order by event_time desc limit 5"`;
   const session = new Session(server, world);
   try {
     return await openStore(session, schema, world, tryThis);

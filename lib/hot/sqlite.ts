@@ -60,7 +60,7 @@ class SqliteHot implements Hot {
     this.#world = world;
     const file = /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
     this.tryThis = `sqlite3 ${file} "select datetime(event_time / 1000000, 'unixepoch') as time, symbol, price, size,` +
-      ` side from trades where symbol = 'BTCUSDT' order by event_time desc limit 5"`;
+      ` side from trades order by event_time desc limit 5"`;
   }
 
   acquire(place: Place): Promise<Holding | null> {
