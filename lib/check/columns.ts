@@ -217,7 +217,7 @@ export const KINDS: readonly Kind[] = [
   defineKind({
     check: "repeated",
     does:
-      "no row says just what another of the same frame says: legal where several orders are met at once, and worth knowing",
+      "no row says just what another of its frame says, or of its receipt where frames are not kept: legal where several orders are met at once, and worth knowing",
     subjects: ["trades"],
     stores: "both",
     parameters: {
