@@ -116,7 +116,7 @@ const stage = defineStage({
       ...results.filter(({ status, severity }) =>
         status === "fail" && (severity === "error" || values.strict && severity === "warning")
       ).map(findingOf),
-      ...(run !== null && !results.some(({ symbol }) => symbol !== null) ? [nothingOf(symbol ?? "", date!)] : []),
+      ...(run !== null && run.instruments === 0 ? [nothingOf(symbol ?? "", date!)] : []),
       ...(truth?.missed ?? []).map(({ place, fault, found }) => ({
         finding: "fault missed",
         place,
@@ -196,7 +196,7 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
   readonly states: readonly (string | null)[];
   readonly policies: readonly Policies[];
   readonly values: { readonly store: string; readonly suite: string | undefined; readonly report: string | undefined };
-}): Promise<Run> {
+}): Promise<Run & { readonly instruments: number }> {
   const iso = new Date(at).toISOString();
   const id = `${iso.replace(/[-:.]/g, "")}-${suite.suite.replace(/[^\w.-]+/g, "-")}`;
   const units = await lake.units();

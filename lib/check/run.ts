@@ -74,21 +74,24 @@ interface Whose {
   readonly symbol: string | null;
 }
 
-/** The results and plots of a suite. @throws {Error} when a query of the suite fails */
+/** The results and plots of a suite, and how many instruments it was asked of, those of each date by themselves. @throws {Error} when a query of the suite fails */
 export async function runSuite(
   suite: Suite,
   ground: Ground,
-): Promise<Pick<Run, "suite" | "dates" | "results" | "plots">> {
+): Promise<Pick<Run, "suite" | "dates" | "results" | "plots"> & { readonly instruments: number }> {
   const results: Result[] = [], plots: Plot[] = [];
+  let instruments = 0;
   for (const date of ground.dates) {
     using views = await Views.open();
     const day = await Day.open(suite, ground, views, date);
     results.push(...await day.run());
     plots.push(...day.plots);
+    instruments += day.instruments;
   }
   const order = new Map(suite.expectations.map(({ name }, i) => [name, i]));
   return {
     suite: suite.suite,
+    instruments,
     dates: ground.dates,
     results: results.sort((a, b) => order.get(a.name)! - order.get(b.name)!),
     plots,
@@ -125,6 +128,11 @@ class Day {
     const comparing = suite.expectations.some(({ check }) => check === "unequal");
     if (comparing && ground.hot !== undefined) await lay(views, await ground.hot(date), "hot_");
     return new Day(suite, ground, views, date);
+  }
+
+  /** How many the date has. */
+  get instruments(): number {
+    return this.#instruments.length;
   }
 
   async run(): Promise<readonly Result[]> {
