@@ -120,7 +120,7 @@ Deno.test(
   options,
   () => {
     const closed = [], unsure = [];
-    for (let year = 2014; year <= 2026; year++) {
+    for (let year = 2014; year <= 2027; year++) {
       const newYear = day(year, 1, 1);
       const sunday = easter(year);
       closed.push(newYear, sunday.subtract({ days: 2 }), sunday.add({ days: 1 }), day(year, 12, 25), day(year, 12, 26));
