@@ -3,8 +3,9 @@
  * case names the rows that fail by their place in the file, or how many there are where evidence is no row of a table.
  */
 import assert from "@std/assert";
-import { KINDS, MARKET, type Result, suiteJsonSchema, suiteOf, type Terms } from "./check.ts";
+import { KINDS, ledgerOf, MARKET, pathsOf, type Result, suiteJsonSchema, suiteOf, type Terms } from "./check.ts";
 import { psiOf, robustZ } from "./check/counts.ts";
+import type { LakeFile, Unit } from "./lake.ts";
 import { query, Views, warm } from "./parquet.ts";
 import type { TableName } from "./table.ts";
 import { isTick } from "./tick.ts";
@@ -171,6 +172,61 @@ Deno.test("a table's evidence holds the rows of all its instruments, and an inst
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("evidence stays beside the report, whatever an expectation is called", strict, async () => {
+  const folder = await Deno.makeTempDir({ prefix: "tapedeck-check-" });
+  try {
+    const asked = suite({ name: "up/../../x/.y", check: "size", tables: ["trades"] });
+    const shelf = { folder: `${folder}/shelf`, href: "evidence" };
+    const { results } = await runOn(asked, DATE, await filesOf(ticks(trade(0, { size: "0" }))), { shelf });
+    const path = `up/-/-/x/-y/trades-${DATE}.parquet`;
+    assert.deepEqual(results.map(({ evidence }) => evidence), [`evidence/${path}`]);
+    assert.equal((await Deno.stat(`${folder}/shelf/${path}`)).isFile, true);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["shelf"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test(
+  "what one row or one id shows is suspected: nothing that a check would find is passed by",
+  strict,
+  async () => {
+    const found = async (expectation: object, ...list: readonly object[]) => {
+      const { results } = await runOn(suite({ name: "n", ...expectation }), DATE, await filesOf(ticks(...list)));
+      return results.map(({ status, failing }) => [status, failing]);
+    };
+    const received = trade(1, { timeSource: "received" });
+    const late = trade(-2, { receivedTime: NOON });
+    assert.deepEqual(await found({ check: "order", tables: ["trades"] }, trade(0), received, late), [["fail", 1]]);
+    const named = trade(0, { id: "a" });
+    assert.deepEqual(await found({ check: "repeated" }, named, named), [["fail", 1]]);
+    const quote = (n: number) => ({
+      ...{ type: "quote", venue: "sim", symbol: "A", eventTime: NOON + n * 1e6, receivedTime: NOON + n * 1e6 },
+      ...{ sequence: n, id: null, bidPrice: "1", bidSize: "1", askPrice: "2", askSize: "1" },
+    });
+    const frozen = { check: "frozen", tables: ["quotes"], secondsMax: 60 };
+    assert.deepEqual(await found(frozen, quote(1), quote(62)), [["fail", 1]]);
+    assert.deepEqual(await found(frozen, quote(1), quote(61)), [["pass", 0]]);
+  },
+);
+
+Deno.test("a date stands on the files that the ledger names for it", () => {
+  const file = (date: string, origin: number): LakeFile => ({
+    ...{
+      table: "trades",
+      date,
+      path: `trades/date=${date}/${origin}`,
+      rows: 1,
+      sha256: "",
+      first: origin,
+      last: origin,
+    },
+  } as unknown as LakeFile);
+  const units = [[file("2024-08-07", 1), file(DATE, 2)], [file(DATE, 3), file("2024-08-09", 4)]];
+  const named = ledgerOf(units.map((files) => ({ files })) as unknown as readonly Unit[], DATE);
+  assert.deepEqual(pathsOf("/lake", named).trades, [2, 3].map((n) => `/lake/trades/date=${DATE}/${n}`));
 });
 
 Deno.test("quotes without a time of the venue are held against trades by receipt", strict, async () => {

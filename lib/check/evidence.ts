@@ -18,7 +18,9 @@ const UNSAFE = /[^\p{L}\p{N}._-]+/gu;
 
 /** Writes all rows and gives the file's path. @throws {Misuse} when it cannot be written */
 export async function exportRows(views: Views, select: string, { folder, href }: Shelf, name: string): Promise<string> {
-  const path = `${name.split("/").map((part) => part.replace(UNSAFE, "-")).join("/")}.parquet`;
+  // No part leads to a folder above, nor hides.
+  const parts = name.split("/").map((part) => part.replace(UNSAFE, "-").replace(/^[.]+/, "-"));
+  const path = `${parts.join("/")}.parquet`;
   try {
     await Deno.mkdir(`${folder}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
     await Deno.writeFile(`${folder}/${path}`, new Uint8Array(0));
