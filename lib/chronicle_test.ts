@@ -64,6 +64,19 @@ Deno.test("a file that no index names is no run: whoever died in between puts it
     assert.equal((await chronicle.results(await chronicle.runs())).length, 24);
   }));
 
+Deno.test("a run whose files cannot be written is none", () =>
+  withChronicle(async (chronicle, root) => {
+    for (const what of ["results", "plots"]) {
+      const blocked = `${folderOf(root)}/run-3.${what}.parquet.tmp`;
+      await Deno.mkdir(blocked);
+      await assert.rejects(chronicle.add(dayRun(3)));
+      assert.deepEqual(await chronicle.runs(), [], what);
+      await Deno.remove(blocked);
+    }
+    await chronicle.add(dayRun(3));
+    assert.equal((await chronicle.runs()).length, 1);
+  }));
+
 Deno.test("what speaks of a whole table is of every symbol, and texts of strangers come back as they were", () =>
   withChronicle(async (chronicle) => {
     const run = dayRun(3, (result) => ({ ...result, observed: HOSTILE.join("'"), symbol: "O'Hare" }));

@@ -1,6 +1,8 @@
 /** What is built on is synced first: the order in which the log and the lake touch the disk. */
 import assert from "@std/assert";
+import { auditedRun } from "../testdata/audited.ts";
 import { deedsOf } from "../testdata/disk.ts";
+import { Chronicle } from "./chronicle.ts";
 import { openLake } from "./lake.ts";
 import { warm } from "./parquet.ts";
 import { openTransport } from "./transport.ts";
@@ -43,6 +45,23 @@ Deno.test(
         "write _ledger/t-0.ledger",
         "sync _ledger/t-0.ledger",
       ]);
+    }),
+);
+
+Deno.test(
+  "the files of an audit and their names are durable before the chronicle names them",
+  strict,
+  () =>
+    inFolder(async (root) => {
+      const chronicle = await Chronicle.open(root, root);
+      const deeds = await deedsOf(root, async () => void await chronicle.add({ ...auditedRun(3, 2), id: "run" }));
+      chronicle.close();
+      assert.deepEqual(
+        deeds,
+        ["results", "plots"].map((what) => `run.${what}.parquet`).flatMap((file) => [
+          ...[`write ${file}.tmp`, `sync ${file}.tmp`, `rename ${file}.tmp ${file}`, "sync ."],
+        ]),
+      );
     }),
 );
 

@@ -71,6 +71,26 @@ inFolder("a schema that is newer than the code is refused", async (folder) => {
   });
 });
 
+inFolder(
+  "what was set aside before there were severities was rejected, and nobody knows where it stood",
+  async (folder) => {
+    const path = join(folder, "hot.db");
+    let hot = await openHot(`sqlite:${path}`, world);
+    const held = await hot.begin(place, "log-a", 0);
+    await hot.apply({ held, next: 2, origin: 1, rows: { rejected: rejected(0, 2) } });
+    await hot.close();
+    edit(
+      path,
+      `alter table rejected drop column severity; alter table rejected drop column standing;
+     alter table sink_offsets drop column updated_at; pragma user_version = 2`,
+    );
+    hot = await openHot(`sqlite:${path}`, world);
+    for await (const rows of hot.rows("rejected", 0, 0, 2)) assert.deepEqual(rows, rejected(0, 2));
+    assert.deepEqual(await originsOf(hot), [0, 1]);
+    await hot.close();
+  },
+);
+
 inFolder("commits survive a power cut: WAL, synchronous", async (folder) => {
   // The hot store's own connection, since what it syncs belongs to one.
   const opened = new Set<DatabaseSync>();

@@ -221,6 +221,8 @@ Deno.test(
     assert.deepEqual([judge.counts.quarantined, judge.counts.flags.price, judge.counts.reasons.price], [2, 1, 3]);
     govern({ shape: "quarantine" });
     assert.equal(say(8, { price: 1 }), "quarantine shape");
+    govern({});
+    assert.equal(say(9, { price: 1 }), "reject shape");
   },
 );
 Deno.test("limits hold for whom their entry speaks of, and behind a resume", options, () => {
@@ -236,13 +238,14 @@ Deno.test("limits hold for whom their entry speaks of, and behind a resume", opt
     assert.deepEqual(reasonsOf(judge.judge(record(0, ahead))), ["future"]);
   }
 });
+const atMs = (ms: number) => ({ eventTime: NOW + ms * 1_000, receivedTime: NOW + ms * 1_000 });
+const statusOf = (state: string, ms: number): string =>
+  JSON.stringify({
+    ...{ type: "status", venue: "sim", symbol: "A", ...atMs(ms), timeSource: "received", sequence: null, id: null },
+    ...{ state, firstId: null, lastId: null, detail: null },
+  });
 Deno.test("a new connection lets numbers begin anew, a fall without one does not", options, () => {
-  const at = (ms: number) => ({ eventTime: NOW + ms * 1_000, receivedTime: NOW + ms * 1_000 });
-  const connected = (ms: number) =>
-    JSON.stringify({
-      ...{ type: "status", venue: "sim", symbol: "A", ...at(ms), timeSource: "received", sequence: null, id: null },
-      ...{ state: "connected", firstId: null, lastId: null, detail: null },
-    });
+  const at = atMs, connected = (ms: number) => statusOf("connected", ms);
   const judge = new Judge({ partition: 0 });
   const verdicts = judgeAll(judge, [
     ...[record(0, trade(9_000, at(1))), record(1, trade(5, at(2))), record(2, connected(3))],
@@ -255,6 +258,42 @@ Deno.test("a new connection lets numbers begin anew, a fall without one does not
   ]);
   assert.deepEqual(verdicts.map(reasonsOf), [[], ["backwards"], [], ["duplicate"], [], [], ["duplicate"]]);
   assert.deepEqual([flagsOf(verdicts[4]!), flagsOf(verdicts[5]!)], [["reset"], []]);
+});
+Deno.test("no other word of a connection or a venue lets numbers begin anew", options, () => {
+  for (const state of ["subscribed", "silent", "gap", "disconnected", "halted", "trading", "closed"]) {
+    const judge = new Judge({ partition: 0 });
+    const verdicts = judgeAll(judge, [
+      ...[record(0, trade(9_000, atMs(1))), record(1, statusOf(state, 2)), record(2, trade(5, atMs(3)))],
+    ]);
+    assert.deepEqual(verdicts.map(reasonsOf), [[], [], ["backwards"]], state);
+  }
+});
+Deno.test("what was fetched afterwards begins no numbers anew and is no price of now", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const backfill = (sequence: number | null, ms: number, fields: Fields = {}) =>
+    trade(sequence, { ...atMs(ms), source: "backfill", ...fields });
+  const [, , fetched, live] = judgeAll(judge, [
+    ...[record(0, trade(9_000, atMs(1))), record(1, statusOf("connected", 2))],
+    ...[record(2, backfill(5, 3)), record(3, trade(6, atMs(4)))],
+  ]).map(flagsOf);
+  assert.deepEqual([fetched, live], [[], ["reset"]]);
+  for (let i = 7; i < 20; i++) judge.judge(record(i, trade(i, atMs(i))));
+  for (let i = 20; i < 40; i++) {
+    assert.deepEqual(flagsOf(judge.judge(record(i, backfill(i, i, { price: "2.00" })))), []);
+  }
+  const prices = ["1.00", "2.00"].map((price, i) =>
+    flagsOf(judge.judge(record(40, trade(40 + i, { ...atMs(40), price }))))
+  );
+  assert.deepEqual(prices, [[], ["outlier"]]);
+});
+Deno.test("what is redriven and is no tick takes no number", options, () => {
+  const judge = new Judge({ partition: 0 });
+  const again = { source: "redrive", redriven: { first: "ticks.raw/0/0", replays: 1 } };
+  const verdicts = judgeAll(judge, [
+    ...[record(1, trade(1)), record(2, trade(2, { price: 1, ...again })), record(3, trade(2))],
+    ...[record(4, trade(3, { price: 1 })), record(5, trade(3))],
+  ]);
+  assert.deepEqual(verdicts.map(reasonsOf), [[], ["shape"], [], ["shape"], ["duplicate"]]);
 });
 Deno.test("a new session of its calendar lets numbers begin anew", options, () => {
   const friday = Date.UTC(2026, 10, 20, 15) * 1_000, monday = Date.UTC(2026, 10, 23, 15) * 1_000;

@@ -7,7 +7,7 @@ import { Chance } from "./chance.ts";
 import { Judge } from "./judge.ts";
 import { contentsOf, type Letter } from "./letter.ts";
 import { isHad, messageOf, type Wanted, withClaim } from "./redrive.ts";
-import type { Message } from "./transport.ts";
+import { type Message, MESSAGE_BYTES_MAX } from "./transport.ts";
 
 const AT = Date.UTC(2026, 10, 20, 10) * 1_000;
 const SEEDS = 300;
@@ -161,4 +161,15 @@ Deno.test("runs that want the same are one claim, and those that want something 
   const second = withClaim(first, { wanted: { ...wanted, reason: "grid" }, upTo: [3, 3] });
   const third = withClaim(second, { wanted: { ...wanted }, upTo: [7, 2] });
   assert.deepEqual(third.map(({ wanted, upTo }) => [wanted.reason, upTo]), [["grid", [3, 3]], [null, [7, 9]]]);
+});
+
+Deno.test("what has no room for one more field is no message", () => {
+  const of = (length: number) => {
+    const one = { ...letter, raw: JSON.stringify({ venue: "sim", detail: "x".repeat(length) }) };
+    return messageOf(one, contentsOf(one));
+  };
+  const { value } = of(1)!;
+  const room = MESSAGE_BYTES_MAX - String(value).length + 1;
+  assert.equal(String(of(room)!.value).length, MESSAGE_BYTES_MAX);
+  assert.equal(of(room + 1), null);
 });

@@ -73,8 +73,15 @@ Deno.test("a wild price moves no reference, and as many as agree elsewhere move 
   assert.equal(isFar(1_000), false, "one price is no reference");
   say(...new Array(PRICES_MIN - 1).fill(100));
   assert.deepEqual([90.01, 89.99, 109.99, 110.01].map(isFar), [false, true, false, true]);
-  for (let i = 0; i < 50; i++) say(1_000, 100);
-  assert.deepEqual([isFar(100), isFar(1_000)], [false, true]);
+  for (let i = 0; i < 50; i++) {
+    say(1_000, 100);
+    assert.deepEqual([isFar(100), isFar(1_000)], [false, true], `${i}`);
+  }
+  for (let i = 1; i < 50; i++) {
+    say(100 * 2 ** i);
+    assert.equal(isFar(100), false, "prices that agree with none are nowhere");
+  }
+  say(100);
   say(...new Array(PRICES_MIN - 1).fill(200));
   assert.equal(isFar(200), true);
   say(200);

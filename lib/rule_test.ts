@@ -3,7 +3,7 @@ import assert from "@std/assert";
 import { BESIDE_RULES, type Draft, PLACE_RULES, RULES, weigh } from "./rule.ts";
 import { Control, INSTRUMENTS_MAX, termsOf } from "./rule/control.ts";
 import { LIMITS } from "./rule/limits.ts";
-import { Memory } from "./rule/memory.ts";
+import { Memory, PRICES_MIN } from "./rule/memory.ts";
 import { Tick } from "./tick.ts";
 
 const options = { sanitizeOps: true, sanitizeResources: true };
@@ -135,6 +135,15 @@ const cases: readonly (readonly [string, unknown, readonly string[], Partial<Dra
 for (const [name, fields, expected, rest] of cases) {
   Deno.test(name, options, () => assert.deepEqual(broken(fields, rest), expected));
 }
+
+Deno.test("a price that is far is an outlier, unless its instrument may be worth nothing", options, () => {
+  const memory = new Memory();
+  for (let i = 0; i < PRICES_MIN; i++) memory.price(100.5, LIMITS.outlierBpsMax);
+  const far = { ...trade, price: "150.00" };
+  assert.deepEqual([trade, far].map((tick) => broken(tick, { memory })), [[], ["outlier"]]);
+  assert.deepEqual(broken(far, { memory, terms: free }), []);
+  assert.deepEqual(broken({ ...far, source: "backfill" }, { memory }), []);
+});
 
 Deno.test("a control record says limits or instruments, and nothing else", options, () => {
   const instrument = { symbol: "A", tickSize: "0.05", lot: "1", negative: false };

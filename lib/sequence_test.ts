@@ -167,6 +167,7 @@ Deno.test("numbers begin anew where something says so, and by no fall without it
   const untimed = start();
   untimed.renew();
   assert.equal(untimed.place(at(1_000, 20, false, "untimed"), WINDOW), "duplicate");
+  assert.equal(untimed.place(at(999, 20, false, "untimed"), WINDOW), "reordered");
   assert.equal(untimed.place(at(1, 21, false, "untimed"), WINDOW), "reset");
 });
 Deno.test("what was missing when numbers begin anew stays missing, and is said", options, () => {

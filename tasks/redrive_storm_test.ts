@@ -113,6 +113,49 @@ Deno.test("one that was overtaken is refused before it sends what the other one 
   assert.deepEqual((await redriven(log)).toSorted(), wantedOf().toSorted());
 });
 
+Deno.test("what others append behind one that fell is none of its messages", strict, async () => {
+  const { data, log } = await mended();
+  const fallen = redriving(data, log, (deed, when) => {
+    if (deed === "append" && when === "after") throw new Outage("it fell");
+  });
+  await assert.rejects(fallen, Outage);
+  const other = { id: "sim", epoch: 1, number: 600 };
+  await log.append(TOPICS.raw, 0, [{ ...trade(900), producer: other }, trade(901)]);
+  await run(redrive, data);
+  assert.deepEqual(await redriven(log), wantedOf());
+});
+
+Deno.test("what was sent is durable before it is said to be", strict, async () => {
+  const { data, log } = await mended();
+  const deeds: Deed[] = [];
+  await redriving(data, log, (deed, when) => void (when === "after" && deeds.push(deed)));
+  const sent = deeds.flatMap((deed, i) => deed === "append" ? [deeds[i + 1]] : []);
+  assert.deepEqual(sent, ["sync", "sync", "sync"]);
+});
+
+Deno.test("a state of another tape, or of a newer Tapedeck, is not gone on with", strict, async () => {
+  for (
+    const [change, message] of [
+      [{ tape: { [TOPICS.raw]: { identity: "another", partitions: LETTERS.length } } }, /^Cannot redrive: /],
+      [
+        { format: 2 },
+        /^Cannot open state of redrive: its format is 2, must be at most 1 \(a newer Tapedeck wrote it\)$/,
+      ],
+    ] as const
+  ) {
+    const { data, log } = await mended();
+    await run(redrive, data, "--symbol", "B");
+    const { epoch, checkpoint } = await log.claim("redrive", 0);
+    const state = JSON.stringify({ ...JSON.parse(checkpoint!.state), ...change });
+    await log.save("redrive", 0, { epoch, nextOffset: 100, state });
+    await assert.rejects(
+      run(redrive, data),
+      (error: unknown) => error instanceof Refusal && message.test(error.message),
+    );
+    assert.equal((await redriven(log)).length, LETTERS[1]);
+  }
+});
+
 Deno.test("one that is told to stop has sent what it says, and is gone on with", strict, async () => {
   const { data, log } = await mended();
   const stop = new AbortController();

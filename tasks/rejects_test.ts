@@ -113,6 +113,11 @@ for (const hot of ["memory", "sqlite", "postgres"] as const) {
               await look("export", "--out", out);
               assert.equal(await Deno.readTextFile(out), text, `cut at ${length}`);
             }
+            // Also where what is gone on with is shorter than what was cut.
+            await Deno.writeTextFile(out, text.slice(0, -10));
+            await look("export", "--out", out, "--severity", "quarantine");
+            assert.equal(await Deno.readTextFile(out), text.slice(0, text.lastIndexOf("\n", text.length - 2) + 1));
+            await Deno.writeTextFile(out, text);
             const { letters, after } = await look("export", "--out", out);
             assert.deepEqual([letters, after], [0, "0/6,1/1"]);
             for (const foreign of ["mine", "mine\n", `${text}mine`]) {
