@@ -277,6 +277,11 @@ Deno.test("a suite that is none is refused with path and reason", () => {
   refused(of({ check: "sql", file: "../x.sql" }), /suite\/expectations\/0\/file: /);
   const twice = { name: "n", check: "crossed" };
   refused(JSON.stringify({ suite: "s", expectations: [twice, twice] }), /expectation "n" is there twice/);
+  const alike = ["Wide: A", "wide a"].map((name) => ({ ...twice, name }));
+  refused(
+    JSON.stringify({ suite: "s", expectations: alike }),
+    /expectation "wide a" has the files of "Wide: A", where/,
+  );
   refused(of({ check: "spread", bpsMax: 1, per: "table" }), /expectation "n" is per table, .* instrument/);
 });
 

@@ -16,11 +16,13 @@ export interface Shelf {
 /** Characters that every file system takes in a name, and no shell or URL takes for something else. */
 const UNSAFE = /[^\p{L}\p{N}._-]+/gu;
 
+/** The folders and the file that a name leads to. No part leads to a folder above, nor hides. */
+export const pathOf = (name: string): string =>
+  name.split("/").map((part) => part.replace(UNSAFE, "-").replace(/^[.]+/, "-")).join("/");
+
 /** Writes all rows and gives the file's path. @throws {Misuse} when it cannot be written */
 export async function exportRows(views: Views, select: string, { folder, href }: Shelf, name: string): Promise<string> {
-  // No part leads to a folder above, nor hides.
-  const parts = name.split("/").map((part) => part.replace(UNSAFE, "-").replace(/^[.]+/, "-"));
-  const path = `${parts.join("/")}.parquet`;
+  const path = `${pathOf(name)}.parquet`;
   try {
     await Deno.mkdir(`${folder}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
     await Deno.writeFile(`${folder}/${path}`, new Uint8Array(0));

@@ -2,7 +2,7 @@
  * A suite: expectations named in the field's terms, each of a kind of check, with a severity and a tolerance. Its schema is
  * made of the kinds, and published as `schema.json` beside this file.
  *
- * **In** JSON, **Out** expectations, or why it is none. **Knows** the kinds, `failure`.
+ * **In** JSON, **Out** expectations, or why it is none. **Knows** the kinds, `evidence`, `failure`.
  */
 import { z } from "@zod/zod";
 import { Misuse } from "../failure.ts";
@@ -10,6 +10,7 @@ import { KINDS as AMOUNTS } from "./amounts.ts";
 import { KINDS as BOOKS } from "./books.ts";
 import { KINDS as COLUMNS } from "./columns.ts";
 import { KINDS as COUNTS } from "./counts.ts";
+import { pathOf } from "./evidence.ts";
 import { type Kind, type Scope, share, type Subject } from "./kind.ts";
 import { KINDS as QUOTES } from "./quotes.ts";
 import { KINDS as SEQUENCE } from "./sequence.ts";
@@ -132,11 +133,18 @@ export function suiteOf(text: string, path: string): Suite {
     return refuse(`${["suite", ...issue!.path].map(String).join("/")}: ${issue!.message}`);
   }
   const suite = data as Suite;
-  const names = new Set<string>();
+  const names = new Set<string>(), paths = new Map<string, string>();
   for (const expectation of suite.expectations) {
     const { name, per } = expectation;
     if (names.has(name)) return refuse(`expectation "${name}" is there twice`);
     names.add(name);
+    // Some file systems know no capitals.
+    const path = pathOf(name).toLowerCase();
+    const other = paths.get(path);
+    if (other !== undefined) {
+      return refuse(`expectation "${name}" has the files of "${other}", where the rows of one of them would be lost`);
+    }
+    paths.set(path, name);
     if (per === "table" && isApart(expectation)) {
       return refuse(
         `expectation "${name}" is per table, but its sums cannot be added up and it is asked per instrument`,

@@ -129,6 +129,9 @@ export const REDRIVE: readonly Mutant[] = [
     LAW,
     { put: "" },
   ),
+  line("standing of a letter in the store", "lib/table.ts", "rawBase64, severity, standing];", LAW, {
+    put: "rawBase64, severity, null];",
+  }),
   line("how a row was made", "lib/table.ts", "tick.redriven?.made ?? tick.source", LAW, { put: "tick.source" }),
   line("severity of what was set aside before", "lib/schema.ts", "not null default 'reject'", [
     "lib/hot_sqlite_test.ts",
