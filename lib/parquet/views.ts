@@ -70,7 +70,8 @@ export class Views implements Disposable {
 
   /** Names and types of a view's columns. */
   shapeOf(view: string): readonly (readonly [name: string, type: string])[] {
-    return [...this.#connection.query(`DESCRIBE ${view}`)].map((
+    // Of a name, DESCRIBE goes through the whole catalog and takes ten times as long.
+    return [...this.#connection.query(`DESCRIBE SELECT * FROM ${view}`)].map((
       { column_name, column_type },
     ) => [column_name, column_type]);
   }
