@@ -9,6 +9,7 @@ import process from "node:process";
 import {
   codeOf,
   EXIT,
+  exitOf,
   Misuse,
   Outage,
   printable,
@@ -302,7 +303,7 @@ export async function command<F extends Flags>(
     const toStdout = (values as Record<string, unknown>).to === "-" ? say : console.log;
     if (ending.text !== "") say(ending.text);
     if ((values as Common).json) toStdout(printableJson({ ...ending.summary, ...spent() }));
-    Deno.exit(ending.findings > 0 ? EXIT.findings : EXIT.done);
+    Deno.exit(exitOf(ending.findings));
   } catch (error) {
     say(
       error instanceof Misuse || error instanceof Refusal || error instanceof Outage

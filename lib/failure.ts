@@ -31,6 +31,11 @@ export function codeOf(error: unknown): number {
   return error instanceof Misuse ? EXIT.misuse : error instanceof Refusal ? EXIT.refused : EXIT.failed;
 }
 
+/** Exit code of a command that came to its end and has found so much. */
+export function exitOf(findings: number): number {
+  return findings > 0 ? EXIT.findings : EXIT.done;
+}
+
 /** The message of anything thrown, on one line and without control characters that a terminal would obey. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);

@@ -1,152 +1,143 @@
 /**
- * Twenty seeded defects, each planted in a copy of a clean day in both stores: the audit names the check that is meant for
- * it, exports every failing row, and ends with findings; the clean day passes, warnings and all.
+ * Twenty seeded defects, each planted in one store of a clean day, in the lake and in the hot store by turns: the audit of
+ * that store names the check that is meant for it, exports every failing row, and ends with 3; the clean day passes.
+ * A store that has a defect alone is neither as the log nor as the other store, which the audit says beside it.
  */
 import assert from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import postgres from "postgres";
 import audit from "../cmd/audit.ts";
 import { Chance } from "../lib/chance.ts";
 import { MARKET, type Result } from "../lib/check.ts";
-import { openLake } from "../lib/lake.ts";
-import { Market, START_MICROS } from "../lib/market.ts";
-import { Draft, query, read, Views, warm, write } from "../lib/parquet.ts";
-import { rowOf, TABLE_OF, TABLES, tickOf } from "../lib/table.ts";
-import type { ValidTick } from "../lib/tick.ts";
-import { openTransport, TOPICS } from "../lib/transport.ts";
-import { type Day, type Defect, DEFECTS, type Held } from "../testdata/defects.ts";
-import { flow, looking, run, withData } from "../testdata/flow.ts";
+import { columns } from "../lib/columns.ts";
+import { EXIT, exitOf } from "../lib/failure.ts";
+import { query, warm } from "../lib/parquet.ts";
+import { type Defect, DEFECTS } from "../testdata/defects.ts";
+import { places, run, withData } from "../testdata/flow.ts";
+import { type Clean, cleanDay, DATE, dayOf, struckHot, struckLake } from "../testdata/planting.ts";
 
-const DATE = "2026-11-20";
-const TICKS = 6_000;
-/** The market's time goes by so much more slowly that its ticks fill some minutes. */
-const SLOWER = 1_000;
 const SEED = 20;
+const server = Deno.env.get("POSTGRES_URL");
+if (server === undefined) console.log("defects: Postgres is not tried, POSTGRES_URL is not set");
+const schema = `tapedeck_defects_${Deno.pid}`;
 await warm();
 
-/** A clean day of the simulated market, judged and in both stores. */
-async function clean(data: string): Promise<void> {
-  const market = new Market({ seed: SEED, symbols: 4 });
-  const log = await openTransport(`log:${data}/log?fsync=never`, { ...looking, isLooking: undefined as never });
-  try {
-    for (const topic of Object.values(TOPICS)) await log.create(topic, 1);
-    const instruments = { control: "instruments", venue: "sim", instruments: market.instruments };
-    const messages = market.fill(TICKS).map(({ key, value }) => {
-      const tick = JSON.parse(value as string);
-      const eventTime = START_MICROS + (tick.eventTime - START_MICROS) * SLOWER;
-      const receivedTime = eventTime + tick.receivedTime - tick.eventTime;
-      return { key, value: JSON.stringify({ ...tick, eventTime, receivedTime }) };
-    });
-    await log.append(TOPICS.raw, 0, [{ key: null, value: JSON.stringify(instruments), control: true }, ...messages]);
-  } finally {
-    await log.close();
-  }
-  await flow(data);
+const STORES = ["lake", "SQLite", "Postgres"] as const;
+type Store = typeof STORES[number];
+
+/** What there is no row for says nothing: books, changes of books, and quotes built of them; nor does a file where there is none. */
+const SILENT = { lake: ["chain", "depth", "unlike"], hot: ["file", "schema", "chain", "depth", "unlike", "unequal"] };
+const NOTHING: Pick<Defect, "name" | "plant" | "asked"> = { name: "nothing", plant: () => 0 };
+
+/** Plants a defect in a store of a folder; gives how many rows are evidence. */
+async function plant(clean: Clean, to: string, store: Store, defect: Pick<Defect, "name" | "plant">): Promise<number> {
+  const day = dayOf(clean);
+  const rows = defect.plant(day, Chance.of(SEED, DEFECTS.findIndex(({ name }) => name === defect.name) + 1));
+  if (store === "lake") await struckLake(clean, to, day);
+  else if (store === "SQLite") await struckHot(clean, to, `sqlite:${to}/hot.db`, day);
+  else await struckHot(clean, to, `${server}${server!.includes("?") ? "&" : "?"}schema=${schema}`, day);
+  return rows;
 }
 
-/** Plants a defect in the stores of a folder; gives how many rows are evidence. */
-async function plant(data: string, defect: Defect): Promise<number> {
-  const lake = await openLake(`file:${data}/lake`, looking);
-  try {
-    const files = (await lake.units()).flatMap(({ first, last, files }) =>
-      files.map((file) => ({ ...file, first, last }))
-    );
-    const ticks: Held[] = [];
-    for (const { table, path } of files) {
-      for (const row of await read(TABLES[table], await Deno.readFile(`${lake.root}/${path}`))) {
-        ticks.push({ ...tickOf(table, row), origin: row[1] as number });
-      }
-    }
-    const day: Day = { ticks: ticks.sort((a, b) => a.origin - b.origin), hot: [], retyped: null };
-    const rows = defect.plant(day, Chance.of(SEED, DEFECTS.indexOf(defect)));
-    if (day.hot.length > 0) {
-      using hot = new DatabaseSync(`${data}/hot.db`);
-      hot.prepare(`update quotes set bid_size = bid_size || '1' where origin in (${day.hot.join(", ")})`).run();
-      return rows;
-    }
-    for (const { table, path, first, last } of files) {
-      const draft = new Draft(TABLES[table]);
-      for (const tick of day.ticks) {
-        const isOf = TABLE_OF[tick.type] === table && tick.origin >= first && tick.origin <= last;
-        if (isOf) draft.add(rowOf(tick as unknown as ValidTick, 0));
-      }
-      await Deno.writeFile(`${lake.root}/${path}`, await write(0, draft));
-      if (day.retyped !== null && table === "trades") await retype(`${lake.root}/${path}`, day.retyped);
-    }
-    return rows;
-  } finally {
-    await lake.close();
-  }
-}
-
-async function retype(path: string, types: Readonly<Record<string, string>>): Promise<void> {
-  using views = await Views.open();
-  await views.define("file", [await Deno.readFile(path)]);
-  const casts = Object.entries(types).map(([name, type]) => `CAST(${name} AS ${type}) AS ${name}`);
-  await views.copy(`SELECT * REPLACE (${casts.join(", ")}) FROM file`, path);
-}
-
-async function copyFolder(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for (const { name, isDirectory } of Deno.readDirSync(from)) {
-    if (isDirectory) await copyFolder(`${from}/${name}`, `${to}/${name}`);
-    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
-  }
-}
+/** What the audit asks of a store, by its flags. */
+const asking = (store: Store, { asked }: Pick<Defect, "asked">): readonly string[] => {
+  return ["--date", DATE, "--strict", "--store", asked ?? (store === "lake" ? "lake" : "hot")];
+};
 
 /** How the command ends in a process of its own. */
-async function exitOf(data: string, ...args: readonly string[]): Promise<number> {
-  const module = fileURLToPath(new URL("../cmd/audit.ts", import.meta.url));
+async function codeOf(data: string, args: readonly string[]): Promise<number> {
+  const { transport, hot } = places.get(data)!;
   const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", module, "--data", data, "--date", DATE, "--once", ...args],
+    args: [
+      ...["run", "-A", fileURLToPath(new URL("../cmd/audit.ts", import.meta.url)), "--once"],
+      ...["--data", data, "--transport", transport, "--hot", hot, ...args],
+    ],
     stdout: "null",
     stderr: "null",
   }).output();
   return code;
 }
 
+/** Audits a folder; gives what it found by its exit code and of the check that was meant, with the rows it exported. */
+async function audited(data: string, args: readonly string[], meant: string) {
+  const outcome = await run(audit, data, ...args, "--report", `${data}/report.html`);
+  const findings = outcome.findings as { finding: string }[];
+  const checks = outcome.checks as Result[];
+  const failed = checks.filter(({ check, status }) => check === meant && status === "fail");
+  let exported = 0;
+  for (const path of new Set(failed.map(({ evidence }) => evidence!))) {
+    exported += (await query([`${data}/${path}`], "SELECT * FROM ticks")).length;
+  }
+  const failing = failed.reduce((sum, one) => sum + one.failing, 0);
+  return { exit: exitOf(findings.length), findings, checks, failing, exported };
+}
+
 Deno.test("twenty defects are each named by the check meant for it, with every failing row; the clean day passes", async (t) => {
   assert.equal(DEFECTS.length, 20);
+  const told = new Map(DEFECTS.map((defect) => [defect.name, [defect.check]]));
   await withData(async (data) => {
-    const sound = `${data}/clean`;
-    await clean(sound);
-    await t.step("the clean day passes", async () => {
-      const { findings, checks } = await run(audit, sound, "--date", DATE, "--strict");
-      assert.deepEqual(findings, []);
-      const results = checks as Result[];
-      assert.deepEqual(results.filter(({ status }) => status === "fail"), []);
-      // What there is no row for says nothing: books, changes of books, and quotes built of them.
-      const said = new Set(results.map(({ check }) => check));
-      assert.deepEqual(MARKET.expectations.map(({ check }) => check).filter((check) => !said.has(check)), [
-        "chain",
-        "depth",
-        "unlike",
-      ]);
-    });
-    await t.step("the exit code says so", async () => {
-      assert.equal(await exitOf(sound), 0);
-      await copyFolder(sound, `${data}/struck`);
-      await plant(`${data}/struck`, DEFECTS.find(({ check }) => check === "away")!);
-      assert.equal(await exitOf(`${data}/struck`, "--strict"), 3);
-    });
-    for (const [i, defect] of DEFECTS.entries()) {
-      await t.step(`${defect.name}: ${defect.check}`, async () => {
-        const struck = `${data}/${i}`;
-        await copyFolder(sound, struck);
-        const rows = await plant(struck, defect);
-        const outcome = await run(audit, struck, "--date", DATE, "--strict", "--report", `${struck}/report.html`);
-        const named = (outcome.findings as { finding: string }[]).filter(({ finding }) => finding === defect.check);
-        assert.ok(named.length > 0, `${defect.check} is not among ${JSON.stringify(outcome.findings).slice(0, 2_000)}`);
-        const failed = (outcome.checks as Result[]).filter(({ check, status }) =>
-          check === defect.check && status === "fail"
-        );
-        let exported = 0;
-        for (const path of new Set(failed.map(({ evidence }) => evidence!))) {
-          exported += (await query([`${struck}/${path}`], "SELECT * FROM ticks")).length;
+    const clean = await cleanDay(`${data}/clean`, SEED);
+    for (const store of STORES) {
+      const isThere = store !== "Postgres" || server !== undefined;
+      /** Plants a defect in a folder that is there as long as it is looked at. */
+      const struck = async (defect: typeof NOTHING, look: (folder: string, rows: number) => Promise<void>) => {
+        const folder = `${data}/struck`;
+        try {
+          await look(folder, await plant(clean, folder, store, defect));
+        } finally {
+          places.delete(folder);
+          await Deno.remove(folder, { recursive: true });
+          if (store === "Postgres") await dropped();
         }
-        assert.deepEqual([failed.reduce((sum, { failing }) => sum + failing, 0), exported], [rows, rows]);
-        await Deno.remove(struck, { recursive: true });
+      };
+      await t.step({
+        name: `${store}: the clean day passes`,
+        ignore: !isThere,
+        fn: () =>
+          struck(NOTHING, async (folder) => {
+            const { exit, findings, checks } = await audited(folder, asking(store, NOTHING), "");
+            assert.deepEqual([findings, checks.filter(({ status }) => status === "fail"), exit], [[], [], EXIT.done]);
+            const said = new Set(checks.map(({ check }) => check));
+            assert.deepEqual(
+              MARKET.expectations.map(({ check }) => check).filter((check) => !said.has(check)),
+              SILENT[store === "lake" ? "lake" : "hot"],
+            );
+          }),
       });
+      for (const defect of DEFECTS) {
+        const isHere = store === "lake" || defect.notHot === undefined;
+        await t.step({
+          name: `${store}: ${defect.name}: ${isHere ? defect.check : defect.notHot}`,
+          ignore: !isThere || !isHere,
+          fn: () =>
+            struck(defect, async (folder, rows) => {
+              const { exit, findings, failing, exported } = await audited(folder, asking(store, defect), defect.check);
+              const isNamed = findings.some(({ finding }) => finding === defect.check);
+              assert.ok(isNamed, `${defect.check} is not among ${JSON.stringify(findings).slice(0, 2_000)}`);
+              assert.deepEqual([exit, failing, exported], [EXIT.findings, rows, rows]);
+              told.get(defect.name)!.push(`${exit}, ${exported}`);
+            }),
+        });
+        if (!isThere || !isHere) told.get(defect.name)!.push("-");
+      }
     }
+    await t.step("the processes end as their outcomes say", async () => {
+      const away = DEFECTS.find(({ check }) => check === "away")!;
+      for (const [store, defect, code] of [["lake", NOTHING, 0], ["lake", away, 3], ["SQLite", away, 3]] as const) {
+        const folder = `${data}/${store}-${defect.name}`;
+        await plant(clean, folder, store, defect);
+        assert.equal(await codeOf(folder, asking(store, defect)), code);
+        places.delete(folder);
+      }
+    });
   });
+  const head = ["defect", "check", ...STORES.map((store) => `${store}: exit, rows`)];
+  console.log(columns([head, ...[...told].map(([name, cells]) => [name, ...cells])], () => true).join("\n"));
 });
+
+/** Lets go of the schema that a day was laid into. */
+async function dropped(): Promise<void> {
+  const sql = postgres(server!, { max: 1, onnotice: () => {}, fetch_types: false });
+  await sql.unsafe(`drop schema if exists ${schema} cascade`);
+  await sql.end();
+}

@@ -1,6 +1,6 @@
 /**
- * Twenty defects, each planted in a clean day of the simulated market: what it changes in the rows, in the files or in the
- * hot store, and the check that is meant for it.
+ * Twenty defects, each planted in a store of a clean day of the simulated market: what it changes in the rows or in the
+ * files, the check that is meant for it, and where it cannot be planted.
  */
 import { Chance } from "../lib/chance.ts";
 import type { Tick } from "../lib/tick.ts";
@@ -8,12 +8,12 @@ import type { Tick } from "../lib/tick.ts";
 /** A tick as a store holds it. */
 export type Held = Tick & { readonly origin: number; readonly flags?: readonly string[] };
 
-/** The day while defects are planted: ticks of the lake in the order of arrival, and what else becomes of it. */
+/** What a store holds of the day while a defect is planted: ticks in the order of arrival. */
 export interface Day {
   ticks: Held[];
-  /** Origins of quotes whose bid is another in the hot store. */
-  hot: readonly number[];
-  /** Columns of the trades' file that have another type. */
+  /** How many files of trades there are. */
+  readonly files: number;
+  /** Columns of those files that have another type. */
   retyped: Readonly<Record<string, string>> | null;
 }
 
@@ -21,7 +21,11 @@ export interface Defect {
   readonly name: string;
   /** The check that is meant for it. */
   readonly check: string;
-  /** Plants it in the day; gives how many rows are evidence. */
+  /** Why the hot store cannot have it; absent where it can. */
+  readonly notHot?: string;
+  /** The store of which the check is asked, where that is not always the one that has the defect. */
+  readonly asked?: "lake";
+  /** Plants it in what one store holds; gives how many rows are evidence. */
   plant(day: Day, chance: Chance): number;
 }
 
@@ -54,9 +58,6 @@ function change<T extends Tick["type"]>(
 
 const SECOND = 1_000_000;
 const scaled = (price: string, factor: number): string => (Number(price) * factor).toFixed(2);
-
-/** Units of the day. */
-export const FILES = 6;
 
 export const DEFECTS: readonly Defect[] = [
   {
@@ -164,6 +165,7 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: "an event of another date",
     check: "date",
+    notHot: "a row of hot is of the date of its event, whichever that is",
     plant(day, chance) {
       const at = placesOf(day, "quote")[chance.below(20)]!;
       const tick = day.ticks[at]!;
@@ -201,19 +203,16 @@ export const DEFECTS: readonly Defect[] = [
     plant: (day, chance) => change(day, chance, "trade", 2, () => ({ side: "both" as never })),
   },
   {
-    name: "rows that hot has otherwise",
+    name: "rows that the other store has otherwise",
     check: "unequal",
-    plant(day, chance) {
-      const places = placesOf(day, "quote");
-      const first = chance.below(places.length - 9);
-      day.hot = [first, first + 8].map((n) => day.ticks[places[n]!]!.origin);
-      // Each is found once in hot and once in cold.
-      return 2 * day.hot.length;
-    },
+    asked: "lake",
+    // Each is found once in hot and once in cold.
+    plant: (day, chance) => 2 * change(day, chance, "quote", 2, ({ bidSize }) => ({ bidSize: `${bidSize}1` })),
   },
   {
     name: "a file that lost rows",
     check: "file",
+    notHot: "hot has no files, and no ledger that would count their rows",
     plant(day, chance) {
       const places = placesOf(day, "quote", "TTF-GAS");
       const first = chance.below(places.length - 2);
@@ -225,10 +224,10 @@ export const DEFECTS: readonly Defect[] = [
   {
     name: "amounts that are floats",
     check: "schema",
+    notHot: "hot has no files; a column of it takes no other type",
     plant(day) {
       day.retyped = { price: "DOUBLE" };
-      // Every file of the trades.
-      return FILES;
+      return day.files;
     },
   },
 ];
