@@ -25,8 +25,8 @@ export interface Defect {
   readonly notHot?: string;
   /** The store of which the check is asked, where that is not always the one that has the defect. */
   readonly asked?: "lake";
-  /** Plants it in what one store holds; gives how many rows are evidence. */
-  plant(day: Day, chance: Chance): number;
+  /** Plants it in what one store holds; gives the origin of each row that is evidence, null where that is no tick. */
+  plant(day: Day, chance: Chance): readonly (number | null)[];
 }
 
 type Of<T extends Tick["type"]> = Extract<Tick, { readonly type: T }>;
@@ -37,7 +37,7 @@ function placesOf({ ticks }: Day, type: Tick["type"], symbol = "BTCUSDT"): numbe
   return places.slice(5, -5);
 }
 
-/** Changes some ticks of a type, apart from each other, and gives how many. */
+/** Changes some ticks of a type, apart from each other, and gives their origins. */
 function change<T extends Tick["type"]>(
   day: Day,
   chance: Chance,
@@ -45,15 +45,15 @@ function change<T extends Tick["type"]>(
   count: number,
   to: (tick: Of<T>) => Partial<Of<T>>,
   symbol?: string,
-): number {
+): readonly number[] {
   const places = placesOf(day, type, symbol);
   const stride = Math.floor(places.length / count);
   const first = chance.below(stride - 4);
-  for (let n = 0; n < count; n++) {
+  return Array.from({ length: count }, (_, n) => {
     const at = places[first + n * stride]!;
     day.ticks[at] = { ...day.ticks[at]!, ...to(day.ticks[at] as unknown as Of<T>) } as Held;
-  }
-  return count;
+    return day.ticks[at].origin;
+  });
 }
 
 const SECOND = 1_000_000;
@@ -91,7 +91,7 @@ export const DEFECTS: readonly Defect[] = [
     plant(day, chance) {
       const at = placesOf(day, "trade")[chance.below(20)]!;
       day.ticks.splice(at + 1, 0, day.ticks[at]!);
-      return 1;
+      return [day.ticks[at]!.origin];
     },
   },
   {
@@ -102,7 +102,7 @@ export const DEFECTS: readonly Defect[] = [
       const n = chance.below(places.length - 1);
       const { sequence } = day.ticks[places[n]!]!;
       day.ticks[places[n + 1]!] = { ...day.ticks[places[n + 1]!]!, sequence } as Held;
-      return 1;
+      return [day.ticks[places[n + 1]!]!.origin];
     },
   },
   {
@@ -112,8 +112,9 @@ export const DEFECTS: readonly Defect[] = [
       const places = placesOf(day, "trade");
       const n = chance.below(Math.floor(places.length / 2));
       const lost = new Set(places.slice(n, n + 3));
+      const { origin } = day.ticks[places[n + 3]!]!;
       day.ticks = day.ticks.filter((_, i) => !lost.has(i));
-      return 1;
+      return [origin];
     },
   },
   {
@@ -131,7 +132,7 @@ export const DEFECTS: readonly Defect[] = [
           day.ticks[i] = { ...tick, sequence: places.length + i } as Held;
         }
       }
-      return 1;
+      return [day.ticks[places[from]!]!.origin];
     },
   },
   {
@@ -159,7 +160,8 @@ export const DEFECTS: readonly Defect[] = [
           ? { ...tick, receivedTime: tick.receivedTime + 2 * SECOND }
           : tick
       );
-      return 1;
+      // A minute of it.
+      return [null];
     },
   },
   {
@@ -170,7 +172,7 @@ export const DEFECTS: readonly Defect[] = [
       const at = placesOf(day, "quote")[chance.below(20)]!;
       const tick = day.ticks[at]!;
       day.ticks[at] = { ...tick, eventTime: tick.eventTime - 86_400 * SECOND, flags: ["late"] } as Held;
-      return 1;
+      return [tick.origin];
     },
   },
   {
@@ -183,8 +185,10 @@ export const DEFECTS: readonly Defect[] = [
           ? { ...tick, eventTime: tick.eventTime + 3_600 * SECOND, receivedTime: tick.receivedTime + 3_600 * SECOND }
           : tick
       );
-      // Of trades and of quotes.
-      return 2;
+      return (["trade", "quote"] as const).map((type) => {
+        return day.ticks.find((tick) => tick.type === type && tick.symbol === "ETHUSDT" && tick.eventTime > half)!
+          .origin;
+      });
     },
   },
   {
@@ -207,7 +211,10 @@ export const DEFECTS: readonly Defect[] = [
     check: "unequal",
     asked: "lake",
     // Each is found once in hot and once in cold.
-    plant: (day, chance) => 2 * change(day, chance, "quote", 2, ({ bidSize }) => ({ bidSize: `${bidSize}1` })),
+    plant(day, chance) {
+      const origins = change(day, chance, "quote", 2, ({ bidSize }) => ({ bidSize: `${bidSize}1` }));
+      return [...origins, ...origins];
+    },
   },
   {
     name: "a file that lost rows",
@@ -218,7 +225,7 @@ export const DEFECTS: readonly Defect[] = [
       const first = chance.below(places.length - 2);
       const lost = new Set(places.slice(first, first + 2));
       day.ticks = day.ticks.filter((_, i) => !lost.has(i));
-      return 1;
+      return [null];
     },
   },
   {
@@ -227,7 +234,7 @@ export const DEFECTS: readonly Defect[] = [
     notHot: "hot has no files; a column of it takes no other type",
     plant(day) {
       day.retyped = { price: "DOUBLE" };
-      return day.files;
+      return new Array(day.files).fill(null);
     },
   },
 ];
