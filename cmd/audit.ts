@@ -5,6 +5,7 @@
  * **Knows** `books`, `check`, `judge`, `rule`, `repair`, `truth`, `stage`, `crew`.
  */
 import { basename, dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
 import {
   bytesOf,
@@ -12,6 +13,7 @@ import {
   ledgerOf,
   linesOf,
   MARKET,
+  MODULES,
   pathsOf,
   type Result,
   type Run,
@@ -41,6 +43,8 @@ import { history } from "./audit/history.ts";
 import { profile } from "./audit/profile.ts";
 
 const FINDINGS_SHOWN = 20;
+/** Engines that run a suite on a large day; each takes up to 700 MB. */
+const THREADS = 2;
 
 const stage = defineStage({
   name: "audit",
@@ -65,10 +69,15 @@ const stage = defineStage({
     "deno task audit --date 2026-11-20 --suite market.json --report report.html",
     "deno task audit --truth t.ndjson --json",
   ],
-  files({ truth, suite, report }) {
+  files({ date, truth, suite, report }) {
     const written = report === undefined ? [] : [report, shelfOf(report).folder];
-    // A suite's SQL files lie beside it.
-    return { read: [...(truth ? [truth] : []), ...(suite ? [dirname(suite)] : []), ...written], write: written };
+    const read = [
+      ...(truth ? [truth] : []),
+      // A suite's SQL files lie beside it.
+      ...(suite ? [dirname(suite)] : []),
+      ...(date ? [fileURLToPath(MODULES)] : []),
+    ];
+    return { read: [...read, ...written], write: written };
   },
   async run({ values, ranges, log, hot, lake, world, signal, drain }) {
     const { symbol, date } = values;
@@ -211,7 +220,7 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
     return [file, await textOf("SQL", `${dirname(values.suite!)}/${file}`)] as const;
   }));
   const ground: Ground = {
-    ...{ dates: [date], symbol, signal, terms: [...known.values()], texts: new Map(texts) },
+    ...{ dates: [date], symbol, signal, terms: [...known.values()], texts: new Map(texts), threads: THREADS },
     files: isLake ? (date) => Promise.resolve(pathsOf(lake.root, ledgerOf(units, date))) : ofHot,
     ...(isLake && { hot: ofHot, ledger: (date: string) => ledgerOf(units, date) }),
     // The day does not say by which partition's limits; nobody is blamed for what one of them allows.

@@ -51,7 +51,7 @@ for (const name of names) {
     const sql = await textAt(`${name}/query.sql`);
     const folder = await Deno.makeTempDir({ prefix: "tapedeck-check-" });
     try {
-      const on = async (what: "pass" | "fail", isBroken: boolean) => {
+      const on = async (what: "pass" | "fail", isBroken: boolean, partRows?: number) => {
         const ticks = ticksOf((await textAt(`${name}/${what}.ndjson`))!);
         for (const tick of ticks) {
           const { flags: _flags, ...sent } = tick as typeof tick & { readonly flags?: unknown };
@@ -66,6 +66,7 @@ for (const name of names) {
           texts: new Map(sql === null ? [] : [["query.sql", sql]]),
           ledger: () => [{ table: "trades", path: "a.parquet", rows: isBroken && it.ledger || ticks.length }],
           ...(hot !== null && { hot: () => filesOf(ticksOf(hot)) }),
+          ...(partRows !== undefined && { partRows }),
         });
       };
       const sound = await on("pass", false);
@@ -74,12 +75,17 @@ for (const name of names) {
         assert.deepEqual([status, evidence], ["pass", null], observed);
         assert.ok(failing === 0 || it.value !== undefined || /share|quantile/.test(JSON.stringify(it.expectation)));
       }
-      const failed = (await on("fail", true)).results.filter(({ status }) => status === "fail");
+      const broken = await on("fail", true);
+      const failed = broken.results.filter(({ status }) => status === "fail");
       const rows = await evidenceOf(failed, folder);
       if (typeof it.failing === "number") assert.equal(rows.length, it.failing);
       else assert.deepEqual(rows.map(({ origin }) => origin).sort((a, b) => Number(a) - Number(b)), it.failing);
       assert.equal(failed.reduce((sum, { failing }) => sum + failing, 0), rows.length);
       if (it.value !== undefined) assert.equal(failed[0]!.value, it.value);
+      // An instrument of many rows is looked at a few of them at a time.
+      const inSpans = await on("fail", true, 2);
+      const told = ({ results }: typeof broken) => results.map((result) => ({ ...result, evidence: null }));
+      assert.deepEqual(told(inSpans), told(broken));
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
@@ -146,7 +152,7 @@ Deno.test(
     assert.deepEqual(some("some"), [["sim", "B", "fail", 1], ["sim", "B/C", "fail", 1]]);
     assert.deepEqual(some("all"), [["binance", null, "fail", 1], ["sim", null, "fail", 5]]);
     assert.deepEqual(some("there"), [["sim", "C", "fail", 0]]);
-    assert.deepEqual(await runOn(asked, DATE, files, { partRows: 1 }), whole);
+    for (const threads of [1, 2]) assert.deepEqual(await runOn(asked, DATE, files, { partRows: 1, threads }), whole);
     const { results } = await runOn(asked, DATE, files, { symbol: "B/C" });
     assert.deepEqual([...new Set(results.map(({ symbol }) => symbol))].sort(), ["B/C", "C", null]);
   },

@@ -79,7 +79,7 @@ async function run(folder: string, symbols: number): Promise<Measured> {
   const suite = { ...MARKET, expectations: MARKET.expectations.filter(({ check }) => check !== "unequal") };
   const began = performance.now(), cpu = process.cpuUsage();
   const { results } = await runSuite(suite, {
-    ...{ dates: [DATE], symbol: null, terms, texts: new Map(), shelf: null, draws: false },
+    ...{ dates: [DATE], symbol: null, terms, texts: new Map(), shelf: null, draws: false, threads: 2 },
     files: () => Promise.resolve(files),
     limits: { lateMsMax: 1_000, futureMsMax: 5_000 },
     signal: new AbortController().signal,

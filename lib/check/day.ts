@@ -11,9 +11,21 @@ import { TABLE_OF } from "../table.ts";
 import { TYPES } from "../tick.ts";
 import type { Plot, Result } from "../check.ts";
 import { exportRows } from "./evidence.ts";
-import { type Judged, type Lens, literal, number, type Probe, type Scope, type Subject } from "./kind.ts";
+import {
+  type Judged,
+  type Lens,
+  literal,
+  number,
+  type Probe,
+  type Scope,
+  type Span,
+  type Subject,
+  SUBJECTS,
+  WHOLE,
+} from "./kind.ts";
 import { plotsOf } from "./plots.ts";
 import {
+  type Files,
   type Hours,
   hoursOf,
   instrumentsOf,
@@ -26,16 +38,31 @@ import {
   type Part,
   partsOf,
   release,
+  rowsIn,
 } from "./stand.ts";
 import { type Known, stepsOf } from "./relation.ts";
 import { type Expectation, kindOf, type Suite } from "./suite.ts";
 import type { Ground } from "./run.ts";
-import { type Asked, isMeant, isPassed, own, union } from "./asked.ts";
+import { type Asked, isMeant, isPassed, own, pooled, union } from "./asked.ts";
 import { countRows, layFiles } from "./beside.ts";
+import { handOut, type Share } from "./hand.ts";
+import { sharesOf, type Unit, unitsOf } from "./units.ts";
 
 /** Rows of the instruments that are looked at together. */
 const PART_ROWS = 1_000_000;
 const DAY = 86_400_000_000;
+
+const NAMES = { venue: true, symbol: true } as const;
+const rank = ({ table }: Result): number => SUBJECTS.indexOf(table as Subject);
+const byText = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;
+
+/** What was found of some instruments. */
+export interface Found {
+  readonly results: readonly Result[];
+  readonly plots: readonly Plot[];
+  /** Sums that are to be added up. */
+  readonly totals: ReadonlyMap<string, Answer>;
+}
 
 /** Of whom a result speaks. */
 interface Whose {
@@ -51,28 +78,63 @@ export class Day {
   readonly #views: Views;
   readonly #date: string;
   readonly #from: number;
+  readonly #files: Files;
+  readonly #hot: Files | null;
   readonly #instruments: readonly Listed[];
   readonly #hours: ReadonlyMap<string, readonly Hours[] | null>;
+  readonly #asked: readonly Asked[];
   readonly #results: Result[] = [];
+  /** Sums of expectations of tables, by expectation, subject and venue. */
+  readonly #totals = new Map<string, Answer>();
 
-  private constructor(suite: Suite, ground: Ground, views: Views, date: string) {
+  private constructor(
+    suite: Suite,
+    ground: Ground,
+    views: Views,
+    date: string,
+    { files, hot, instruments }: {
+      readonly files: Files;
+      readonly hot: Files | null;
+      readonly instruments: readonly Listed[];
+    },
+  ) {
     this.#suite = suite;
     this.#ground = ground;
     this.#views = views;
     this.#date = date;
     this.#from = Date.parse(date) * 1_000;
-    this.#instruments = instrumentsOf(views, ground.symbol);
+    this.#files = files;
+    this.#hot = hot;
+    this.#instruments = instruments;
     this.#hours = new Map(
       this.#instruments.map(({ venue, symbol }) => [`${venue}:${symbol}`, hoursOf(venue, symbol, this.#from)]),
     );
+    this.#asked = this.#ask();
     layKnown(views, this.#instruments, ground.terms, this.#hours);
   }
 
-  static async open(suite: Suite, ground: Ground, views: Views, date: string): Promise<Day> {
-    await lay(views, await ground.files(date));
+  /** Opens a date; its instruments are found in the files unless they are known. */
+  static async open(
+    suite: Suite,
+    ground: Ground,
+    views: Views,
+    date: string,
+    known?: readonly Listed[],
+  ): Promise<Day> {
+    const files = await ground.files(date);
+    await lay(views, files);
     const comparing = suite.expectations.some(({ check }) => check === "unequal");
-    if (comparing && ground.hot !== undefined) await lay(views, await ground.hot(date), "hot_");
-    return new Day(suite, ground, views, date);
+    const hot = comparing && ground.hot !== undefined ? await ground.hot(date) : null;
+    if (hot !== null) await lay(views, hot, "hot_");
+    return new Day(suite, ground, views, date, {
+      files,
+      hot,
+      instruments: known ?? instrumentsOf(views, ground.symbol),
+    });
+  }
+
+  get #partRows(): number {
+    return this.#ground.partRows ?? PART_ROWS;
   }
 
   /** How many the date has. */
@@ -80,33 +142,67 @@ export class Day {
     return this.#instruments.length;
   }
 
+  /** What was found so far. */
+  get found(): Found {
+    return { results: this.#results, plots: this.plots, totals: this.#totals };
+  }
+
+  /** Runs the suite on the date, in as many threads as the ground allows. */
   async run(): Promise<readonly Result[]> {
-    const asked = this.#asked();
-    const totals = new Map<string, Answer>();
-    const parts = partsOf(this.#instruments, this.#ground.partRows ?? PART_ROWS);
-    for (const [number, part] of parts.entries()) {
-      this.#ground.signal.throwIfAborted();
-      const kept = keep(this.#views, part);
-      const lens = lensOn(this.#views, part, kept, this.#knownOf(part.instruments));
-      await this.#look(part, lens, parts.length > 1 ? `-${number}` : "", asked, totals);
-      if (this.#ground.draws) this.plots.push(...plotsOf(this.#views, lens, part, this.#date, this.#from));
-      release(this.#views, kept);
-    }
+    const units = unitsOf(partsOf(this.#instruments, this.#partRows), this.#partRows);
+    const [mine = [], ...others] = sharesOf(units, this.#ground.threads ?? 1, this.#partRows);
+    // This thread is busy until its own share is done.
+    const handed = Promise.all(others.map((units) => handOut(this.#share(units), this.#ground.signal)));
+    handed.catch(() => {});
+    await this.look(mine);
+    for (const found of await handed) this.#merge(found);
     const whole = lensOn(this.#views, null, [], this.#knownOf(this.#instruments));
-    if (asked.some(({ probe }) => probe.relation === "files")) layFiles(this.#views, this.#ground.ledger!(this.#date));
-    for (const one of asked) {
+    if (this.#asked.some(({ probe }) => probe.relation === "files")) {
+      layFiles(this.#views, this.#ground.ledger!(this.#date));
+    }
+    for (const one of this.#asked) {
       if (one.probe.relation === "files") await this.#judgeFiles(one, whole);
-      else if (one.expectation.per === "table") await this.#judgeTable(one, whole, totals);
+      else if (one.expectation.per === "table") await this.#judgeTable(one, whole);
     }
     this.#missing();
     for (const expectation of this.#suite.expectations) {
       if (expectation.file !== undefined) await this.#judgeSql(expectation, this.#ground.texts.get(expectation.file)!);
     }
-    return this.#results;
+    // Instruments are looked at in whatever order is quickest, and told of by their names.
+    return this.#results.sort((a, b) => rank(a) - rank(b) || byText(a.symbol ?? "", b.symbol ?? ""));
+  }
+
+  /** Looks at some of the units. */
+  async look(units: readonly Unit[]): Promise<void> {
+    for (const { number, part, subjects } of units) {
+      this.#ground.signal.throwIfAborted();
+      const kept = keep(this.#views, part, subjects);
+      const lens = lensOn(this.#views, part, kept, this.#knownOf(part.instruments));
+      await this.#look(part, subjects, lens, number > 0 ? `-${number}` : "");
+      // A part is drawn once.
+      if (this.#ground.draws && subjects.includes("trades")) {
+        this.plots.push(...plotsOf(this.#views, lens, part, this.#date, this.#from));
+      }
+      release(this.#views, kept);
+    }
+  }
+
+  #share(units: readonly Unit[]): Share {
+    const { files: _files, hot: _hot, ledger, signal: _signal, ...ground } = this.#ground;
+    return {
+      ...{ suite: this.#suite, date: this.#date, ground, units, instruments: this.#instruments },
+      ...{ files: this.#files, hot: this.#hot, hasLedger: ledger !== undefined },
+    };
+  }
+
+  #merge({ results, plots, totals }: Found): void {
+    this.#results.push(...results);
+    this.plots.push(...plots);
+    for (const [key, sums] of totals) this.#total(key, sums);
   }
 
   /** Every expectation of every subject that it is asked of. */
-  #asked(): readonly Asked[] {
+  #ask(): readonly Asked[] {
     return this.#suite.expectations.flatMap((expectation, i) => {
       const kind = kindOf(expectation);
       if (kind === null || (kind.check === "unequal" && this.#ground.hot === undefined)) return [];
@@ -143,35 +239,29 @@ export class Day {
   /** Looks at a part of the instruments: a scan a subject, then whatever is suspected. */
   async #look(
     part: Part,
+    subjects: readonly Subject[],
     lens: Lens,
     suffix: string,
-    asked: readonly Asked[],
-    totals: Map<string, Answer>,
   ): Promise<void> {
-    const pairing = asked.some(({ probe }) => probe.relation === "paired") &&
-      part.instruments.some(({ rows }) => rows.trades !== undefined);
-    if (pairing) this.#views.run(`CREATE OR REPLACE TEMP TABLE paired AS ${lens.pairing}`);
+    const asked = this.#asked.filter(({ subject }) => subjects.includes(subject));
+    if (asked.some(({ probe }) => probe.relation === "paired")) this.#pair(lens, part);
     for (const subject of new Set(asked.map(({ subject }) => subject))) {
       const there = part.instruments.filter(({ rows }) => rows[subject] !== undefined);
       if (there.length === 0) continue;
       const mine = asked.filter((one) => one.subject === subject);
       const about = (relation: Probe["relation"]) => mine.filter(({ probe }) => probe.relation === relation);
-      const scans: [readonly Asked[], () => string][] = [
-        [about("rows"), () => lens.keyed(subject, union(about("rows").map(({ probe }) => probe.needs)))],
-        [about("steps"), () => {
-          const columns = union(about("steps").map(({ probe }) => probe.steps));
-          this.#views.run(`CREATE OR REPLACE TEMP TABLE steps AS ${lens.stepping(subject, columns)}`);
-          return stepsOf(columns);
-        }],
-        [about("prices"), () => lens.values(subject, "prices")],
-        [about("sizes"), () => lens.values(subject, "sizes")],
-        [about("paired"), () => "SELECT * FROM paired"],
+      const scans: [readonly Asked[], () => Iterable<string>][] = [
+        [about("rows"), () => [lens.keyed(subject, union(about("rows").map(({ probe }) => probe.needs)))]],
+        [about("steps"), () => this.#steps(lens, part, subject, union(about("steps").map(({ probe }) => probe.steps)))],
+        [about("prices"), () => [lens.values(subject, "prices")]],
+        [about("sizes"), () => [lens.values(subject, "sizes")]],
+        [about("paired"), () => ["SELECT * FROM paired"]],
       ];
-      for (const [of, relation] of scans) {
+      for (const [of, relations] of scans) {
         if (of.length === 0) continue;
-        const answers = this.#sums(of, subject, relation());
+        const answers = this.#sums(of, subject, relations());
         for (const one of of) {
-          if (one.expectation.per === "table") this.#add(one, answers, totals);
+          if (one.expectation.per === "table") this.#add(one, answers);
           else await this.#judge(one, lens, answers, suffix);
         }
       }
@@ -180,17 +270,48 @@ export class Day {
     this.#views.run("DROP TABLE IF EXISTS paired");
   }
 
-  /** All sums of some probes over a relation, an answer an instrument. Equal sums are asked for once. */
-  #sums(asked: readonly Asked[], subject: Subject, relation: string): readonly Answer[] {
+  /** Keeps the quote in force before each trade of a part. */
+  #pair(lens: Lens, part: Part): void {
+    if (rowsIn(part, "trades") === 0) return;
+    const denser = rowsIn(part, "quotes") > rowsIn(part, "trades") ? "quotes" : "trades";
+    for (const [i, span] of this.#spans(lens, part, denser, "time").entries()) {
+      const into = i === 0 ? "CREATE OR REPLACE TEMP TABLE paired AS" : "INSERT INTO paired";
+      this.#views.run(`${into} ${lens.pairing(span)}`);
+    }
+  }
+
+  /** Relations of the steps of a subject, each to be asked before the next. */
+  *#steps(lens: Lens, part: Part, subject: Subject, columns: readonly string[]): Iterable<string> {
+    for (const span of this.#spans(lens, part, subject, "origin")) {
+      this.#views.run(`CREATE OR REPLACE TEMP TABLE steps AS ${lens.stepping(subject, columns, span)}`);
+      yield stepsOf(columns, span.before !== null);
+    }
+  }
+
+  /** Spans of a part's rows that are put in order at once: all of them, unless it is one instrument that has many. */
+  #spans(lens: Lens, part: Part, subject: Subject, by: "origin" | "time"): readonly Span[] {
+    const many = Math.ceil(rowsIn(part, subject) / this.#partRows);
+    return many > 1 && part.instruments.length === 1 ? lens.spans(subject, by, many) : [WHOLE];
+  }
+
+  /** All sums of some probes over relations that follow each other, an answer an instrument. Equal ones are asked for once. */
+  #sums(asked: readonly Asked[], subject: Subject, relations: Iterable<string>): readonly Answer[] {
     const names = new Map<string, string>();
     for (const { probe } of asked) {
       for (const sql of Object.values(probe.sums)) if (!names.has(sql)) names.set(sql, `s${names.size}`);
     }
     const columns = [...names].map(([sql, name]) => `${sql} AS ${name}`);
-    const rows = this.#views.ask(
-      `SELECT ${["inst", ...columns].join(", ")} FROM (${relation}) GROUP BY inst ORDER BY inst`,
-    );
-    return rows.map((row) => {
+    const found = new Map<number, Answer>();
+    for (const relation of relations) {
+      const rows = this.#views.ask(
+        `SELECT ${["inst", ...columns].join(", ")} FROM (${relation}) GROUP BY inst ORDER BY inst`,
+      );
+      for (const row of rows) {
+        const inst = number(row.inst), before = found.get(inst);
+        found.set(inst, before === undefined ? row : pooled([...names.keys()], before, row));
+      }
+    }
+    return [...found.values()].map((row) => {
       const { inst, venue, symbol, rows } = this.#instruments[number(row.inst)]!;
       const sums = asked.flatMap(({ probe, prefix }) =>
         Object.entries(probe.sums).map(([name, sql]) => [prefix + name, row[names.get(sql)!]!] as const)
@@ -270,23 +391,31 @@ export class Day {
   }
 
   /** Adds an expectation's sums up to those of each venue's table. */
-  #add(one: Asked, answers: readonly Answer[], totals: Map<string, Answer>): void {
+  #add(one: Asked, answers: readonly Answer[]): void {
     for (const answer of answers) {
       if (!isMeant(one.expectation, String(answer.venue), String(answer.symbol))) continue;
-      const key = `${one.prefix}${one.subject}:${answer.venue}`;
       const sums = own(one, answer);
-      const before = totals.get(key);
-      const after = Object.fromEntries(
-        Object.keys(one.probe.sums).map((name) => [name, number(before?.[name]) + number(sums[name])]),
-      );
-      totals.set(key, { ...after, venue: answer.venue!, symbol: null });
+      const mine = Object.keys(one.probe.sums).map((name) => [name, sums[name]!] as const);
+      this.#total(`${one.prefix}${one.subject}:${answer.venue}`, {
+        ...Object.fromEntries(mine),
+        venue: answer.venue!,
+        symbol: null,
+      });
     }
   }
 
-  async #judgeTable(one: Asked, lens: Lens, totals: ReadonlyMap<string, Answer>): Promise<void> {
+  #total(key: string, sums: Answer): void {
+    const before = this.#totals.get(key);
+    const after = Object.entries(sums).map(([name, sum]) => {
+      return [name, name in NAMES ? sum : number(before?.[name]) + number(sum)];
+    });
+    this.#totals.set(key, Object.fromEntries(after));
+  }
+
+  async #judgeTable(one: Asked, lens: Lens): Promise<void> {
     const { expectation, subject, probe } = one;
     const start = `${one.prefix}${subject}:`;
-    for (const [key, answer] of totals) {
+    for (const [key, answer] of this.#totals) {
       const verdict = key.startsWith(start) ? probe.judge!(answer) : null;
       if (verdict === null) continue;
       const venue = String(answer.venue);

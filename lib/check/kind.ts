@@ -41,6 +41,15 @@ export interface Scope {
   readonly texts: ReadonlyMap<string, string>;
 }
 
+/** Some of an instrument's rows that follow each other; null where it has no bound. */
+export interface Span {
+  readonly from: number | null;
+  readonly until: number | null;
+  /** The last one before it. */
+  readonly before: number | null;
+}
+export const WHOLE: Span = { from: null, until: null, before: null };
+
 /** Relations of some instruments and one date, as SQL to select from. */
 export interface Lens {
   /** Rows of a subject with columns that are derived from them. */
@@ -48,14 +57,19 @@ export interface Lens {
   /** The same with the number of their instrument instead of its names. */
   keyed(subject: Subject, needs?: readonly Derived[]): string;
   /** Some columns of a subject in the order of arrival, instrument by instrument, as they are to be kept as `steps`. */
-  stepping(subject: Subject, columns: readonly string[]): string;
+  stepping(subject: Subject, columns: readonly string[], span: Span): string;
   /** Each price or size that an instrument has in a subject as `value`, once, with what is in force for it at any time. */
   values(subject: Subject, what: "prices" | "sizes"): string;
   /** The same lens on some of its instruments. */
   among(insts: readonly number[]): Lens;
   /** Trades with the quote in force before each, as they are to be kept as `paired`, and as they are there. */
-  readonly pairing: string;
+  pairing(span: Span): string;
   readonly paired: string;
+  /**
+   * `many` spans of a subject's rows, of one instrument, by their place in the log or by the time by which trades and
+   * quotes are joined: to put all of them in order at once takes memory by their number.
+   */
+  spans(subject: Subject, by: "origin" | "time", many: number): readonly Span[];
   /** Quotes with `at` and `until`, between which each is in force. */
   readonly quoted: string;
   /** Rows of the hot store, whoever told them. */
@@ -124,6 +138,9 @@ export function defineKind<Shape extends z.ZodRawShape>(kind: Kind<Shape>): Kind
 }
 
 export const number = (value: Value | undefined): number => value === null || value === undefined ? 0 : Number(value);
+/** The numbers of a list. */
+export const listed = (value: Value | undefined): readonly number[] =>
+  (JSON.parse(String(value ?? "[]").replaceAll("NULL", "null")) as (number | null)[]).filter((one) => one !== null);
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 /** A list for `IN`, which is never empty. */
 export const listOf = (texts: readonly string[]): string => texts.length === 0 ? "NULL" : texts.map(literal).join(", ");

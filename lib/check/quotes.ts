@@ -9,6 +9,7 @@ import {
   defineKind,
   eachRow,
   type Kind,
+  listed,
   measured,
   number,
   plural,
@@ -101,13 +102,34 @@ export const KINDS: readonly Kind[] = [
     subjects: QUOTES,
     stores: "both",
     parameters: { secondsMax: seconds },
-    probe: ({ secondsMax }, { subject }) => {
+    probe: ({ secondsMax }, { subject, limits }) => {
       const long = secondsMax * 1_000_000;
+      // A quote that is not late came at most so long after a younger one.
+      const late = limits.lateMsMax * 1_000;
+      // Whoever says the same for so long says nothing else in one of these at least; too short ones are not worth it.
+      const half = Math.max(Math.floor((long - 2 * late) / 2), 0);
+      const isWorth = half >= 1_000_000;
       return selected({
         wanted: `the same quote for at most ${secondsMax} s`,
-        steps: ["t", "best"],
-        sums: { low: "min(t)", high: "max(t)", same: countOf("best = prev_best") },
-        suspects: ({ low, high, same }) => number(same) > 0 && number(high) - number(low) > long,
+        steps: ["t", "best", "is_live", "is_late"],
+        sums: {
+          low: "min(t)",
+          high: "max(t)",
+          same: countOf("best = prev_best"),
+          ...(isWorth && {
+            changed:
+              `list(DISTINCT CASE WHEN best IS DISTINCT FROM prev_best AND is_live AND NOT is_late THEN t // ${half} END)`,
+          }),
+        },
+        suspects({ low, high, same, changed }) {
+          if (number(same) === 0 || number(high) - number(low) <= long) return false;
+          if (!isWorth) return true;
+          const spans = new Set(listed(changed));
+          for (let span = Math.floor(number(low) / half); span <= number(high) / half; span++) {
+            if (!spans.has(span)) return true;
+          }
+          return false;
+        },
         select: (lens) => `SELECT * FROM (${lens.rows(subject, ["t", "same_since"])}) WHERE t - same_since > ${long}`,
         observed: ({ rows }, failing) => `${plural(failing, "row")} of ${number(rows).toLocaleString("en")}`,
       });

@@ -87,13 +87,16 @@ export const isDerived = (name: string): name is Derived =>
 
 /**
  * Steps from row to row over a table of rows in order, `steps`: a third of what a window costs, and enough to suspect.
- * The first row of an instrument has none before it.
+ * The first row of an instrument has none before it; where the table goes on, its first row is the one before alone.
  */
-export function stepsOf(columns: readonly string[]): string {
+export function stepsOf(columns: readonly string[], goesOn: boolean): string {
   const before = columns.map((name) => `CASE WHEN prev.inst = cur.inst THEN prev.${name} END AS prev_${name}`);
   const none = ["inst", ...columns].map((name) => `NULL AS ${name}`);
-  return `SELECT cur.*, ${before.join(", ")} FROM (SELECT * FROM steps) cur
-    POSITIONAL JOIN (SELECT ${none.join(", ")} UNION ALL SELECT inst, ${columns.join(", ")} FROM steps) prev
+  const rows = `SELECT inst, ${columns.join(", ")} FROM steps`;
+  const [cur, prev] = goesOn
+    ? ["SELECT * FROM steps OFFSET 1", rows]
+    : ["SELECT * FROM steps", `SELECT ${none.join(", ")} UNION ALL ${rows}`];
+  return `SELECT cur.*, ${before.join(", ")} FROM (${cur}) cur POSITIONAL JOIN (${prev}) prev
     WHERE cur.inst IS NOT NULL`;
 }
 

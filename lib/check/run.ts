@@ -33,7 +33,10 @@ export interface Ground {
   /** Whether the day is drawn. */
   readonly draws: boolean;
   readonly signal: AbortSignal;
+  /** Rows of the instruments that are looked at together. */
   readonly partRows?: number;
+  /** How many look at once, each with an engine of its own; one where it is absent. */
+  readonly threads?: number;
 }
 
 /** The results and plots of a suite, and how many instruments it was asked of, those of each date by themselves. @throws {Error} when a query of the suite fails */

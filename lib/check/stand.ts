@@ -8,7 +8,7 @@
 import { calendarOf, openCalendar } from "../calendar.ts";
 import type { Views } from "../parquet.ts";
 import { TABLE_NAMES, type TableName, TABLES } from "../table.ts";
-import { type Lens, literal, number, type Subject, SUBJECTS } from "./kind.ts";
+import { type Lens, literal, number, type Span, type Subject, SUBJECTS, WHOLE } from "./kind.ts";
 import {
   amountsOf,
   type Derived,
@@ -105,6 +105,10 @@ export function instrumentsOf(views: Views, symbol: string | null): readonly Lis
 
 const rowsOf = ({ rows }: Listed): number => SUBJECTS.reduce((sum, subject) => sum + (rows[subject] ?? 0), 0);
 
+/** How many rows of a subject a part has. */
+export const rowsIn = ({ instruments }: Part, subject: Subject): number =>
+  instruments.reduce((sum, { rows }) => sum + (rows[subject] ?? 0), 0);
+
 /** The instruments in parts of `rowsMax` rows, or of one symbol where that has more. */
 export function partsOf(instruments: readonly Listed[], rowsMax: number): readonly Part[] {
   const parts: { first: string; last: string; instruments: Listed[] }[] = [];
@@ -189,32 +193,39 @@ function fill(views: Views, table: string, rows: readonly string[]): void {
 /** Subjects whose rows are narrow and asked often. */
 const KEPT = ["trades", "quotes", "built"] as const satisfies readonly Subject[];
 /** Rows of a subject that are kept in memory at once. */
-const KEPT_ROWS_MAX = 4_000_000;
+const KEPT_ROWS_MAX = 1_500_000;
 
-/** Which symbols a lens is on. */
-type Range = Pick<Part, "first" | "last">;
-
-function within(range: Range | null): string {
-  if (range === null) return "true";
-  return range.first === range.last
-    ? `symbol = ${literal(range.first)}`
-    : `symbol >= ${literal(range.first)} AND symbol <= ${literal(range.last)}`;
+function within(part: Part | null): string {
+  if (part === null) return "true";
+  return part.first === part.last
+    ? `symbol = ${literal(part.first)}`
+    : `symbol >= ${literal(part.first)} AND symbol <= ${literal(part.last)}`;
 }
 
+/** A time of µs as the engine has it in its files. */
+const timestampOf = (micros: number): string => `CAST(make_timestamp(${micros}) AS TIMESTAMPTZ)`;
+
 /** The rows of a subject in the files, by the number of their instrument. */
-function numbered(subject: Subject, range: Range | null): string {
+function numbered(subject: Subject, part: Part | null): string {
   const [table, told] = subject === "built"
     ? ["quotes", "source = 'built'"]
     : [subject, "source IS DISTINCT FROM 'built'"];
+  const [one, ...others] = part?.instruments ?? [];
+  // Names are compared where they are stored, once each; to join them costs as much as to read them.
+  if (one !== undefined && others.length === 0) {
+    return `SELECT ${one.inst}::INTEGER AS inst, own.* EXCLUDE (venue, symbol) FROM ${table} own WHERE venue = ${
+      literal(one.venue)
+    } AND symbol = ${literal(one.symbol)} AND ${told}`;
+  }
   return `SELECT inst.inst, own.* EXCLUDE (venue, symbol) FROM ${table} own JOIN inst USING (venue, symbol) WHERE ${
-    within(range)
+    within(part)
   } AND ${told}`;
 }
 
 /** Takes the rows of a part out of the files, once for all that is asked of them; gives the subjects that it took. */
-export function keep(views: Views, part: Part): readonly Subject[] {
-  return KEPT.filter((subject) => {
-    const rows = part.instruments.reduce((sum, { rows }) => sum + (rows[subject] ?? 0), 0);
+export function keep(views: Views, part: Part, subjects: readonly Subject[]): readonly Subject[] {
+  return KEPT.filter((subject) => subjects.includes(subject)).filter((subject) => {
+    const rows = rowsIn(part, subject);
     if (rows === 0 || rows > KEPT_ROWS_MAX) return false;
     views.run(`CREATE OR REPLACE TEMP TABLE kept_${subject} AS ${numbered(subject, part)}`);
     return true;
@@ -252,36 +263,77 @@ export function release(views: Views, kept: readonly Subject[]): void {
  */
 export function lensOn(
   views: Views,
-  range: Range | null,
+  part: Part | null,
   kept: readonly Subject[],
   known: Known,
   insts: readonly number[] | null = null,
 ): Lens {
   const source = (subject: Subject): string => {
-    const rows = kept.includes(subject) ? `kept_${subject}` : `(${numbered(subject, range)})`;
+    const rows = kept.includes(subject) ? `kept_${subject}` : `(${numbered(subject, part)})`;
     return insts === null ? rows : `(SELECT * FROM ${rows} WHERE inst IN (${insts.join(", ")}))`;
   };
   const keyed = (subject: Subject, needs: readonly Derived[] = []): string => relationOf(source(subject), needs, known);
+  const between = (subject: Subject, by: "origin" | "time", { from, until }: Pick<Span, "from" | "until">): string => {
+    if (from === null && until === null) return source(subject);
+    const [column, bound] = by === "origin" ? ["origin", String] : [timed(), timestampOf];
+    const bounds = [
+      ...(from === null ? [] : [`${column} >= ${bound(from)}`]),
+      ...(until === null ? [] : [`${column} < ${bound(until)}`]),
+    ];
+    return `(SELECT * FROM ${source(subject)} WHERE ${bounds.join(" AND ")})`;
+  };
+  const timed = (): string => byReceipt() === "-1" ? "event_time" : "received_time";
   const named = (sql: string): string =>
     `SELECT inst.venue, inst.symbol, own.* EXCLUDE (inst) FROM (${sql}) own JOIN inst USING (inst)`;
+  let received: string | undefined;
   const byReceipt = (): string => {
+    if (received !== undefined) return received;
     const found = views.ask(`SELECT DISTINCT inst FROM ${source("quotes")} WHERE time_source = 'received'`);
-    return found.length === 0 ? "-1" : found.map(({ inst }) => String(inst)).join(", ");
+    return received = found.length === 0 ? "-1" : found.map(({ inst }) => String(inst)).join(", ");
   };
   return {
     keyed,
     rows: (subject, needs) => named(keyed(subject, needs)),
-    stepping: (subject, columns) =>
-      `SELECT inst, ${columns.join(", ")} FROM (${
-        keyed(subject, columns.filter(isDerived))
-      }) ORDER BY inst, "partition", origin`,
+    stepping(subject, columns, { before, until }) {
+      const rows = relationOf(
+        between(subject, "origin", { from: before, until }),
+        columns.filter(isDerived),
+        known,
+      );
+      return `SELECT inst, ${columns.join(", ")} FROM (${rows}) ORDER BY inst, "partition", origin`;
+    },
     values: (subject, what) => valuesOf(source(subject), amountsOf(subject, what)),
-    among: (insts) => lensOn(views, range, kept, known, insts),
-    get pairing() {
-      return pairedOf(`(${keyed("trades", ["approx"])})`, source("quotes"), byReceipt());
+    among: (insts) => lensOn(views, part, kept, known, insts),
+    pairing({ from, before, until }) {
+      const trades = relationOf(between("trades", "time", { from, until }), ["approx"], known);
+      return pairedOf(`(${trades})`, between("quotes", "time", { from: before, until }), byReceipt());
+    },
+    spans(subject, by, many) {
+      const column = by === "origin" ? "origin" : `epoch_us(${timed()})`;
+      const shares = Array.from({ length: many - 1 }, (_, i) => (i + 1) / many);
+      const [found] = views.ask(
+        `SELECT min("partition") = max("partition") AS is_one, approx_quantile(${column}, [${
+          shares.join(", ")
+        }]) AS cuts
+          FROM ${source(subject)}`,
+      );
+      // Places in several partitions do not follow each other.
+      if (by === "origin" && found!.is_one !== true) return [WHOLE];
+      const cuts = [...new Set(JSON.parse(String(found!.cuts)) as number[])];
+      const starts = cuts.flatMap((from) => {
+        // What trades are joined with are quotes, whichever of them is cut.
+        const rows = between(by === "time" ? "quotes" : subject, by, { from: null, until: from });
+        const [last] = views.ask(`SELECT max(${column}) AS before FROM ${rows}`);
+        const before = last!.before === null ? null : number(last!.before);
+        return before === null && by === "origin" ? [] : [{ from, before }];
+      });
+      return [{ from: null, before: null }, ...starts].map((start, i) => ({
+        ...start,
+        until: starts[i]?.from ?? null,
+      }));
     },
     get paired() {
-      const pairs = range === null ? `(${this.pairing})` : "paired";
+      const pairs = part === null ? `(${this.pairing(WHOLE)})` : "paired";
       return named(
         `SELECT trade.*, ${PAIRED.map((name) => `pair.${name}`).join(", ")} FROM (${
           keyed("trades", ["approx"])
@@ -294,7 +346,7 @@ export function lensOn(
         `SELECT *, coalesce(lead(at) OVER (PARTITION BY inst ORDER BY at, origin), 9007199254740991) AS until FROM (${at})`,
       );
     },
-    hot: (table) => `(SELECT * FROM hot_${table} WHERE ${within(range)})`,
-    cold: (table) => `(SELECT * FROM ${table} WHERE ${within(range)})`,
+    hot: (table) => `(SELECT * FROM hot_${table} WHERE ${within(part)})`,
+    cold: (table) => `(SELECT * FROM ${table} WHERE ${within(part)})`,
   };
 }
