@@ -227,7 +227,7 @@ export const KINDS: readonly Kind[] = [
     check: "date",
     does: "every event lies on the date of its partition",
     subjects: SUBJECTS,
-    stores: "both",
+    stores: "lake",
     parameters: {},
     probe: (_parameters, { from, to, date }) =>
       eachRow(`t < ${from} OR t >= ${to}`, { wanted: `events of ${date}`, needs: ["t"] }),
