@@ -29,7 +29,10 @@ type Planted = Pick<Defect, "name" | "plant" | "asked">;
 type Evidence = ReturnType<Defect["plant"]>;
 
 /** What there is no row for says nothing: books, changes of books, and quotes built of them; nor does a file where there is none. */
-const SILENT = { lake: ["chain", "depth", "unlike"], hot: ["file", "schema", "chain", "depth", "unlike", "unequal"] };
+const SILENT = {
+  lake: ["chain", "depth", "unlike"],
+  hot: ["file", "schema", "date", "chain", "depth", "unlike", "unequal"],
+};
 const NOTHING: Planted = { name: "nothing", plant: () => [] };
 
 /** Plants a defect in a store of a folder; gives the origins of the rows that are evidence. */
