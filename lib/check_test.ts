@@ -200,8 +200,14 @@ Deno.test(
   strict,
   async () => {
     const found = async (expectation: object, ...list: readonly object[]) => {
-      const { results } = await runOn(suite({ name: "n", ...expectation }), DATE, await filesOf(ticks(...list)));
-      return results.map(({ status, failing }) => [status, failing]);
+      const files = await filesOf(ticks(...list));
+      const told = async (ground: object) => {
+        const { results } = await runOn(suite({ name: "n", ...expectation }), DATE, files, ground);
+        return results.map(({ status, failing }) => [status, failing]);
+      };
+      const whole = await told({});
+      assert.deepEqual(await told({ partRows: 1 }), whole);
+      return whole;
     };
     const received = trade(1, { timeSource: "received" });
     const late = trade(-2, { receivedTime: NOON });
@@ -270,6 +276,21 @@ Deno.test("a day is drawn by the quarter of an hour", strict, async () => {
   assert.deepEqual(values.count!.slice(47, 51), [0, 2, 1, 0]);
   assert.deepEqual(values.gap!.slice(47, 51), [null, 7, 893, null]);
   assert.deepEqual(new Set(values.spread), new Set([null]));
+});
+
+Deno.test("a frozen quote is found although late ones tell of its time", strict, async () => {
+  const quote = (minute: number, bidPrice: string, fields: object = {}) => ({
+    ...{ type: "quote", venue: "sim", symbol: "A", eventTime: NOON + minute * 60_000_000, sequence: null, id: null },
+    ...{ receivedTime: NOON + 3_000_000_000, bidPrice, bidSize: "1", askPrice: "9", askSize: "1", ...fields },
+  });
+  const minutes = Array.from({ length: 40 }, (_, minute) => minute);
+  const rows = [
+    ...minutes.map((minute) => quote(minute, "1")),
+    ...minutes.map((minute) => quote(minute, `${2 + minute % 2}`, { flags: ["late"] })),
+  ];
+  const asked = suite({ name: "frozen", check: "frozen", tables: ["quotes"], secondsMax: 900 });
+  const { results } = await runOn(asked, DATE, await filesOf(ticks(...rows)));
+  assert.deepEqual(results.map(({ status, failing }) => [status, failing]), [["fail", 24]]);
 });
 
 Deno.test("a suite that is none is refused with path and reason", () => {

@@ -31,8 +31,21 @@ export const CHECKS_AT_REST: readonly Mutant[] = [
   line("quotes of a second before a trade", "lib/check/trades.ts", "AND quote.until > trade.at - ${SECOND}\n", CHECKS, {
     put: "AND quote.until > trade.at\n",
   }),
-  line("the same quote for long", "lib/check/quotes.ts", "number(same) > 0 && number(high)", CHECKS, {
-    put: "number(same) > 1 && number(high)",
+  line("the same quote for long", "lib/check/quotes.ts", "number(same) === 0 ||", CHECKS, {
+    put: "number(same) <= 1 ||",
+  }),
+  line("late quotes break no silence", "lib/check/quotes.ts", "AND is_live AND NOT is_late THEN", CHECKS, {
+    put: "AND is_live THEN",
+  }),
+  line("a span begins behind the row before it", "lib/check/sums.ts", "span.before !== null", CHECKS, { put: "false" }),
+  line("the quote before a span", "lib/check/stand.ts", "{ from: before, until }), byReceipt()", CHECKS, {
+    put: "{ from, until }), byReceipt()",
+  }),
+  line("sums of spans add up", "lib/check/sums.ts", "before === undefined ? row : pooled", CHECKS, {
+    put: "before !== undefined ? row : pooled",
+  }),
+  line("each thread has its own share", "lib/check/units.ts", "lightest.units.push(unit);", CHECKS, {
+    put: "if (lightest === shares[0]) lightest.units.push(unit);",
   }),
   line("rows of which a check speaks", "lib/check/kind.ts", "`(${of}) AND (${fault})`", CHECKS, { put: "fault" }),
   line("evidence holds every row", "lib/check/evidence.ts", "await views.copy(select,", CHECKS, {
