@@ -1,6 +1,6 @@
 /**
- * A venue's words into the log, live or recorded. A capture is read once: its position is kept by content hash, so that
- * the same file again adds nothing and an interrupted one goes on.
+ * A venue's words into the log, live or recorded. A capture is read once: its position is kept by content and venue, so
+ * that the same file again adds nothing and an interrupted one goes on.
  *
  * **In** a source of frames and a venue's mapper, **Out** `ticks.raw`, with `--frames` the frames as they came, and every
  * frame counted by kind. **Knows** `bookcount`, `collect`, `source`, `live`, `following`, `feed`, `instruments`, `intake`, `frames`,
@@ -10,7 +10,7 @@ import { Buffer } from "node:buffer";
 import { BookCount } from "../lib/bookcount.ts";
 import { Collector } from "../lib/collect.ts";
 import { start } from "../lib/crew.ts";
-import { Misuse } from "../lib/failure.ts";
+import { Misuse, printable } from "../lib/failure.ts";
 import { Resting } from "../lib/feed/resting.ts";
 import { hostsOf, liveOf, symbolsIn } from "../lib/following.ts";
 import { FRAMES } from "../lib/frames.ts";
@@ -173,8 +173,15 @@ const stage = defineStage({
       saved = ticks;
     }
     await intake.save(position, !signal.aborted && !source.grows);
-    const text = [framesText(lines, ticks, kinds), ...books.text()].join("\n");
-    return { lines, notes, ticks, kinds, ...books.compared, text };
+    // Who was heard live is who was asked; of a file the user alone says whose words it holds.
+    const isStrange = from !== undefined && intake.position === 0 && lines > 0 && Object.keys(kinds).every(isNothing);
+    const findings = isStrange ? [strangeOf(from, venue.name)] : [];
+    const text = [
+      framesText(lines, ticks, kinds),
+      ...books.text(),
+      ...findings.map(({ finding, place, detail }) => printable(`${finding}: ${place}: ${detail}`)),
+    ].join("\n");
+    return { lines, notes, ticks, kinds, ...books.compared, ...(isStrange && { findings }), text };
   },
 });
 
@@ -184,6 +191,15 @@ function framesText(lines: number, ticks: number, kinds: Readonly<Record<string,
   const byKind = Object.entries(kinds).sort(([, a], [, b]) => b - a).map(([kind, n]) => `${kind} ${shown(n)}`);
   return `frames   ${[`${shown(lines)} lines, ${shown(ticks)} ticks`, ...byKind].join("   ")}`;
 }
+
+/** What a line is that says nothing to its venue's mapper. */
+const isNothing = (kind: string): boolean => kind === "malformed" || kind === "unknown";
+
+const strangeOf = (from: string, venue: string) => ({
+  finding: "nothing understood",
+  place: from,
+  detail: `no line of it is one of ${venue}, must be read with --venue of who said it`,
+});
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0);
 

@@ -1,6 +1,6 @@
 /**
- * How far sources have been read, and what was appended of them: a source is known by its content, so that one that was
- * read adds nothing and an interrupted one goes on where what it had appended ends.
+ * How far sources have been read, and what was appended of them: a source is known by its content and its venue, so that
+ * one that was read adds nothing and an interrupted one goes on where what it had appended ends.
  *
  * **In** a source, messages and frames, **Out** the same in the log, each once, and the position to go on from.
  * **Knows** `producer`, `source`, `frames`, `tape`, `transport`, `failure`, `world`.
@@ -62,6 +62,7 @@ export class Intake {
   readonly partitions: number;
   readonly #options: IntakeOptions;
   readonly #sources: Record<string, Kept>;
+  readonly #id: string;
   readonly #again: number;
   readonly #low: number;
   readonly #raw: Resumed;
@@ -71,6 +72,7 @@ export class Intake {
   private constructor(
     options: IntakeOptions,
     sources: Record<string, Kept>,
+    id: string,
     { position, again }: Kept,
     low: number,
     raw: Resumed,
@@ -78,6 +80,7 @@ export class Intake {
   ) {
     this.#options = options;
     this.#sources = sources;
+    this.#id = id;
     this.position = position;
     this.#again = again;
     this.#low = low;
@@ -97,7 +100,8 @@ export class Intake {
     const sources: Record<string, Kept> = checkpoint === null ? {} : JSON.parse(checkpoint.state);
     const places = await ranges(TOPICS.raw);
     const shelves = options.frames ? await ranges(FRAMES) : [];
-    const before = sources[source.id];
+    const known = knownAs(source, sources);
+    const before = sources[known];
     assertSame("resume ingest", before?.tape ?? {}, tape);
     const low = source.low ?? 0;
     const fresh = { position: 0, done: false, numbers: places.map(() => 0), frames: null, low };
@@ -117,7 +121,7 @@ export class Intake {
       if (position < low) world.report(`frames ${position} to ${low - 1} are gone, and were never read`);
       kept = { ...kept, position: Math.max(position, low), low };
     }
-    const id = `ingest-${source.id.slice(0, 16)}-${kept.again}`;
+    const id = `ingest-${known.slice(0, 16)}-${kept.again}`;
     const raw = await Resumed.open({
       ...{ id, epoch, numbers: kept.numbers, offsets: kept.offsets ?? null, topic: TOPICS.raw, ranges: places, log },
       send: (partition, messages) => send(TOPICS.raw, partition, messages),
@@ -133,7 +137,7 @@ export class Intake {
         `Cannot resume ingest of "${from}": an interrupted run appended ticks of frames beyond its checkpoint, and what they were made of expired since, must be read into another tape: --data`,
       );
     }
-    const intake = new Intake(options, sources, kept, low, raw, frames);
+    const intake = new Intake(options, sources, known, kept, low, raw, frames);
     // Others may append so much before this goes on that what an interrupted run had appended is not found behind it.
     if (kept !== before && !raw.repeats) await intake.save(kept.position, false);
     return intake;
@@ -159,8 +163,14 @@ export class Intake {
     if (source.isLive) return;
     const { numbers, offsets } = this.#raw;
     const frames = this.#options.frames ? { numbers: this.#frames.numbers, offsets: this.#frames.offsets } : null;
-    this.#sources[source.id] = { position, done, again: this.#again, numbers, tape, low: this.#low, offsets, frames };
+    this.#sources[this.#id] = { position, done, again: this.#again, numbers, tape, low: this.#low, offsets, frames };
     const state = JSON.stringify(this.#sources);
     await log.save(STAGE, 0, { epoch, nextOffset: ++this.#saves, state });
   }
+}
+
+/** The name under which a source is kept. Of what an earlier version read without a tick, nobody knows whose words it is. */
+function knownAs({ id, formerId = id }: Source, sources: Readonly<Record<string, Kept>>): string {
+  const isFormer = sources[id] === undefined && sources[formerId]?.numbers.some((number) => number > 0);
+  return isFormer ? formerId : id;
 }

@@ -29,8 +29,10 @@ export interface Wanted {
 }
 
 export interface Source {
-  /** Hex, the same for the same content, wherever it lies. */
+  /** Hex, the same for the same content of the same venue, wherever it lies. */
   readonly id: string;
+  /** What an earlier version knew it by: its content alone, whosever words they were taken for. */
+  readonly formerId?: string;
   /** Whether more may come later. */
   readonly grows: boolean;
   /** Whether it cannot be read again. */
@@ -63,10 +65,11 @@ export async function openSource(
 }
 
 async function openCapture(path: string, venue: Venue, symbol: string | undefined): Promise<Source> {
-  const id = await pairHash(path);
-  const connection = id.slice(0, 16);
+  const content = await pairHash(path);
+  const connection = content.slice(0, 16);
   return {
-    id,
+    id: createHash("sha256").update(`${content}/${venue.name}`).digest("hex"),
+    formerId: content,
     grows: false,
     isLive: false,
     async *read(from, signal, to = Infinity) {

@@ -90,7 +90,7 @@ await command({
       latencyMs,
       ...(verdict && { audit: { balanced: findings === 0, findings: verdict.outcome.findings, ...verdict.outcome } }),
     },
-    findings,
+    findings: findings + (reports[0]!.outcome.findings?.length ?? 0),
   };
 });
 
