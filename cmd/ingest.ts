@@ -17,7 +17,7 @@ import { FRAMES } from "../lib/frames.ts";
 import { bring, restingOf } from "../lib/instruments.ts";
 import { Intake } from "../lib/intake.ts";
 import { LiveSource } from "../lib/live.ts";
-import { openSource, pathsOf } from "../lib/source.ts";
+import { openSource, pathsOf, type Source } from "../lib/source.ts";
 import { defineStage } from "../lib/stage.ts";
 import { keyOf, type Tick } from "../lib/tick.ts";
 import { type Message, MESSAGE_BYTES_MAX, partitionOf, TOPICS } from "../lib/transport.ts";
@@ -172,6 +172,7 @@ const stage = defineStage({
       await intake.save(position, false);
       saved = ticks;
     }
+    if (lines === 0 && intake.position === 0 && !signal.aborted) await assertSpoken(source, from, venue.name);
     await intake.save(position, !signal.aborted && !source.grows);
     // Who was heard live is who was asked; of a file the user alone says whose words it holds.
     const isStrange = from !== undefined && intake.position === 0 && lines > 0 && Object.keys(kinds).every(isNothing);
@@ -190,6 +191,14 @@ function framesText(lines: number, ticks: number, kinds: Readonly<Record<string,
   const shown = (n: number): string => n.toLocaleString("en");
   const byKind = Object.entries(kinds).sort(([, a], [, b]) => b - a).map(([kind, n]) => `${kind} ${shown(n)}`);
   return `frames   ${[`${shown(lines)} lines, ${shown(ticks)} ticks`, ...byKind].join("   ")}`;
+}
+
+/** @throws {Misuse} where the source holds words, and none of this venue */
+async function assertSpoken(source: Source, from: string | undefined, venue: string): Promise<void> {
+  const venues = await source.venues?.();
+  if (venues === undefined || venues.includes(venue)) return;
+  const wanted = venues.length === 0 ? "what ingest --frames keeps" : `--venue ${venues.join(" or ")}`;
+  throw new Misuse(`Cannot read frames "${from}" of "${venue}": none are kept there, must be ${wanted}`);
 }
 
 /** What a line is that says nothing to its venue's mapper. */

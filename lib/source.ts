@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { Misuse } from "./failure.ts";
 import { type Frame, FRAMES, readFrames } from "./frames.ts";
 import { goneText } from "./manifest/expiry.ts";
+import { survey } from "./manifest/survey.ts";
 import { filesOf, pairHash, readPair } from "./pairing.ts";
 import { openTransport, partitionOf } from "./transport.ts";
 import type { Venue } from "./venue.ts";
@@ -39,6 +40,8 @@ export interface Source {
   readonly isLive: boolean;
   /** The position that it begins at by now, since what came before expired; absent where nothing does. */
   readonly low?: number;
+  /** Whose frames it holds by now, where it may be others' alone. */
+  venues?(): Promise<readonly string[]>;
   /** Has snapshots and missed trades asked for, where somebody can be asked. */
   want?(wanted: Wanted): void;
   /** From a position on, up to another one if that is given. */
@@ -111,6 +114,13 @@ async function openTape(url: string, venue: Venue, world: World): Promise<Source
     id: createHash("sha256").update(`${identity}/${venue.name}`).digest("hex"),
     grows: true,
     isLive: false,
+    async venues() {
+      const surveys = await Promise.all(
+        log.folders!(FRAMES).map((folder, partition) => survey(folder, `${FRAMES}/${partition}`, false)),
+      );
+      const there = surveys.flatMap(({ rows }) => rows).filter(({ state }) => state !== "expired");
+      return [...new Set(there.flatMap(({ held }) => Object.keys(held?.frames ?? {})))].sort();
+    },
     async *read(from, signal, to) {
       const low = await lowest();
       if (from < low) {

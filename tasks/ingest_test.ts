@@ -2,6 +2,7 @@
 import assert from "@std/assert";
 import ingest from "../cmd/ingest.ts";
 import { contentHash } from "../lib/capture.ts";
+import { FRAMES } from "../lib/frames.ts";
 import { openTransport } from "../lib/transport.ts";
 import { looking, run, withData, withLog } from "../testdata/flow.ts";
 import { WRITTEN } from "../testdata/recordings.ts";
@@ -46,6 +47,25 @@ Deno.test(
         [await contentHash(TRADES)]: { ...kept!, numbers: kept!.numbers.map(() => 0) },
       }));
       assert.equal((await run(ingest, data, "--from", TRADES)).ticks, ticks);
+    }),
+);
+
+Deno.test(
+  "a tape of frames that holds none of the venue says whose it holds, and reads them then",
+  strict,
+  () =>
+    withData(async (data) => {
+      const again = `${data}/again`, tape = `log:${data}/log/${FRAMES}`;
+      const feed = (venue: string) => run(ingest, again, "--from", tape, "--venue", venue);
+      const none = (wanted: string): RegExp =>
+        new RegExp(`^Misuse: Cannot read frames "log:.*" of "kraken": none are kept there, must be --venue ${wanted}$`);
+      await run(ingest, data, "--from", TRADES, "--frames");
+      await run(ingest, data, "--from", `${WRITTEN}/bybit/trades.jsonl`, "--venue", "bybit", "--frames");
+      await assert.rejects(() => feed("kraken"), none("binance or bybit"));
+      assert.ok((await feed("bybit")).lines as number > 0);
+      assert.equal((await feed("bybit")).lines, 0);
+      await run(ingest, data, "--from", `${WRITTEN}/kraken/trades.jsonl`, "--venue", "kraken", "--frames");
+      assert.ok((await feed("kraken")).lines as number > 0);
     }),
 );
 
