@@ -11,7 +11,7 @@ import { start } from "../lib/crew.ts";
 import { compare, scaleOf } from "../lib/decimal.ts";
 import { isThere } from "../lib/examine.ts";
 import { Misuse, shownUrl } from "../lib/failure.ts";
-import { bookOf, isKnown, nextSnapshot, type Past } from "../lib/hindsight.ts";
+import { bookOf, isKnown, lastSynced, nextSnapshot, type Past } from "../lib/hindsight.ts";
 import { openHot } from "../lib/hot.ts";
 import { openLake } from "../lib/lake.ts";
 import { defineInspection } from "../lib/stage.ts";
@@ -30,6 +30,7 @@ interface Shelf extends Recall {
 /** What became of looking into the stores. */
 interface Found {
   readonly store: StoreName;
+  readonly shelf: Shelf;
   readonly past: Past;
 }
 
@@ -89,9 +90,9 @@ const stage = defineInspection({
         // A server that holds nothing of ours.
         if (shelf.version === 0) continue;
         const past = await bookOf(shelf, venue, symbol, time);
-        if (past !== null) found ??= { store, past };
+        if (past !== null) found ??= { store, shelf, past };
         if (past?.book || past?.gap) {
-          found = { store, past };
+          found = { store, shelf, past };
           break;
         }
       }
@@ -103,7 +104,9 @@ const stage = defineInspection({
       if (found?.past.book) return shown({ ...found, ...common, time, depth }, found.past.book);
       if (found === null) await assertKnown(held, venue, symbol);
       const next = found === null ? await firstOf(held, (shelf) => nextSnapshot(shelf, instrument, venue, time)) : null;
-      return missing(common, found, next);
+      const gap = found?.past.gap ?? null;
+      const last = gap === null ? null : await lastSynced(found!.shelf, venue, symbol, gap);
+      return missing(common, found, next, last);
     } finally {
       for (const shelf of shelves) await shelf.close();
     }
@@ -216,12 +219,15 @@ function missing(
   common: { readonly venue: string; readonly symbol: string; readonly at: number | null },
   found: Found | null,
   next: number | null,
+  last: number | null,
 ) {
   const { venue, symbol, at } = common;
   const when = at === null ? "the newest" : isoOf(at);
   const gap = found?.past.gap ?? null;
   const detail = gap !== null
-    ? `not in sync since ${isoOf(gap.eventTime)}: ${gap.detail ?? "a gap"}`
+    ? `not in sync since ${isoOf(gap.eventTime)}: ${gap.detail ?? "a gap"}${
+      last === null ? "" : `; it was last with --at ${isoOf(last)}`
+    }`
     : found !== null
     ? `no snapshot up to then can begin it, the last one is of ${isoOf(found.past.snapshot.eventTime)}`
     : next === null
@@ -233,7 +239,7 @@ function missing(
     ...common,
     ...(found && { store: found.store }),
     synced: false,
-    ...(gap && { since: gap.eventTime, why: gap.detail }),
+    ...(gap && { since: gap.eventTime, why: gap.detail, last }),
   };
 }
 

@@ -70,6 +70,23 @@ export async function bookOf(
   return refused;
 }
 
+/** The last time before a gap at which there was a book in sync, µs; null where that is none, or long ago. */
+export async function lastSynced(
+  store: Source,
+  venue: Pick<Venue, "name" | "books" | "depths">,
+  symbol: string,
+  gap: Status,
+): Promise<number | null> {
+  let before: Status | null = gap;
+  for (let tries = 0; before !== null && tries < TRIES_MAX; tries++) {
+    const time: number = before.eventTime - 1;
+    const past: Past | null = await bookOf(store, venue, symbol, time);
+    if (past?.book) return time;
+    before = past?.gap ?? null;
+  }
+  return null;
+}
+
 /** When the first snapshot from a time on is dated, µs; null where there is none. */
 export async function nextSnapshot(
   store: Source,

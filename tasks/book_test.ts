@@ -302,8 +302,11 @@ Deno.test(
         finding: "not in sync",
         place,
         detail:
-          "not in sync since 2023-11-14T22:13:20.520000Z: book unnumbered: an event without numbers came after 504",
+          "not in sync since 2023-11-14T22:13:20.520000Z: book unnumbered: an event without numbers came after 504; " +
+          "it was last with --at 2023-11-14T22:13:20.519999Z",
       }]);
+      assert.equal(lost.last, 1_700_000_000_519_999);
+      assert.equal((await run(book, data, ...AAA, "--at", "2023-11-14T22:13:20.519999Z")).synced, true);
       assert.deepEqual([lost.synced, lost.since, lost.at, lost.bids], [false, 1_700_000_000_520_000, null, undefined]);
       const early = await run(book, data, ...AAA, "--at", "1700000000323455");
       const detail = "no snapshot is stored up to then, the first one after it is of 2023-11-14T22:13:20.323456Z";
