@@ -79,6 +79,7 @@ const stage = defineStage({
     ];
     return { read: [...read, ...written], write: written };
   },
+  looks: () => true,
   async run({ values, ranges, log, hot, lake, world, signal, drain }) {
     const { symbol, date } = values;
     if (date !== undefined && !isDate(date)) {

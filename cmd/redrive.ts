@@ -60,6 +60,7 @@ const stage = defineStage({
     "deno task redrive --since 2026-11-20T10:00:00Z --replays-max 2",
     "deno task redrive history",
   ],
+  looks: (values) => values["dry-run"] || values.what === "history",
   async run({ values, hot, send, ranges, log, tape, tally, world, until, signal }) {
     const isDry = values["dry-run"] || values.what === "history";
     const { epoch, checkpoint } = isDry

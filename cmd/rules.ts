@@ -43,6 +43,7 @@ const stage = defineStage({
   ],
   files: ({ file }) => ({ read: file === undefined ? [] : [file] }),
   isApart: ({ deed }) => deed === "schema",
+  looks: ({ deed }) => deed !== "apply",
   async run({ values, send, ranges, log, tape, signal }) {
     const { deed = "show", file, venue, symbol, date } = values;
     if (deed === "schema") {

@@ -5,6 +5,7 @@
  * Holds the powers that nobody else has: arguments, environment, exit, signals, clock.
  * **Knows** `folder`, `stage`, `permission`, `flag`, `meter`, `patience`, `transport`, `failure`.
  */
+import { resolve } from "node:path";
 import process from "node:process";
 import {
   codeOf,
@@ -92,7 +93,11 @@ export class Crew {
   }
 
   #start(stage: Stage, module: string, setting: Setting): Promise<Report> {
-    if (!("inspect" in stage)) foldersOf(stage, setting).forEach(prepare);
+    if (!("inspect" in stage)) {
+      const folders = foldersOf(stage, setting);
+      if (stage.looks?.(setting.values as never)) assertThere(this.#common.data, folders);
+      folders.forEach(prepare);
+    }
     const worker = new Worker(module, {
       type: "module",
       name: stage.name,
@@ -166,6 +171,18 @@ export class Crew {
   async close(): Promise<void> {
     for (const { worker } of this.#hands.values()) worker.terminate();
     await this.#server?.shutdown();
+  }
+}
+
+/** @throws {Misuse} where some of the folders lie in one that is not there */
+function assertThere(data: string, folders: readonly string[]): void {
+  const home = resolve(data);
+  if (!folders.some((folder) => `${folder}/`.startsWith(`${home}/`))) return;
+  try {
+    Deno.statSync(home);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Misuse(`Cannot look into --data "${data}": there is no such folder, must be one that was written`);
   }
 }
 

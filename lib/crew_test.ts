@@ -1,4 +1,8 @@
 import assert from "@std/assert";
+import audit from "../cmd/audit.ts";
+import { history } from "../cmd/audit/history.ts";
+import redrive from "../cmd/redrive.ts";
+import rules from "../cmd/rules.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
@@ -49,6 +53,43 @@ Deno.test("a folder that cannot be made is a misuse on one line", async () => {
     return true;
   });
   await crew.close();
+});
+
+Deno.test("who only tells of what was written refuses a --data that is not there, and makes none", async () => {
+  const data = `${await Deno.makeTempDir()}/typo`;
+  const started = async (stage: Stage, ...args: string[]) => {
+    const crew = new Crew(valuesOf(stage, ["--data", data, ...args]), () => {});
+    try {
+      crew.start(stage, sending(0), valuesOf(stage, args));
+      return null;
+    } catch (error) {
+      return error as Error;
+    } finally {
+      await crew.close();
+    }
+  };
+  for (
+    const [stage, ...args] of [
+      ...[[audit], [history, "--runs", "1"], [rules], [rules, "show"], [rules, "check", "f", "--date", "2026-11-20"]],
+      ...[[redrive, "--dry-run"], [redrive, "history"]],
+    ] as [Stage, ...string[]][]
+  ) {
+    const error = await started(stage, ...args);
+    assert.equal(error?.name, "Misuse", stage.name);
+    assert.equal(
+      error?.message,
+      `Cannot look into --data "${data}": there is no such folder, must be one that was written`,
+    );
+    await assert.rejects(Deno.stat(data), Deno.errors.NotFound);
+  }
+  const elsewhere = ["--transport", "memory:typo", "--hot", "memory:typo", "--lake", "memory:typo"];
+  assert.equal(await started(audit, ...elsewhere), null);
+  assert.equal(await started(rules, "schema"), null);
+  await assert.rejects(Deno.stat(data), Deno.errors.NotFound);
+  for (const stage of [redrive, rules]) {
+    assert.equal(await started(stage, ...stage === rules ? ["apply", "f"] : []), null);
+    await Deno.remove(data, { recursive: true });
+  }
 });
 
 Deno.test("metrics are served on loopback, or where the user says", async () => {

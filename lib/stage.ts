@@ -40,6 +40,8 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   reach?(values: Values<F>): Promise<Reach>;
   /** Whether by these flags it does without its topics: then they are in memory, and no door is opened. */
   isApart?(values: Values<F>): boolean;
+  /** Whether by these flags it only tells of what others wrote: where nobody did there is nothing to tell. */
+  looks?(values: Values<F>): boolean;
   /** What it asks of the system, besides its doors, under the name of the permission. */
   readonly sys?: readonly ("statfs" | "uid")[];
   run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;

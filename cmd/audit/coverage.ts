@@ -22,6 +22,7 @@ export const coverage = defineStage({
   writes: [],
   needs: ["lake"],
   isApart: () => true,
+  looks: () => true,
   flags: {
     date: { kind: "text", value: "YYYY-MM-DD", pattern: /^\d{4}-\d{2}-\d{2}$/, does: "UTC date" },
     venue: { kind: "text", value: "VENUE", does: "this venue alone" },

@@ -18,6 +18,7 @@ export const history = defineStage({
   writes: [],
   needs: ["lake"],
   isApart: () => true,
+  looks: () => true,
   flags: {
     name: { kind: "text", value: "NAME", does: "this expectation alone, whether it ever failed or not" },
     venue: { kind: "text", value: "VENUE", does: "this venue alone" },

@@ -21,6 +21,7 @@ export const profile = defineStage({
   writes: [],
   needs: ["lake"],
   isApart: () => true,
+  looks: () => true,
   flags: {
     symbol: { kind: "text", value: "SYMBOL", does: "instrument, as the venue writes it" },
     venue: { kind: "text", value: "VENUE", does: "of this venue alone" },
