@@ -130,13 +130,15 @@ export class Keeper {
   }
 
   /** The connection is gone: its books are too, until their snapshots come. `receivedTime` is when that was noticed, µs. */
-  disconnect(receivedTime: number): Kept {
+  disconnect(receivedTime: number, isStopped = false): Kept {
     const out = newOutput();
     this.#next.clear();
     const times: Times = { eventTime: receivedTime, receivedTime, timeSource: "received" };
     for (const { instrument, built } of this.#instruments.values()) {
       const { last } = instrument;
-      const broke = instrument.lose("connection", "the connection is gone");
+      const broke = isStopped
+        ? instrument.lose("stopped", "its connection was closed on purpose")
+        : instrument.lose("connection", "the connection is gone");
       if (broke !== null) this.#publishBreak(last!, broke, times, built, out);
     }
     return out;

@@ -50,7 +50,7 @@ export class BookCount {
 
   /** A line for the user; none where there is nothing to tell. */
   text(): readonly string[] {
-    const { crossed, broken } = this.#counts;
+    const { crossed, broken, stopped } = this.#counts;
     const total = Object.values(this.#compared).reduce((sum, n) => sum + n, 0);
     const outcomes = OUTCOMES.filter((outcome) => this.#compared[outcome] !== undefined);
     const faults = FAULTS.filter((fault) => broken[fault] > 0);
@@ -58,6 +58,7 @@ export class BookCount {
       ...(total === 0 ? [] : [`${total} compared`, ...outcomes.map((each) => `${each} ${this.#compared[each]}`)]),
       ...(faults.length === 0 ? [] : [`broken by ${faults.map((fault) => `${fault} ${broken[fault]}`).join(", ")}`]),
       ...(crossed === 0 ? [] : [`crossed ${crossed}`]),
+      ...(stopped === 0 ? [] : [`${stopped} in sync at the stop`]),
     ];
     return words.length === 0 ? [] : [`books    ${words.join("   ")}`];
   }

@@ -32,4 +32,8 @@ Deno.test("what happened since the last time is handed over, and all of it told 
   assert.deepEqual(levels.map(({ name, level }) => [name, level]), [["book_agreement_ratio", 0.75]]);
   assert.deepEqual(books.compared, { compared: { differing: 1, passed: 1 } });
   assert.deepEqual(books.text(), ["books    2 compared   differing 1   passed 1   broken by hole 3   crossed 1"]);
+  counts.stopped = 2;
+  books.count();
+  assert.deepEqual(tally.take().sums, []);
+  assert.match(books.text()[0]!, /crossed 1 {3}2 in sync at the stop$/);
 });

@@ -176,7 +176,7 @@ export class Collector {
   }
 
   /** What the end of a connection does to its books. */
-  #lose({ connection, symbols, receivedTime, successor }: FeedEvent & { event: "disconnected" }): readonly Tick[] {
+  #lose({ connection, symbols, receivedTime, successor, why }: FeedEvent & { event: "disconnected" }): readonly Tick[] {
     const keeper = this.#keepers.get(connection);
     const beside = this.#open.get(connection) ?? null;
     const isYoung = beside !== null && this.#open.has(beside);
@@ -188,7 +188,7 @@ export class Collector {
     // What a young one said of numbered books was only held. Of others it was heard instead of what the old one said.
     const { books } = this.#venue;
     const isUntouched = isYoung && (books === "splice" || books === "link" || books === "chain");
-    return successor !== null || isUntouched ? [] : keeper?.disconnect(receivedTime).ticks ?? [];
+    return successor !== null || isUntouched ? [] : keeper?.disconnect(receivedTime, why === "stopped").ticks ?? [];
   }
 
   #keep(connection: string, mapped: Mapped, { receivedTime }: Frame): Kept {

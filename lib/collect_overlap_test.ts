@@ -23,6 +23,7 @@ function collecting(books: BookDiscipline, disciplines: Partial<Venue["disciplin
     over: (connection: string, successor: string | null = null, why: Why = "closed") =>
       event(connection, { event: "disconnected", why, code: 1006, detail: null, successor }),
     says: (connection: string, frame: string) => take({ connection, frame }),
+    counts: collector.counts,
     answers: (frame: string) => take({ connection: "r.rest", request: "https://made.invalid/", symbol: "A", frame }),
   };
 }
@@ -80,6 +81,21 @@ Deno.test("a connection that ends beside another takes shared books with it wher
     made.connected("r.1", "r.0");
     made.says("r.1", `{"s":"A","b":${number}}`);
     assert.deepEqual(inShort(made.over("r.1")), becomes, books);
+  }
+});
+
+Deno.test("a book whose connection was closed on purpose was not broken", () => {
+  for (
+    const [why, becomes, stopped, broken] of [
+      ["stopped", "gap book stopped: its connection was closed on purpose", 1, 0],
+      ["closed", "gap book connection: the connection is gone", 0, 1],
+    ] as const
+  ) {
+    const made = collecting("trust");
+    made.connected("r.0");
+    made.says("r.0", '{"s":"A","b":7}');
+    assert.deepEqual(inShort(made.over("r.0", null, why)), [becomes, `disconnected ${why} 1006`]);
+    assert.deepEqual([made.counts.stopped, made.counts.broken.connection], [stopped, broken]);
   }
 });
 

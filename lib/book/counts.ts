@@ -30,6 +30,8 @@ export interface Counts {
   /** Books that became synced, again or for the first time. */
   syncs: number;
   broken: Record<Fault, number>;
+  /** Books that were in sync when their connection was closed on purpose: nothing befell them. */
+  stopped: number;
   /** Snapshots of no use: older than what was buffered or is held already, or unreadable. */
   stale: number;
   /** Events that the book had already. */
@@ -53,6 +55,7 @@ export function newCounts(): Counts {
     repeats: 0,
     syncs: 0,
     broken: Object.fromEntries(FAULTS.map((fault) => [fault, 0])) as Counts["broken"],
+    stopped: 0,
     stale: 0,
     skipped: 0,
     late: 0,

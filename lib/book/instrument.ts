@@ -43,7 +43,7 @@ export interface Settings {
 
 /** Why the book is gone, for people. */
 export interface Break {
-  readonly fault: Fault;
+  readonly fault: Fault | "stopped";
   /** Last number before, and the first after; null where there are none. */
   readonly firstId: number | null;
   readonly lastId: number | null;
@@ -215,7 +215,7 @@ export class Instrument {
    * The connection is gone, and with it whatever was asked for; what is buffered stays, its numbers tell what it is worth.
    * Null where there was no book.
    */
-  lose(fault: Fault, state: string): Break | null {
+  lose(fault: Fault | "stopped", state: string): Break | null {
     const broke = this.#state === "synced" ? this.#break(fault, null, state) : null;
     this.#served();
     return broke;
@@ -279,7 +279,7 @@ export class Instrument {
     this.#want();
   }
 
-  #break(fault: Fault, lastId: number | null, state: string): Break {
+  #break(fault: Fault | "stopped", lastId: number | null, state: string): Break {
     if (this.#state === "synced") this.#before = this.#id;
     this.#ladder.clear();
     this.#state = "broken";
@@ -287,7 +287,8 @@ export class Instrument {
     this.#buffer = [];
     this.#last = null;
     this.#recent = null;
-    this.#counts.broken[fault]++;
+    if (fault === "stopped") this.#counts.stopped++;
+    else this.#counts.broken[fault]++;
     this.#want();
     return { fault, firstId: this.#before, lastId, detail: `book ${fault}: ${state}` };
   }
