@@ -64,6 +64,8 @@ export class Crew {
   readonly #board: Board | null;
   readonly #hands = new Map<string, { worker: Worker; progress: Progress; done: Promise<Report> }>();
   readonly #waiting = new Map<number, Mark[]>();
+  /** What was said of logs that stages of this process work with, each once. */
+  readonly #opened = new Set<string>();
   readonly #early = new Map<string, ("drain" | "abort")[]>();
   #server: Deno.HttpServer | null = null;
 
@@ -117,6 +119,10 @@ export class Crew {
           return worker.postMessage({ order: "start", setting } satisfies Order);
         case "report":
           return this.#say(`${stage.name}: ${printable(data.line)}`);
+        case "opened":
+          if (!this.#opened.has(data.line)) this.#say(data.line);
+          this.#opened.add(data.line);
+          return;
         case "progress":
           hand.progress = data.progress;
           this.#board?.apply(data.delta);

@@ -3,6 +3,7 @@ import audit from "../cmd/audit.ts";
 import { history } from "../cmd/audit/history.ts";
 import redrive from "../cmd/redrive.ts";
 import rules from "../cmd/rules.ts";
+import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
@@ -127,4 +128,25 @@ Deno.test("of what was sent and became visible to nobody the latest alone is rem
     assert.equal(crew.latencies.length, remembered);
     await crew.close();
   }
+});
+
+/** A Worker that says where its log is. */
+const opening = (line: string): string =>
+  `data:application/javascript,${
+    encodeURIComponent(`
+  onmessage = () => {
+    postMessage({ word: "opened", line: ${JSON.stringify(line)} });
+    postMessage({ word: "done", outcome: {} });
+  };
+  postMessage({ word: "ready" });`)
+  }`;
+
+Deno.test("where the log is, is said once a process, however many stages work with it", async () => {
+  const said: string[] = [];
+  const crew = new Crew(valuesOf(validate, ["--transport", "memory:opening"]), (line) => said.push(line));
+  for (const [stage, line] of [[validate, "log in a"], [sinkCold, "log in a"], [simulate, "log in b"]] as const) {
+    await crew.start(stage, opening(line), valuesOf(stage, []));
+  }
+  assert.deepEqual(said, ["log in a", "log in b"]);
+  await crew.close();
 });

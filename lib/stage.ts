@@ -158,6 +158,8 @@ export type Order = { readonly order: "start"; readonly setting: Setting } | { r
 export type Word =
   | { readonly word: "ready" }
   | { readonly word: "report"; readonly line: string }
+  /** Where its log is, once it has begun to work with it. */
+  | { readonly word: "opened"; readonly line: string }
   | { readonly word: "progress"; readonly progress: Progress; readonly delta: Delta; readonly marks: readonly Mark[] }
   | { readonly word: "done"; readonly outcome: Outcome }
   | {
@@ -285,7 +287,12 @@ export async function perform(
     : null;
   const output = setting.to === null ? transport! : await open.transport(setting.to, world);
   const input = transport ?? output;
-  if (!stage.isApart?.(setting.values as Values<Flags>)) world.report(input.describes);
+  let isDescribed = stage.isApart?.(setting.values as Values<Flags>) ?? false;
+  /** Who was told what cannot be done has no use for where it would have been. */
+  const describe = (): void => {
+    if (!isDescribed) say({ word: "opened", line: printable(input.describes) });
+    isDescribed = true;
+  };
   const opened: { close(): Promise<void> }[] = output === input ? [input] : [output, input];
   const timer = setInterval(progress, PROGRESS_MS);
   const broken = Promise.withResolvers<never>();
@@ -314,6 +321,7 @@ export async function perform(
       hot: hot as Hot,
       lake: lake as Lake,
       async *receive({ start, ...options } = {}) {
+        describe();
         const begin = async (topic: string, partition: number, range: Range): Promise<number> => {
           if (partition >= watch.tape[topic]!.partitions) await watch.look();
           return await start!(topic, partition, range);
@@ -331,6 +339,7 @@ export async function perform(
         }
       },
       send(topic, partition, messages, due = now()) {
+        describe();
         // Not held while they are on their way.
         const { length } = messages;
         return output.append(topic, partition, messages).then((place) => {
@@ -362,7 +371,9 @@ export async function perform(
       drain,
     };
     try {
-      return await Promise.race([stage.run(hands), broken.promise]);
+      const outcome = await Promise.race([stage.run(hands), broken.promise]);
+      describe();
+      return outcome;
     } catch (error) {
       // Whoever falls over a topic that was deleted or changed says that, and not what it met.
       if (!(error instanceof Outage)) {

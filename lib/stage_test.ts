@@ -1,6 +1,6 @@
 import assert from "@std/assert";
-import { Outage } from "./failure.ts";
-import { defineInspection, defineStage, perform, type Setting } from "./stage.ts";
+import { Misuse, Outage } from "./failure.ts";
+import { defineInspection, defineStage, perform, type Setting, type Word } from "./stage.ts";
 import { TOPICS } from "./transport.ts";
 
 const setting: Setting = {
@@ -22,6 +22,38 @@ Deno.test("work in the background that fails ends its stage, though nothing more
   });
   const never = new AbortController().signal;
   await assert.rejects(perform(stage, setting, () => {}, never, never), /the store is away/);
+});
+
+Deno.test("where its log is, a stage says once it works with it, and not where it is told what cannot be done", {
+  sanitizeOps: true,
+  sanitizeResources: true,
+}, async () => {
+  const common = {
+    name: "writer",
+    does: "writes",
+    reads: [],
+    writes: [TOPICS.raw],
+    needs: [],
+    flags: {},
+    examples: [],
+  };
+  const never = new AbortController().signal;
+  const said = async (run: Parameters<typeof defineStage>[0]["run"]): Promise<readonly string[]> => {
+    const words: string[] = [];
+    const hear = (word: Word): void => void (word.word !== "progress" && words.push(word.word));
+    await perform(defineStage({ ...common, run }), setting, hear, never, never).catch(({ name }) => words.push(name));
+    return words;
+  };
+  const message = { key: null, value: "{}" };
+  assert.deepEqual(await said(() => Promise.reject(new Misuse("wrong"))), ["Misuse"]);
+  assert.deepEqual(await said(() => Promise.resolve({})), ["opened"]);
+  const writing = await said(async ({ send, world }) => {
+    await send(TOPICS.raw, 0, [message]);
+    await send(TOPICS.raw, 0, [message]);
+    world.report("written");
+    return {};
+  });
+  assert.deepEqual(writing, ["opened", "report"]);
 });
 
 Deno.test("an inspection runs though none of its doors would open, and is shown where they are, and no secret", {

@@ -261,7 +261,7 @@ Deno.test("a command at work tells no secret to those who look at its arguments,
       heard += text;
       // It has opened the log, and the store does not answer: it waits.
       const url = /metrics at (\S+)\n/.exec(heard)?.[1];
-      if (isMetered || url === undefined || !heard.includes("log in ")) continue;
+      if (isMetered || url === undefined || !heard.includes("trying again")) continue;
       isMetered = true;
       assertSecret(await (await fetch(url)).text(), "its metrics");
       for (const pid of [child.pid, ...await childrenOf(child.pid)]) {
