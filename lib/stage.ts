@@ -175,7 +175,7 @@ export interface Progress {
   readonly applied: number;
   /** Records that the read topics hold beyond what was received. */
   readonly behind: number;
-  /** When work began and was last seen to move, for rates. */
+  /** When work began and was last seen to move, for rates; whole ms. */
   readonly began: number;
   readonly moved: number;
 }
@@ -275,7 +275,9 @@ export async function perform(
   const progress = (): void => {
     const behind = [...lag.values()].reduce((sum, n) => sum + n, 0);
     tally.set("stage_lag_records", behind, stage.name);
-    say({ word: "progress", progress: { ...count, sent: { ...count.sent }, behind }, delta: tally.take(), marks });
+    const times = { began: Math.floor(count.began), moved: Math.floor(count.moved) };
+    const progress = { ...count, ...times, sent: { ...count.sent }, behind };
+    say({ word: "progress", progress, delta: tally.take(), marks });
     marks = [];
   };
   const move = (): void => {

@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { Misuse, Outage } from "./failure.ts";
-import { defineInspection, defineStage, perform, type Setting, type Word } from "./stage.ts";
+import { defineInspection, defineStage, perform, type Progress, type Setting, type Word } from "./stage.ts";
 import { TOPICS } from "./transport.ts";
 
 const setting: Setting = {
@@ -22,6 +22,24 @@ Deno.test("work in the background that fails ends its stage, though nothing more
   });
   const never = new AbortController().signal;
   await assert.rejects(perform(stage, setting, () => {}, never, never), /the store is away/);
+});
+
+Deno.test("when work began and moved is told in whole milliseconds", {
+  sanitizeOps: true,
+  sanitizeResources: true,
+}, async () => {
+  const stage = defineStage({
+    ...{ name: "mover", does: "moves", reads: [], writes: [TOPICS.raw], needs: [], flags: {}, examples: [] },
+    async run({ send }) {
+      await send(TOPICS.raw, 0, [{ key: null, value: "{}" }]);
+      return {};
+    },
+  });
+  const never = new AbortController().signal;
+  let last: Progress | null = null;
+  await perform(stage, setting, (word) => word.word === "progress" && (last = word.progress), never, never);
+  const { began, moved } = last! as Progress;
+  assert.ok(began > 0 && Number.isInteger(began) && Number.isInteger(moved), `${began} ${moved}`);
 });
 
 Deno.test("where its log is, a stage says once it works with it, and not where it is told what cannot be done", {
