@@ -40,8 +40,8 @@ export interface Means {
 const RATE = 100;
 /** Shortest wait, ms; and events between two looks at the clock. */
 const PACE_MS = 5, LOT_MAX = 1_024;
-/** Symbols that are shown to people. */
-const SHOWN_MAX = 8;
+/** Symbols that are named to people: all, unless there are very many. */
+const SHOWN_MAX = 100;
 /** Changes of a book that a frame tells: more than one, as venues that collect them for a while do. */
 const BATCH = 4;
 
@@ -62,7 +62,7 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
   try {
     // A capture waits for somebody; whether it can be read is to be known before.
     let line = await next?.next();
-    const shown = from === undefined ? pretend.symbols.slice(0, SHOWN_MAX).join(", ") : "what was recorded";
+    const shown = from === undefined ? shownOf(pretend.symbols) : "what was recorded";
     world.report(`serves ${as} at ${pretend.socketUrl} and ${pretend.restUrl}: ${shown}`);
     // A market goes on by itself; a capture waits for who wants to see it.
     if (next !== null) await Promise.race([pretend.joined, aborted(signal)]);
@@ -96,6 +96,11 @@ export async function serve(orders: Orders, { world, until, signal, noted, paced
     await next?.return();
     await pretend.close();
   }
+}
+
+function shownOf(symbols: readonly string[]): string {
+  const shown = symbols.slice(0, SHOWN_MAX).join(", ");
+  return symbols.length > SHOWN_MAX ? `${shown} and ${symbols.length - SHOWN_MAX} more` : shown;
 }
 
 async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<CaptureLine, void, undefined> {

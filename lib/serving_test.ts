@@ -62,6 +62,20 @@ Deno.test("the market is served at its pace and with the clock's time, until it 
   assert.deepEqual([made, came, struck], [100, 1, 0]);
 });
 
+Deno.test("instruments that are served are named, and of very many how many more there are", strict, async () => {
+  for (const [symbols, more] of [[50, null], [300, / and \d+ more$/]] as const) {
+    const lines: string[] = [];
+    await serve({ ...ORDERS, symbols }, {
+      ...{ world: { now: () => 0, report: (line) => lines.push(line) }, signal: AbortSignal.abort() },
+      ...{ until: () => Promise.resolve(), noted: undefined, paced: () => {} },
+    });
+    const named = lines[0]!.replace(/^.*: /, "").replace(more ?? "", "").split(", ");
+    assert.equal(named.length, more === null ? new Set(named).size : 100);
+    assert.ok(named.length > 40 && named.every((symbol) => /^[A-Z0-9]+$/.test(symbol)), lines[0]);
+    if (more !== null) assert.match(lines[0]!, more);
+  }
+});
+
 Deno.test("so many events as were asked for are served", strict, async () => {
   const work = working({ ticks: 30 });
   await work.at;
