@@ -70,7 +70,10 @@ Deno.test("a venue that is crowded says for how long it wants to be left alone, 
 
 Deno.test("a venue that asks for longer than an outage may last is not asked again", strict, async () => {
   await using rest = asked(() => new Response("", { status: 429, headers: { "retry-after": "86400" } }));
-  await assert.rejects(rest.client.snapshot("A", rest.stop.signal), Outage);
+  await assert.rejects(
+    rest.client.snapshot("A", rest.stop.signal),
+    /^Outage: Cannot ask venue "made" for \/depth\?symbol=A: .* answers 429 .*, must be left alone; may be asked again in 86400 s, and --retry-for leaves \d+ s$/,
+  );
   assert.equal(rest.requests.length, 1);
 });
 
@@ -80,6 +83,14 @@ Deno.test("after a ban nothing is asked any more", strict, async () => {
   await assert.rejects(rest.client.snapshot("A", rest.stop.signal), ban);
   await assert.rejects(rest.client.snapshot("B", rest.stop.signal), ban);
   assert.equal(rest.requests.length, 1);
+});
+
+Deno.test("a ban says for how long it is", strict, async () => {
+  await using rest = asked(() => new Response("banned", { status: 418, headers: { "retry-after": "120" } }));
+  await assert.rejects(
+    rest.client.snapshot("A", rest.stop.signal),
+    /must not be asked until its ban is over, in 120 s$/,
+  );
 });
 
 Deno.test("a request that is wrong is misuse and does not stop those behind it", strict, async () => {

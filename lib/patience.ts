@@ -60,7 +60,7 @@ export class Patience {
     const left = (this.#since ?? now) + retryForMs - now;
     if (!passes || left <= 0 || left < leaveMs || trying === undefined || trying.signal.aborted) {
       this.#end("");
-      throw said;
+      throw passes && left > 0 && left < leaveMs ? tooLong(said, leaveMs, left) : said;
     }
     const line = `${reasonOf(said)}; trying again for ${retryForMs / 1000} s`;
     trying.hear({ door: this.#door, step: this.#since === null ? "begins" : "goes on", line });
@@ -94,6 +94,16 @@ export class Patience {
     this.#since = null;
     this.#tries = 0;
   }
+}
+
+/** The outage with why it is not waited for: it asks for more than the user allows. */
+function tooLong(said: unknown, leaveMs: number, left: number): unknown {
+  if (!(said instanceof Outage)) return said;
+  const seconds = (ms: number): number => Math.ceil(ms / 1000);
+  return new Outage(
+    `${reasonOf(said)}; may be asked again in ${seconds(leaveMs)} s, and --retry-for leaves ${seconds(left)} s`,
+    { cause: said },
+  );
 }
 
 const ROOM = /^(ENOSPC|EDQUOT)$/;

@@ -178,7 +178,8 @@ export class RestClient {
       return `Cannot ask venue "${this.#venue}" for ${path}: ${shownUrl(this.#base)} ${state}, must ${wanted}`;
     };
     if (status === 418) {
-      this.#ban = new Outage(says("not be asked until its ban is over"));
+      const rest = retryAfterMs === 0 ? "" : `, in ${Math.ceil(retryAfterMs / 1_000)} s`;
+      this.#ban = new Outage(says(`not be asked until its ban is over${rest}`));
       return { error: this.#ban, passes: false };
     }
     if (status !== null && CROWDED.includes(status)) {
