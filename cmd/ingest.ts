@@ -12,7 +12,7 @@ import { Collector } from "../lib/collect.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, printable } from "../lib/failure.ts";
 import { Resting } from "../lib/feed/resting.ts";
-import { hostsOf, liveOf, symbolsIn } from "../lib/following.ts";
+import { hostsOf, liveOf, restOf, symbolsIn } from "../lib/following.ts";
 import { FRAMES } from "../lib/frames.ts";
 import { bring, restingOf } from "../lib/instruments.ts";
 import { Intake } from "../lib/intake.ts";
@@ -46,7 +46,7 @@ const stage = defineStage({
     symbols: { kind: "text", value: "A,B", does: "live: instruments, as the venue writes them" },
     channels: { kind: "text", value: "C,C", default: CHANNELS.join(), does: "live: of trade, quote and book" },
     base: { kind: "text", value: "URL", does: "live: another websocket, wss://host:port" },
-    rest: { kind: "text", value: "URL", does: "live: another REST, https://host:port" },
+    rest: { kind: "text", value: "URL", does: "live: another REST, https://host:port (with --base its host)" },
     from: { kind: "text", value: "FILE", does: "capture, plain or gzip, a frame a line; or log:FOLDER/frames" },
     symbol: { kind: "text", value: "SYMBOL", does: "with --from: whose answers they are that name no instrument" },
     instruments: { kind: "switch", does: "brings tick sizes and lots into force, of --symbols or all, and ends" },
@@ -85,7 +85,7 @@ const stage = defineStage({
       if (from !== undefined) throw new Misuse("Cannot ingest instruments: --from is given too, must be one of them");
       const brought = await bring(venue, {
         symbols: values.symbols === undefined ? null : symbolsIn(values.symbols, venue),
-        ...{ base: values.rest ?? null, again: values.again, log, send, tape, micros, world, signal },
+        ...{ base: restOf(values) ?? null, again: values.again, log, send, tape, micros, world, signal },
         places: await ranges(TOPICS.raw),
         shelves: values.frames ? await ranges(FRAMES) : [],
         heard: (kind) => tally.add("frames_total", 1, venue.name, kind),

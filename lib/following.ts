@@ -38,6 +38,7 @@ export function liveOf(
   const { trying } = world;
   if (trying === undefined) throw new Error("Cannot ingest live: nobody waits here, must be run by a crew");
   const token = live?.secret === undefined ? undefined : world.env(live.secret);
+  const rest = restOf(values);
   return {
     // Of those that are asked for by default, the ones that the venue has.
     subscription: {
@@ -46,7 +47,7 @@ export function liveOf(
     },
     run: `${name}-${epoch}`,
     ...(values.base !== undefined && { base: values.base }),
-    ...(values.rest !== undefined && { rest: values.rest }),
+    ...(rest !== undefined && { rest }),
     ...(token !== undefined && { token }),
     compareEveryMs: values["compare-every"] * 1_000,
     micros,
@@ -66,9 +67,16 @@ export function symbolsIn(list: string, { live }: Pick<Venue, "live">): string[]
   );
 }
 
+/** Where REST is asked for, if not at the venue's own: beside another websocket, unless it is said where. */
+export function restOf({ base, rest }: Pick<Wish, "base" | "rest">): string | undefined {
+  const { protocol, host } = URL.parse(base ?? "") ?? {};
+  if (rest !== undefined || host === undefined || host === "") return rest;
+  return `${protocol === "ws:" ? "http" : "https"}://${host}`;
+}
+
 /** The hosts, with their ports, that following reaches; of what is no URL none, since its door refuses it. */
-export function hostsOf({ base, rest }: Pick<Wish, "base" | "rest">, { live }: Pick<Venue, "live">): string[] {
-  return [base ?? live?.base, rest ?? live?.rest?.base].flatMap((url) => {
+export function hostsOf(wish: Pick<Wish, "base" | "rest">, { live }: Pick<Venue, "live">): string[] {
+  return [wish.base ?? live?.base, restOf(wish) ?? live?.rest?.base].flatMap((url) => {
     const { protocol, hostname, port } = URL.parse(url ?? "") ?? {};
     if (hostname === undefined || hostname === "") return [];
     return [`${hostname}:${port || (protocol === "ws:" || protocol === "http:" ? 80 : 443)}`];
