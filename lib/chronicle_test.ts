@@ -39,6 +39,13 @@ Deno.test("a run that was put down is found again, result for result and plot fo
     assert.deepEqual(await chronicle.plots([entry]), run.plots.map((plot) => ({ run: run.id, ...plot })));
   }));
 
+Deno.test("a run of which no result speaks of an instrument is kept as well", () =>
+  withChronicle(async (chronicle) => {
+    const run = dayRun(3, (result) => ({ ...result, symbol: null }));
+    const found = await chronicle.results([await chronicle.add(run)]);
+    assert.deepEqual(found, run.results.map((result) => ({ run: run.id, ...result })));
+  }));
+
 Deno.test("runs come in the order of time, whatever the order in which they were put down, and the latest of them first to be kept", () =>
   withChronicle(async (chronicle) => {
     for (const day of [5, 3, 4]) await chronicle.add(dayRun(day));

@@ -80,6 +80,9 @@ function kept({ name, kind }: Column, given: boolean): string {
   return kind === "time" ? `CAST(make_timestamp("${name}") AS TIMESTAMPTZ) AS "${name}"` : `"${name}"`;
 }
 
+/** How rows lie in a file, so that statistics of its groups tell symbols apart. */
+const ORDER = ["symbol", "event_time", "origin"];
+
 /**
  * The bytes of a Parquet file with the draft's rows, at least one.
  * @throws {Error} when the file does not hold as many rows as were given
@@ -94,8 +97,12 @@ export async function write(partition: number, draft: Draft): Promise<Uint8Array
     db.registerFileBuffer(target, new Uint8Array(0));
     const [first, ...others] = draft.columns;
     const list = others.map((column, i) => kept(column, draft.vectors[i + 1] !== null)).join(", ");
+    // A column in which no row has anything was not handed over, and orders nothing.
+    const order = ORDER.filter((name) => {
+      return draft.vectors[draft.columns.findIndex((column) => column.name === name)] !== null;
+    });
     connection.query(`COPY (SELECT CAST(${partition} AS INTEGER) AS "${first!.name}", ${list}
-      FROM (SELECT * FROM draft ORDER BY symbol, event_time, origin))
+      FROM (SELECT * FROM draft ORDER BY ${order.join(", ")}))
       TO '${target}' (FORMAT PARQUET, COMPRESSION ZSTD, ROW_GROUP_SIZE ${GROUP_ROWS})`);
     const bytes = db.copyFileToBuffer(target);
     const rows = Number(parquetMetadata(exactBuffer(bytes)).num_rows);
