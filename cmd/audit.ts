@@ -114,7 +114,7 @@ const stage = defineStage({
     const results = run?.results ?? [];
     const truth = planted?.score(books) ?? null;
     // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
-    const findings = [
+    const unbalanced: AnyFinding[] = [
       ...books.flatMap((book) => book.findings).filter(({ finding }) => finding !== "behind" || drain.aborted),
       ...damages.map((damage) => ({
         finding: `lake ${damage.kind}`,
@@ -123,10 +123,13 @@ const stage = defineStage({
         last: -1,
         detail: damage.detail + wayOut(damage, repairs),
       })),
+    ];
+    const findings = [
+      ...unbalanced,
       ...results.filter(({ status, severity }) =>
         status === "fail" && (severity === "error" || values.strict && severity === "warning")
       ).map(findingOf),
-      ...(run !== null && run.instruments === 0 ? [nothingOf(symbol ?? "", date!)] : []),
+      ...(run !== null && run.instruments === 0 ? [nothingOf(symbol, date!, values.store)] : []),
       ...(truth?.missed ?? []).map(({ place, fault, found }) => ({
         finding: "fault missed",
         place,
@@ -156,9 +159,9 @@ const stage = defineStage({
         ...gapsText(books),
         ...(results.length > 0 ? ["", ...linesOf(results)] : []),
         ...truthText(truth),
-        ...findingsText(findings),
+        ...findingsText(findings, unbalanced.length === 0),
       ].join("\n"),
-      balanced: findings.length === 0,
+      balanced: unbalanced.length === 0,
       findings,
       ...(repairs && { repairs }),
       books: books.map(({ flagged, rejections, findings: _findings, ...book }) => ({
@@ -267,14 +270,9 @@ function findingOf({ check, name, venue, symbol, table, observed, wanted, eviden
   return { finding: check, place, first: -1, last: -1, detail: `${name}: ${observed}, must be ${wanted}${rows}` };
 }
 
-function nothingOf(symbol: string, date: string): AnyFinding {
-  return {
-    finding: "rows",
-    place: `${symbol} ${date}`.trim(),
-    first: -1,
-    last: -1,
-    detail: "the lake has no row of it",
-  };
+function nothingOf(symbol: string | undefined, date: string, store: string): AnyFinding {
+  const [place, what] = symbol === undefined ? [date, "row"] : [`${symbol} ${date}`, "such instrument"];
+  return { finding: "rows", place, first: -1, last: -1, detail: `${store} has no ${what} on that day` };
 }
 
 function booksText(books: readonly Books[]): string[] {
@@ -344,18 +342,21 @@ function truthText(truth: Score | null): string[] {
   ];
 }
 
-function findingsText(findings: readonly AnyFinding[]): string[] {
-  if (findings.length === 0) {
-    return ["", "the books balance: raw = valid + rejected + control, valid = hot = cold, row for row"];
-  }
+function findingsText(findings: readonly AnyFinding[], isBalanced: boolean): string[] {
+  const balance = isBalanced
+    ? ["", "the books balance: raw = valid + rejected + control, valid = hot = cold, row for row"]
+    : [];
+  if (findings.length === 0) return balance;
   const shown = findings.slice(0, FINDINGS_SHOWN).map(({ finding, place, first, last, detail }) => {
     const range = first < 0 ? "" : first === last ? ` at ${first}` : ` from ${first} to ${last}`;
     return printable(`  ${finding}: ${place}${range}: ${detail}`);
   });
   const more = findings.length > FINDINGS_SHOWN ? [`  and ${findings.length - FINDINGS_SHOWN} more, see --json`] : [];
+  const count = `${findings.length} ${findings.length === 1 ? "finding" : "findings"}`;
   return [
+    ...balance,
     "",
-    `the books do not balance: ${findings.length} ${findings.length === 1 ? "finding" : "findings"}`,
+    isBalanced ? `${count} besides:` : `the books do not balance: ${count}`,
     ...shown,
     ...more,
   ];

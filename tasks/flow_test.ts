@@ -92,6 +92,23 @@ Deno.test("a day is checked by the limits in force", async () => {
   });
 });
 
+Deno.test("an instrument that a day does not have is one finding, and the books balance all the same", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "100", "--symbols", "2", "--faults", "0");
+    await flow(data);
+    for (const store of ["lake", "hot"]) {
+      const told = await run(audit, data, "--symbol", "NOPE", "--date", "2026-11-20", "--store", store);
+      const detail = `${store} has no such instrument on that day`;
+      assert.deepEqual(findingsOf(told), [{ finding: "rows", place: "NOPE 2026-11-20", first: -1, last: -1, detail }]);
+      assert.equal(told.balanced, true);
+      assert.match(
+        String(told.text),
+        new RegExp(`\nthe books balance: .*\n\n1 finding besides:\n  rows: NOPE 2026-11-20: ${detail}$`),
+      );
+    }
+  });
+});
+
 Deno.test("a truth that cannot be written or read is misuse, with its file and line", async () => {
   await withData(async (data) => {
     const truth = `${data}/no/such/folder/t.ndjson`;
