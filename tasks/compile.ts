@@ -22,6 +22,12 @@ const jobs = [
 const promClient = fileURLToPath(import.meta.resolve("prom-client"));
 const NUMBERS = `${promClient.slice(0, promClient.indexOf("/prom-client/"))}/bintrees/1.0.2/test`;
 
+if (Deno.args.includes("--help") || Deno.args.includes("-h")) {
+  const names = jobs.map(({ name }) => `  dist/${name}`);
+  console.log(["compile: standalone binaries in dist/", "", ...names, "", "  deno task compile"].join("\n"));
+  Deno.exit();
+}
+
 for (const { name, main, workers } of jobs) {
   const includes = [...new Set(workers)].flatMap((path) => ["--include", path]);
   const args = [

@@ -26,6 +26,20 @@ Deno.test("every command has a task of its name, a README line and examples", ()
   }
 });
 
+Deno.test("tasks that are no stages show their help as well, and do nothing else", async () => {
+  for (const name of ["compile", "services"]) {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-check", "--allow-read", "--allow-sys", "--no-prompt", `tasks/${name}.ts`, "--help"],
+      cwd: new URL("../", import.meta.url),
+      env: { NO_COLOR: "1" },
+    }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.equal(code, 0, err);
+    assert.match(out!, new RegExp(`^${name}: `));
+    assert.ok(out!.includes(`\n  deno task ${name}`), out);
+  }
+});
+
 Deno.test("every task that README names exists", () => {
   for (const [, name] of readme.matchAll(/deno@?[\d.]* task ([a-z:-]+)/g)) {
     assert.ok(name! in tasks, `README names task ${name}`);

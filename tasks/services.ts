@@ -85,6 +85,16 @@ async function test(): Promise<number> {
   return (await run(Deno.execPath(), ["test", "-A", ...suites()], "inherit", urls))?.code ?? EXIT.failed;
 }
 
+const HELP = `services: Kafka, Postgres, Prometheus and Grafana by Docker Compose
+
+  up                                 starts them and waits until they are healthy
+  down                               stops them, and keeps their data
+  test                               the contracts on KAFKA_URL and POSTGRES_URL, or on Compose
+
+  deno task services up
+  deno task services down
+  deno task test:real`;
+
 async function main(what: string | undefined): Promise<number> {
   switch (what) {
     case "up":
@@ -97,6 +107,10 @@ async function main(what: string | undefined): Promise<number> {
       return EXIT.done;
     case "test":
       return await test();
+    case "--help":
+    case "-h":
+      console.log(HELP);
+      return EXIT.done;
     default:
       throw new Misuse(`Cannot run services "${printable(what ?? "")}": it is unknown, must be up, down or test`);
   }
