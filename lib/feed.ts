@@ -7,7 +7,7 @@
  * **In** a venue and a subscription, **Out** frames and events. **Knows** `venue`, `patience`, `failure`, `world`.
  */
 import { Misuse, shownUrl } from "./failure.ts";
-import type { Authorizing } from "./feed/authorize.ts";
+import { type Authorizing, CODE_LENGTH_MIN } from "./feed/authorize.ts";
 import { chunksOf } from "./feed/asking.ts";
 import type { Manner } from "./feed/connection.ts";
 import { Line } from "./feed/line.ts";
@@ -212,8 +212,8 @@ function placeOf(venue: Venue, subscription: Subscription, { base: other, rest: 
   return { live, base: shownUrl(base), address: () => asking };
 }
 
-/** `text` without the token, however it is spelled in a URL. */
+/** `text` without the token, however it is spelled in a URL: what is shorter than any token is none. */
 function hidden(text: string, token: string | undefined): string {
-  if (token === undefined || token === "") return text;
+  if (token === undefined || token.length < CODE_LENGTH_MIN) return text;
   return [token, encodeURIComponent(token)].reduce((shown, secret) => shown.replaceAll(secret, "***"), text);
 }

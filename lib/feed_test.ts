@@ -263,21 +263,27 @@ Deno.test("a token that is refused is misuse, told once, never shown and never t
   await assert.rejects(followed({ base: venue.base, venue: made }).rest(), /^Misuse: .*MADE_TOKEN is not set/);
 });
 
-Deno.test("a venue that repeats the token does not make it shown", strict, async () => {
-  await using venue = host();
-  const feed = followed({
-    base: venue.base,
-    venue: madeVenue({ secret: "MADE_TOKEN" }),
-    token: "se/cret",
-    retryForMs: 0,
-  });
-  const over = feed.until("disconnected");
-  const peer = await venue.peer();
-  assert.equal(new URL(peer.url).searchParams.get("token"), "se/cret");
-  await peer.close(4001, "not se/cret nor se%2Fcret");
-  assert.equal((await over).detail, "not *** nor ***");
-  await assert.rejects(feed.rest(), Outage);
-});
+Deno.test(
+  "a venue that repeats the token does not make it shown, and one that is none masks no words",
+  strict,
+  async () => {
+    for (
+      const [token, said, shown] of [
+        ["se/cretly", "not se/cretly nor se%2Fcretly", "not *** nor ***"],
+        ["o", "not so", "not so"],
+      ] as const
+    ) {
+      await using venue = host();
+      const feed = followed({ base: venue.base, venue: madeVenue({ secret: "MADE_TOKEN" }), token, retryForMs: 0 });
+      const over = feed.until("disconnected");
+      const peer = await venue.peer();
+      assert.equal(new URL(peer.url).searchParams.get("token"), token);
+      await peer.close(4001, said);
+      assert.equal((await over).detail, shown);
+      await assert.rejects(feed.rest(), Outage);
+    }
+  },
+);
 
 Deno.test("what cannot be asked for is misuse before anything is opened", strict, async () => {
   const { live: _live, ...deaf } = madeVenue();

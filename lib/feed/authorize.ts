@@ -11,8 +11,10 @@ import type { Clock } from "./pace.ts";
 
 /** Bytes of an answer, and characters of an address. */
 const ANSWER_BYTES_MAX = 64 << 10, ADDRESS_LENGTH_MAX = 4_096;
-/** Characters of a stranger's word that are shown, and of a code at least. */
-const SHOWN_MAX = 128, CODE_LENGTH_MIN = 8;
+/** Characters of a stranger's word that are shown. */
+const SHOWN_MAX = 128;
+/** Characters that a code or a token has at least: what is shorter is found in words that tell nothing of it. */
+export const CODE_LENGTH_MIN = 8;
 
 /** How the address is asked for. */
 export interface Authorizing {
