@@ -262,11 +262,14 @@ function withPolicy(url: string, policy: string): string {
   throw new Misuse(`Cannot use --fsync "${policy}": the log's URL says fsync=${own}, must be given once`);
 }
 
-/** The flow line of a stage: what it reads, itself, what it writes. An inspection changes nothing that it needs. */
+/**
+ * The flow line of a stage: what it reads, itself, what it writes. Stores are written by who writes no topic and does more
+ * than look.
+ */
 export function flowOf(stage: Stage): string {
-  const isLooking = "inspect" in stage;
-  const left = isLooking ? [...stage.reads, ...stage.needs] : stage.reads;
-  const right = isLooking ? [] : [...stage.writes, ...stage.needs];
+  const isSink = !("inspect" in stage) && stage.looks === undefined && stage.writes.length === 0;
+  const left = isSink ? stage.reads : [...stage.reads, ...stage.needs];
+  const right = isSink ? stage.needs : stage.writes;
   return [left.join(" + "), stage.name, right.join(" + ")].filter((part) => part !== "").join(" ─▶ ");
 }
 

@@ -1,13 +1,14 @@
 import assert from "@std/assert";
 import audit from "../cmd/audit.ts";
 import { history } from "../cmd/audit/history.ts";
+import book from "../cmd/book.ts";
 import redrive from "../cmd/redrive.ts";
 import rules from "../cmd/rules.ts";
 import simulate from "../cmd/simulate.ts";
 import sinkCold from "../cmd/sink-cold.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
-import { Crew, settingOf } from "./crew.ts";
+import { Crew, flowOf, settingOf } from "./crew.ts";
 import { Misuse } from "./failure.ts";
 import { COMMON, readFlags } from "./flag.ts";
 import type { Stage } from "./stage.ts";
@@ -31,6 +32,19 @@ Deno.test("a stage is handed the URLs of its own doors and the values of its own
     assert.deepEqual(Object.keys(setting.values), Object.keys(stage.flags));
     assert.doesNotMatch(JSON.stringify(setting), /secret/);
   }
+});
+
+Deno.test("the flow line of a stage has on its right what it writes, and on its left whatever it only reads", () => {
+  for (
+    const [stage, flow] of [
+      [simulate, "simulate ─▶ ticks.raw"],
+      [sinkHot, "ticks.valid + ticks.rejected ─▶ sink-hot ─▶ hot"],
+      [redrive, "ticks.valid + ticks.rejected + hot ─▶ redrive ─▶ ticks.raw"],
+      [audit, "ticks.raw + ticks.valid + ticks.rejected + hot + lake ─▶ audit"],
+      [history, "lake ─▶ audit history"],
+      [book, "hot + lake ─▶ book"],
+    ] as const
+  ) assert.equal(flowOf(stage), flow);
 });
 
 Deno.test("--fsync reaches the embedded log whatever its URL says besides, and does not contradict it", () => {
