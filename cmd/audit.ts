@@ -276,7 +276,11 @@ function nothingOf(symbol: string | undefined, date: string, store: string): Any
 }
 
 function booksText(books: readonly Books[]): string[] {
-  const head = ["partition", "raw", "valid", "rejected", "control", "hot", "cold", "repeats", "behind", "checksum"];
+  const isRedriven = books.some(({ redriven }) => redriven > 0);
+  const head = [
+    ...["partition", "raw", "valid", "rejected", ...(isRedriven ? ["redriven"] : [])],
+    ...["control", "hot", "cold", "repeats", "behind", "checksum"],
+  ];
   const body = books.map((b) => {
     const same = b.checksums.log === b.checksums.hot && b.checksums.log === b.checksums.cold;
     const numbers = [
@@ -284,6 +288,7 @@ function booksText(books: readonly Books[]): string[] {
       b.raw,
       b.valid,
       b.rejected,
+      ...(isRedriven ? [b.redriven] : []),
       b.control,
       b.hot - b.rejected,
       b.cold,

@@ -77,7 +77,10 @@ for (const store of STORES) {
           assert.ok(found.hot.length > before.hot.length + 500, "little was redriven");
           assert.deepEqual(found.hot, wanted.hot);
           assert.deepEqual(found.cold, wanted.cold);
-          assert.deepEqual((await run(audit, way)).findings, []);
+          const closed = await run(audit, way);
+          assert.deepEqual(closed.findings, []);
+          assert.match(String(closed.text), /^partition +raw +valid +rejected +redriven +control /);
+          assert.doesNotMatch(String((await run(audit, law)).text), /redriven/);
           assert.equal((await firstsOf(way)).size, found.hot.length - before.hot.length);
           assert.ok((outcome.redriven as number) > 0);
         });
