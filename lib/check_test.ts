@@ -293,6 +293,17 @@ Deno.test("a frozen quote is found although late ones tell of its time", strict,
   assert.deepEqual(results.map(({ status, failing }) => [status, failing]), [["fail", 24]]);
 });
 
+Deno.test("what came late ends no silence of the hour that it belongs to", strict, async () => {
+  const { plots } = await runOn(
+    suite({ name: "rows", check: "rows" }),
+    DATE,
+    await filesOf(ticks(trade(900), trade(0), trade(60))),
+    { draws: true },
+  );
+  const gap = plots.find(({ name }) => name === "gap")!;
+  assert.deepEqual(gap.values.slice(47, 51), [null, 0, null, null]);
+});
+
 Deno.test("a suite that is none is refused with path and reason", () => {
   const refused = (text: string, message: RegExp) => assert.throws(() => suiteOf(text, "s.json"), message);
   const of = (expectation: object) => JSON.stringify({ suite: "s", expectations: [{ name: "n", ...expectation }] });

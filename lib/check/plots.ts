@@ -32,8 +32,8 @@ export function plotsOf(views: Views, lens: Lens, { instruments }: Part, date: s
       const at = number(bucket);
       if (day === undefined || at < 0 || at >= BUCKETS) continue;
       day.count[at]! += number(n);
-      // What is quoted is silent when its quotes are.
-      if (gap !== null) day.gap[at] = number(gap);
+      // What is quoted is silent when its quotes are. A time that went back is no silence.
+      if (gap !== null) day.gap[at] = Math.max(0, number(gap));
       if (spread !== null) day.spread[at] = number(spread);
     }
   }
