@@ -304,6 +304,24 @@ Deno.test("what came late ends no silence of the hour that it belongs to", stric
   assert.deepEqual(gap.values.slice(47, 51), [null, 0, null, null]);
 });
 
+Deno.test("rows are counted on days with a session alone, where the calendar is known", strict, async () => {
+  const DAY = 86_400_000_000;
+  const asked = suite({ name: "rows", check: "rows", tables: ["trades"], min: 2 });
+  for (
+    const [days, venue, symbol, found] of [
+      [1, "finnhub", "ACME", ["fail"]],
+      [2, "finnhub", "ACME", []],
+      [2, "finnhub", "BINANCE:ACME", ["fail"]],
+      [2, "finnhub", "AC.ME", ["fail"]],
+    ] as const
+  ) {
+    const at = NOON + days * DAY;
+    const files = await filesOf(ticks(trade(0, { venue, symbol, eventTime: at, receivedTime: at })));
+    const { results } = await runOn(asked, new Date(at / 1_000).toISOString().slice(0, 10), files);
+    assert.deepEqual(results.map(({ status }) => status), found, `${symbol} ${days}`);
+  }
+});
+
 Deno.test("a suite that is none is refused with path and reason", () => {
   const refused = (text: string, message: RegExp) => assert.throws(() => suiteOf(text, "s.json"), message);
   const of = (expectation: object) => JSON.stringify({ suite: "s", expectations: [{ name: "n", ...expectation }] });

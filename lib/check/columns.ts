@@ -49,7 +49,8 @@ const KEYS: Readonly<Record<Subject, string>> = {
 export const KINDS: readonly Kind[] = [
   defineKind({
     check: "rows",
-    does: "rows of an instrument's date, or of each of its sessions, are as many as expected",
+    does:
+      "rows of an instrument's date, or of each of its sessions, are as many as expected; a date without a session is not judged",
     subjects: SUBJECTS,
     stores: "both",
     parameters: {
@@ -63,6 +64,8 @@ export const KINDS: readonly Kind[] = [
         max === undefined ? " or more" : ` to ${max.toLocaleString("en")}`
       } rows`;
       const fits = (n: number): boolean => n >= min && n <= (max ?? Infinity);
+      const isClosed = (venue: string, symbol: string): boolean =>
+        hasHours(venue, symbol) && hoursOf(venue, symbol).length === 0;
       if (!perSession) {
         return measured({
           wanted,
@@ -74,9 +77,9 @@ export const KINDS: readonly Kind[] = [
                 lens.rows(subject)
               }) GROUP BY ALL`,
           },
-          judge({ n }) {
+          judge({ n, venue, symbol }) {
             const rows = number(n);
-            return {
+            return isClosed(String(venue), String(symbol)) ? null : {
               isSound: fits(rows),
               value: rows,
               observed: plural(rows, "row"),
