@@ -5,6 +5,7 @@ import { openVenue } from "./venue.ts";
 
 Deno.test("beside another websocket REST is asked at the same host, unless it is said where", async () => {
   const venue = await openVenue("binance");
+  const live = venue.live!;
   const trying = {
     random: () => 0,
     pause: () => Promise.resolve(),
@@ -16,13 +17,7 @@ Deno.test("beside another websocket REST is asked at the same host, unless it is
     const values = { symbols: "AAAUSDT", channels: "trade", "compare-every": 0, ...wish };
     return [liveOf(values, venue, { epoch: 1, micros: () => 0, world }).rest, ...hostsOf(wish, venue)];
   };
-  const { live } = venue;
-  assert.deepEqual(
-    asked({}),
-    [undefined, new URL(live!.base).host, new URL(live!.rest!.base).host].map((host) =>
-      host === undefined || host.includes(":") ? host : `${host}:443`
-    ),
-  );
+  assert.deepEqual(asked({}), [undefined, ...hostsOf({ base: live.base, rest: live.rest!.base }, venue)]);
   const [base, at] = ["ws://127.0.0.1:9443", "127.0.0.1:9443"];
   assert.deepEqual(asked({ base }), [`http://${at}`, at, at]);
   assert.deepEqual(asked({ base: "wss://[::1]" }), ["https://[::1]", "[::1]:443", "[::1]:443"]);
