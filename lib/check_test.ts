@@ -319,6 +319,11 @@ Deno.test("rows are counted on days with a session alone, where the calendar is 
     const files = await filesOf(ticks(trade(0, { venue, symbol, eventTime: at, receivedTime: at })));
     const { results } = await runOn(asked, new Date(at / 1_000).toISOString().slice(0, 10), files);
     assert.deepEqual(results.map(({ status }) => status), found, `${symbol} ${days}`);
+    // Where it is named and there are rows of others alone, it is missed on such days too.
+    const named = suite({ name: "rows", check: "rows", tables: ["trades"], venue, symbol, min: 1 });
+    const others = await filesOf(ticks(trade(0, { eventTime: at, receivedTime: at })));
+    const { results: missed } = await runOn(named, new Date(at / 1_000).toISOString().slice(0, 10), others);
+    assert.deepEqual(missed.map(({ status }) => status), found, `${symbol} ${days}`);
   }
 });
 

@@ -32,7 +32,7 @@ import {
   partsOf,
   release,
 } from "./stand.ts";
-import { kindOf, type Suite } from "./suite.ts";
+import { type Expectation, kindOf, type Suite } from "./suite.ts";
 import { Sums } from "./sums.ts";
 import { sharesOf, type Unit, unitsOf } from "./units.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -154,7 +154,7 @@ export class Day {
       if (one.probe.relation === "files") await this.#verdicts.judgeFiles(one, whole);
       else if (one.expectation.per === "table") await this.#verdicts.judgeTable(one, whole);
     }
-    this.#verdicts.missing(this.#asked);
+    this.#verdicts.missing(this.#asked.filter(({ expectation }) => this.#isOpen(expectation)));
     for (const expectation of this.#suite.expectations) {
       if (expectation.file !== undefined) {
         await this.#verdicts.judgeSql(expectation, this.#ground.texts.get(expectation.file)!);
@@ -202,6 +202,11 @@ export class Day {
 
   #knownOf(instruments: readonly Listed[]): Known {
     return knownOf(instruments, this.#ground.terms, this.#hours, this.#from);
+  }
+
+  /** Whether an instrument that is named has a session on the date, as far as is known. */
+  #isOpen({ venue, symbol }: Expectation): boolean {
+    return hoursOf(venue, symbol, this.#from)?.some(({ phase }) => phase === "core") ?? true;
   }
 
   #scope(subject: Subject): Scope {
