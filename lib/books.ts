@@ -24,6 +24,7 @@ export interface Finding {
     | "log truncated"
     | "lost"
     | "expired"
+    | "set back"
     | "judged twice"
     | "redriven twice"
     | "repeat differs"
@@ -79,7 +80,7 @@ export interface Books {
   readonly rejections: ReadonlyMap<number, readonly string[]>;
 }
 
-type Log = Pick<Transport, "read" | "load">;
+type Log = Pick<Transport, "read" | "load" | "acknowledged">;
 interface Sources {
   readonly log: Log;
   readonly ranges: (topic: typeof TOPICS[keyof typeof TOPICS]) => Promise<readonly Range[]>;
@@ -90,6 +91,12 @@ interface Sources {
   readonly see?: (partition: number, tick: ValidTick) => void;
 }
 
+/** Who applies which topic. */
+const SINKS = [
+  { sink: "sink-hot", topic: TOPICS.valid },
+  { sink: "sink-hot", topic: TOPICS.rejected },
+  { sink: "sink-cold", topic: TOPICS.valid },
+] as const;
 /** Findings of one kind and place are named in at most this many ranges. */
 const RANGES_MAX = 100;
 
@@ -98,6 +105,14 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
   const { log, ranges, hot, lake } = sources;
   const partitions = (await ranges(TOPICS.raw)).length;
   const checkpoints = await Promise.all(Array.from({ length: partitions }, (_, p) => log.load("validate", p)));
+  // What a sink acknowledges is stored before.
+  const acknowledged = new Map<string, number | null>();
+  for (const { sink, topic } of SINKS) {
+    for (let partition = 0; partition < partitions; partition++) {
+      const next = await log.acknowledged?.(sink, topic, partition) ?? null;
+      acknowledged.set(`${sink} ${topic}/${partition}`, next);
+    }
+  }
   const holdings = [...await hot.holdings(), ...await lake.holdings()];
   const raw = await ranges(TOPICS.raw);
   // A partition that was added to one topic alone holds nothing in the others.
@@ -111,11 +126,7 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
       const holding = holdings.find((h) => h.sink === sink && h.topic === topic && h.partition === partition);
       return { sink, topic, holding, range: ranges[partition]! };
     };
-    const sinks = [
-      sinkOf("sink-hot", TOPICS.valid, valid),
-      sinkOf("sink-hot", TOPICS.rejected, rejected),
-      sinkOf("sink-cold", TOPICS.valid, valid),
-    ];
+    const sinks = SINKS.map(({ sink, topic }) => sinkOf(sink, topic, topic === TOPICS.valid ? valid : rejected));
     const judged = checkpoints[partition]?.nextOffset ?? 0;
     const gaps = [
       ...skippedIn(checkpoints[partition]?.state ?? "{}").map((gap) => ({
@@ -129,7 +140,10 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
     ];
     const book = new Book(partition, raw[partition]!, gaps);
     book.checkEnds(TOPICS.raw, judged, raw[partition]!, "validate");
-    for (const { sink, topic, holding, range } of sinks) book.checkEnds(topic, holding?.next ?? 0, range, sink);
+    for (const { sink, topic, holding, range } of sinks) {
+      book.checkEnds(topic, holding?.next ?? 0, range, sink);
+      book.checkHeld(topic, holding?.next ?? 0, acknowledged.get(`${sink} ${topic}/${partition}`) ?? 0, sink);
+    }
     // A sink that has read all of its topic has applied whatever was judged, however long ago its last origin was.
     const reached = sinks.map(({ holding, range }) =>
       holding && holding.next >= range.high ? Infinity : holding ? holding.origin + 1 : range.high === 0 ? Infinity : 0
@@ -234,6 +248,13 @@ class Book {
     }
     if (next <= range.high) return;
     this.#find("log truncated", topic, range.high, next - 1, `${who} has applied records that the log no longer holds`);
+  }
+
+  /** A store that holds less than its sink has acknowledged was emptied, restored from an old copy, or is another one. */
+  checkHeld(topic: string, next: number, acknowledged: number, who: string): void {
+    if (next >= acknowledged) return;
+    const detail = `${who} has stored them, and this store does not have them: ${who} would apply them again`;
+    this.#find("set back", topic, next, acknowledged - 1, detail);
   }
 
   async close(sources: Sources, cut: number, valid: Range, rejected: Range, units: readonly Unit[]): Promise<Books> {

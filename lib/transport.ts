@@ -122,6 +122,8 @@ export interface Transport {
   holder?(stage: string, partition: number): Promise<{ readonly epoch: number; readonly since: number } | null>;
   /** Whether a process that lives reads the partition for the group, and which; absent where the log cannot tell. */
   reader?(group: string, topic: string, partition: number): Promise<{ readonly pid: number | null } | null>;
+  /** The offset up to which a group has acknowledged a partition; null where it never did, absent where nobody notes it. */
+  acknowledged?(group: string, topic: string, partition: number): Promise<number | null>;
   /** When the highest checkpoint was saved, ms since the epoch; null before the first, absent where that is not kept. */
   savedAt?(stage: string, partition: number): Promise<number | null>;
   /**

@@ -187,6 +187,22 @@ promise("what was not acknowledged comes again to the next reader of the group, 
   assert.equal((await drain(reopened, once(b.topic, unique("group")))).length, 10);
 });
 
+promise("how far a group has acknowledged is known to everybody once its reader has left", 2, async (b) => {
+  for (const p of [0, 1]) await b.log.append(b.topic, p, many(0, 10));
+  assert.equal(await b.log.acknowledged!(b.group, b.topic, 0), null);
+  const abort = new AbortController();
+  let last: Batch | undefined;
+  for await (const batch of b.log.receive({ ...once(b.topic, b.group), signal: abort.signal, batchMax: 4 })) {
+    if (batch.records.length === 0) continue;
+    if (last === undefined) await (last = batch).ack();
+    else abort.abort();
+  }
+  const reopened = await b.again();
+  assert.equal(await reopened.acknowledged!(b.group, b.topic, last!.partition), last!.next);
+  assert.equal(await reopened.acknowledged!(b.group, b.topic, 1 - last!.partition), null);
+  assert.equal(await reopened.acknowledged!(unique("group"), b.topic, 0), null);
+});
+
 promise("a drain that has fired ends at the ends as they were, though more is appended meanwhile", 2, async (b) => {
   for (const p of [0, 1]) await b.log.append(b.topic, p, many(0, 10));
   const ends = (await b.log.ranges(b.topic)).map(({ high }) => high);

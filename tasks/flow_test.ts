@@ -233,6 +233,25 @@ Deno.test("a run that adds nothing changes nothing", async () => {
   });
 });
 
+Deno.test("a store that is not there any more is found, and its sink fills it again", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "2000");
+    await flow(data);
+    const before = await run(audit, data);
+    for (const gone of ["lake", "hot.db"]) {
+      await Deno.remove(`${data}/${gone}`, { recursive: true });
+      const found = findingsOf(await run(audit, data)).filter(({ finding }) => finding !== "behind");
+      const sink = gone === "lake" ? "sink-cold" : "sink-hot";
+      assert.deepEqual([...new Set(found.map(({ finding }) => finding))], ["set back"]);
+      assert.ok(
+        found.every(({ place, first, detail }) => place.startsWith("ticks.") && first === 0 && detail.includes(sink)),
+      );
+      await flow(data);
+      assert.deepEqual((await run(audit, data)).books, before.books);
+    }
+  });
+});
+
 Deno.test("audit names a changed byte, a deleted row and a cut segment", async () => {
   await withData(async (data) => {
     await run(simulate, data, "--ticks", "4000", "--faults", "0");

@@ -79,20 +79,34 @@ class KafkaLog implements Transport {
   }
 
   async #create(topic: string, partitions: number, config: Readonly<Record<string, string>>): Promise<void> {
-    await this.#persist(`create topic "${topic}"`, async () => {
-      const admin: kafkajs.Admin = kafkaOf(this.#address).admin();
-      try {
-        await admin.connect();
-        const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-        await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
-      } finally {
-        await admin.disconnect();
-      }
+    await this.#administer(`create topic "${topic}"`, async (admin) => {
+      const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
     });
     const made = (await this.ranges(topic)).length;
     if (made !== partitions) {
       throw new Refusal(`Cannot create topic "${topic}": it has ${made} partitions, must have ${partitions}`);
     }
+  }
+
+  #administer<T>(what: string, act: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+    return this.#persist(what, async () => {
+      const admin = kafkaOf(this.#address).admin();
+      try {
+        await admin.connect();
+        return await act(admin);
+      } finally {
+        await admin.disconnect();
+      }
+    });
+  }
+
+  acknowledged(group: string, topic: string, partition: number): Promise<number | null> {
+    return this.#administer(`look at group "${group}"`, async (admin) => {
+      const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+      const offset = Number(found?.partitions.find((place) => place.partition === partition)?.offset ?? -1);
+      return offset < 0 ? null : offset;
+    });
   }
 
   ranges(topic: string): Promise<readonly Range[]> {

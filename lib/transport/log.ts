@@ -387,6 +387,16 @@ class Log implements Transport {
     return (await (await this.#kv(group)).get<number>(["offset", topic, partition])).value;
   }
 
+  async acknowledged(group: string, topic: string, partition: number): Promise<number | null> {
+    try {
+      await Deno.stat(`${this.#path}/_groups/${group}/offsets.kv`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    }
+    return await this.#offset(group, topic, partition);
+  }
+
   /**
    * Notes how far a group has come. It is written now and then, since a commit of its own a batch would cost more than
    * the batch; a reader that leaves writes what it noted.

@@ -282,6 +282,10 @@ class MemoryLog implements Transport {
     return Promise.resolve(this.#claimed(stage, partition).best);
   }
 
+  acknowledged(group: string, topic: string, partition: number): Promise<number | null> {
+    return Promise.resolve(this.#store.groups.get(group)?.acknowledged.get(`${topic}/${partition}`) ?? null);
+  }
+
   holder(stage: string, partition: number): Promise<{ epoch: number; since: number } | null> {
     const { epoch, since } = this.#claimed(stage, partition);
     return Promise.resolve(epoch === 0 ? null : { epoch, since });

@@ -84,6 +84,10 @@ export class Prefixed implements Transport {
     return await this.#log.holder?.(this.#prefix + stage, partition) ?? null;
   }
 
+  async acknowledged(group: string, topic: string, partition: number): Promise<number | null> {
+    return await this.#log.acknowledged?.(this.#prefix + group, this.#prefix + topic, partition) ?? null;
+  }
+
   async clock(): Promise<number | null> {
     return await this.#log.clock?.() ?? null;
   }
