@@ -75,7 +75,8 @@ export const KINDS: readonly Kind[] = [
   }),
   defineKind({
     check: "duplicate",
-    does: "no number comes twice where the venue's numbers rise",
+    does:
+      "no number comes twice where the venue's numbers rise; a counter that was judged to begin anew may repeat them",
     subjects: ["trades", "quotes", "deltas"],
     stores: "both",
     parameters: {},
@@ -87,8 +88,14 @@ export const KINDS: readonly Kind[] = [
         sums: { n: NUMBERS.n, rises: NUMBERS.rises },
         suspects: (answer) => venues.includes(String(answer.venue)) && number(answer.n) > 0 ? !isRising(answer) : null,
         select: (lens) =>
-          `SELECT * FROM (${lens.rows(subject)}) WHERE sequence IS NOT NULL
-              QUALIFY row_number() OVER (PARTITION BY venue, symbol, sequence ORDER BY "partition", origin) > 1`,
+          `SELECT * EXCLUDE (run, is_reset) FROM (
+              SELECT *, ${
+            countOf("is_reset")
+          } OVER (PARTITION BY venue, symbol ORDER BY "partition", origin ROWS UNBOUNDED PRECEDING) AS run
+              FROM (SELECT *, coalesce(list_contains(string_split(flags, ','), 'reset'), false) AS is_reset
+                FROM (${lens.rows(subject)}))
+            ) WHERE sequence IS NOT NULL
+            QUALIFY row_number() OVER (PARTITION BY venue, symbol, run, sequence ORDER BY "partition", origin) > 1`,
         observed: ({ n }, failing) => `${plural(failing, "row")} of ${number(n).toLocaleString("en")} again`,
       });
     },
