@@ -3,7 +3,17 @@
  * case names the rows that fail by their place in the file, or how many there are where evidence is no row of a table.
  */
 import assert from "@std/assert";
-import { KINDS, ledgerOf, MARKET, pathsOf, type Result, suiteJsonSchema, suiteOf, type Terms } from "./check.ts";
+import {
+  KINDS,
+  ledgerOf,
+  linesOf,
+  MARKET,
+  pathsOf,
+  type Result,
+  suiteJsonSchema,
+  suiteOf,
+  type Terms,
+} from "./check.ts";
 import { psiOf, robustZ } from "./check/counts.ts";
 import type { LakeFile, Unit } from "./lake.ts";
 import { query, Views, warm } from "./parquet.ts";
@@ -325,6 +335,31 @@ Deno.test("rows are counted on days with a session alone, where the calendar is 
     const { results: missed } = await runOn(named, new Date(at / 1_000).toISOString().slice(0, 10), others);
     assert.deepEqual(missed.map(({ status }) => status), found, `${symbol} ${days}`);
   }
+});
+
+Deno.test("what an expectation finds of several instruments is one line, with the worst of them", () => {
+  const result = (symbol: string, failing: number): Result => ({
+    ...{
+      name: "n",
+      check: "grid",
+      severity: "error",
+      status: "fail",
+      venue: "sim",
+      table: "trades",
+      date: DATE,
+      value: 0,
+    },
+    ...{ symbol, failing, observed: `${failing} rows`, wanted: "none", evidence: null },
+  });
+  const [, ...lines] = linesOf([result("A", 1), result("B", 3), result("C", 2), {
+    ...result("A", 5),
+    table: "quotes",
+  }]);
+  assert.deepEqual(lines.map((line) => line.split(/ {2,}/).slice(1, 6)), [
+    ["n", "sim", "3 symbols", "trades", "B: 3 rows"],
+    ["n", "sim", "A", "quotes", "5 rows"],
+    [],
+  ]);
 });
 
 Deno.test("a suite that is none is refused with path and reason", () => {

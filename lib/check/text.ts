@@ -1,5 +1,6 @@
 /**
- * Results as lines for people: whatever fails, the worst first, and all that pass where they are few.
+ * Results as lines for people: whatever fails, the worst first, one line an expectation and table; all that pass where they
+ * are few.
  *
  * **In** results, **Out** lines. **Knows** `columns`.
  */
@@ -16,7 +17,14 @@ export function linesOf(results: readonly Result[]): readonly string[] {
     results.filter((result) => result.status === "fail" && result.severity === severity)
   );
   const passed = results.filter(({ status }) => status === "pass");
-  const shown = [...failed.slice(0, FAILED_SHOWN), ...(passed.length <= PASSED_SHOWN ? passed : [])];
+  const groups = [
+    ...Map.groupBy(failed, ({ name, venue, table, date }) => JSON.stringify([name, venue, table, date]))
+      .values(),
+  ];
+  const shown = [
+    ...groups.slice(0, FAILED_SHOWN).map(together),
+    ...(passed.length <= PASSED_SHOWN ? passed : []),
+  ];
   const head = ["verdict", "expectation", "venue", "symbol", "table", "observed", "wanted", "evidence"];
   const rows = shown.map(({ status, severity, name, venue, symbol, table, observed, wanted, evidence }) => [
     status === "pass" ? "pass" : severity,
@@ -24,8 +32,15 @@ export function linesOf(results: readonly Result[]): readonly string[] {
   ]);
   return [
     ...(rows.length > 0 ? columns([head, ...rows], () => true) : []),
-    ...(failed.length > FAILED_SHOWN ? [`and ${failed.length - FAILED_SHOWN} more that fail, see --json`] : []),
+    ...(groups.length > FAILED_SHOWN ? [`and ${groups.length - FAILED_SHOWN} more that fail, see --json`] : []),
     SEVERITIES.map((severity) => `${failed.filter((result) => result.severity === severity).length} ${severity}`)
       .join(", ") + `, ${passed.length.toLocaleString("en")} passed`,
   ];
+}
+
+/** What an expectation found of several instruments, as one line with the worst of them. */
+function together(results: readonly Result[]): Result {
+  const worst = results.reduce((worst, result) => result.failing > worst.failing ? result : worst);
+  if (results.length === 1) return worst;
+  return { ...worst, symbol: `${results.length} symbols`, observed: `${worst.symbol}: ${worst.observed}` };
 }

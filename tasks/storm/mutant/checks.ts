@@ -31,6 +31,14 @@ export const CHECKS_AT_REST: readonly Mutant[] = [
   line("quotes of a second before a trade", "lib/check/trades.ts", "AND quote.until > trade.at - ${SECOND}\n", CHECKS, {
     put: "AND quote.until > trade.at\n",
   }),
+  line("a store holds what was acknowledged", "lib/books.ts", "if (next >= acknowledged) return;", [
+    "tasks/flow_test.ts",
+  ], {
+    put: "if (next >= 0) return;",
+  }),
+  line("numbers of another run", "lib/check/sequence.ts", "PARTITION BY venue, symbol, run, sequence", CHECKS, {
+    put: "PARTITION BY venue, symbol, sequence",
+  }),
   line("the same quote for long", "lib/check/quotes.ts", "number(same) === 0 ||", CHECKS, {
     put: "number(same) <= 1 ||",
   }),
