@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type Books, closeBooks, type Finding } from "../lib/books.ts";
 import {
   bytesOf,
+  type Came,
   type Ground,
   ledgerOf,
   linesOf,
@@ -111,7 +112,7 @@ const stage = defineStage({
       ...{ hot, lake, date, symbol: symbol ?? null, at: world.now(), signal, states, policies, values },
     });
     if (run !== null) await keep(run, lake, values.report, world.now());
-    const results = run?.results ?? [];
+    const results = run?.results ?? [], unmet = run?.unmet ?? [];
     const truth = planted?.score(books) ?? null;
     // What runs beside the pipeline finds things on their way; who waits for the end wants all of it.
     const unbalanced: AnyFinding[] = [
@@ -130,6 +131,7 @@ const stage = defineStage({
         status === "fail" && (severity === "error" || values.strict && severity === "warning")
       ).map(findingOf),
       ...(run !== null && run.instruments === 0 ? [nothingOf(symbol, date!, values.store)] : []),
+      ...(run?.isMute && run.instruments > 0 ? [muteOf(suite, date!)] : []),
       ...(truth?.missed ?? []).map(({ place, fault, found }) => ({
         finding: "fault missed",
         place,
@@ -158,6 +160,7 @@ const stage = defineStage({
         ...repairsText(repairs),
         ...gapsText(books),
         ...(results.length > 0 ? ["", ...linesOf(results)] : []),
+        ...unmetText(unmet),
         ...truthText(truth),
         ...findingsText(findings, unbalanced.length === 0),
       ].join("\n"),
@@ -170,6 +173,7 @@ const stage = defineStage({
         rejections: rejections.size,
       })),
       checks: results,
+      unmet,
       ...(truth && { truth }),
     };
   },
@@ -209,7 +213,7 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
   readonly states: readonly (string | null)[];
   readonly policies: readonly Policies[];
   readonly values: { readonly store: string; readonly suite: string | undefined; readonly report: string | undefined };
-}): Promise<Run & { readonly instruments: number }> {
+}): Promise<Run & Came> {
   const iso = new Date(at).toISOString();
   const id = `${iso.replace(/[-:.]/g, "")}-${suite.suite.replace(/[^\w.-]+/g, "-")}`;
   const units = await lake.units();
@@ -273,6 +277,18 @@ function findingOf({ check, name, venue, symbol, table, observed, wanted, eviden
 function nothingOf(symbol: string | undefined, date: string, store: string): AnyFinding {
   const [place, what] = symbol === undefined ? [date, "row"] : [`${symbol} ${date}`, "such instrument"];
   return { finding: "rows", place, first: -1, last: -1, detail: `${store} has no ${what} on that day` };
+}
+
+function muteOf({ suite }: Suite, date: string): AnyFinding {
+  const detail = `no expectation of suite "${suite}" spoke of anything that is there`;
+  return { finding: "nothing checked", place: date, first: -1, last: -1, detail };
+}
+
+/** Expectations that name whom they speak of, and were asked of nobody. */
+function unmetText(unmet: readonly string[]): string[] {
+  if (unmet.length === 0) return [];
+  const more = unmet.length > FINDINGS_SHOWN ? ` and ${unmet.length - FINDINGS_SHOWN} more, see --json` : "";
+  return ["", `met nothing: ${unmet.slice(0, FINDINGS_SHOWN).join(", ")}${more}`];
 }
 
 function booksText(books: readonly Books[]): string[] {

@@ -362,6 +362,39 @@ Deno.test("what an expectation finds of several instruments is one line, with th
   ]);
 });
 
+Deno.test(
+  "expectations that name whom they speak of and meet nobody are told, and so is a suite that says nothing",
+  strict,
+  async () => {
+    const files = await filesOf(ticks(trade(0)));
+    const told = async (symbol: string | null, ...expectations: readonly object[]) => {
+      const asked = suite(
+        ...expectations.map((each, i) => ({
+          name: `e${i}`,
+          check: "range",
+          column: "price",
+          min: "0",
+          tables: ["trades"],
+          ...each,
+        })),
+      );
+      const { unmet, isMute, results } = await runOn(asked, DATE, files, { symbol });
+      return [unmet, isMute, results.length];
+    };
+    const rows = { venue: "sim" };
+    assert.deepEqual(await told(null, rows, { ...rows, symbol: "N*" }, { venue: "nope" }), [["e1", "e2"], false, 1]);
+    assert.deepEqual(await told(null, { ...rows, symbol: "N*" }), [["e0"], true, 0]);
+    // What is missed is told by a result of its own.
+    const missed = suite({ name: "r", check: "rows", tables: ["trades"], venue: "sim", symbol: "NOPE" });
+    const { unmet, isMute, results } = await runOn(missed, DATE, files);
+    assert.deepEqual([unmet, isMute, results.map(({ status }) => status)], [[], false, ["fail"]]);
+    // Who asks of one symbol alone asks nothing of others.
+    assert.deepEqual(await told("A", rows, { symbol: "N*" }, { symbol: "A", venue: "nope" }), [["e2"], false, 1]);
+    // Kinds that have nothing to say of what is there are not named, but a suite of them alone says nothing.
+    assert.deepEqual(await told(null, { tables: ["quotes"], column: "bid_price" }), [[], true, 0]);
+  },
+);
+
 Deno.test("a suite that is none is refused with path and reason", () => {
   const refused = (text: string, message: RegExp) => assert.throws(() => suiteOf(text, "s.json"), message);
   const of = (expectation: object) => JSON.stringify({ suite: "s", expectations: [{ name: "n", ...expectation }] });

@@ -1,5 +1,5 @@
 /** A day of ticks as files that checks can be asked of, and a run of a suite on it. */
-import { type Files, type Ground, type Run, runSuite, type Suite } from "../lib/check.ts";
+import { type Files, type Ground, runSuite, type Suite } from "../lib/check.ts";
 import { Draft, write } from "../lib/parquet.ts";
 import { rowOf, TABLE_OF, type TableName, TABLES } from "../lib/table.ts";
 import type { Tick, ValidTick } from "../lib/tick.ts";
@@ -28,7 +28,7 @@ export async function runOn(
   date: string,
   files: Files,
   ground: Partial<Ground> = {},
-): Promise<Pick<Run, "results" | "plots">> {
+): ReturnType<typeof runSuite> {
   return await runSuite(suite, {
     ...{ dates: [date], symbol: null, terms: [], texts: new Map(), shelf: null, draws: false },
     files: () => Promise.resolve(files),

@@ -10,7 +10,7 @@ import type { Views } from "../parquet.ts";
 import { type Discipline, DISCIPLINES } from "../sequence.ts";
 import { TABLE_OF } from "../table.ts";
 import { TYPES } from "../tick.ts";
-import { type Asked, union } from "./asked.ts";
+import { type Asked, isMeant, union } from "./asked.ts";
 import { layFiles } from "./beside.ts";
 import { handOut, type Share } from "./hand.ts";
 import { type Lens, type Probe, type Scope, type Subject, SUBJECTS } from "./kind.ts";
@@ -32,7 +32,7 @@ import {
   partsOf,
   release,
 } from "./stand.ts";
-import { type Expectation, kindOf, type Suite } from "./suite.ts";
+import { type Expectation, kindOf, matches, type Suite } from "./suite.ts";
 import { Sums } from "./sums.ts";
 import { sharesOf, type Unit, unitsOf } from "./units.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -122,6 +122,19 @@ export class Day {
     return this.#instruments.length;
   }
 
+  /** Whether an expectation names whom it speaks of and none of them is there, though they might be; once it has run. */
+  isUnmet(expectation: Expectation): boolean {
+    const { name, venue, symbol } = expectation, { symbol: asked } = this.#ground;
+    return `${venue}${symbol}` !== "**" && (asked === null || matches(symbol, asked)) && this.isOpen(expectation) &&
+      !this.#instruments.some((listed) => isMeant(expectation, listed.venue, listed.symbol)) &&
+      !this.#verdicts.results.some((result) => result.name === name);
+  }
+
+  /** Whether an instrument that is named has a session on the date, as far as is known. */
+  isOpen({ venue, symbol }: Expectation): boolean {
+    return hoursOf(venue, symbol, this.#from)?.some(({ phase }) => phase === "core") ?? true;
+  }
+
   /** What was found so far. */
   get found(): Found {
     const { results, totals } = this.#verdicts;
@@ -154,7 +167,7 @@ export class Day {
       if (one.probe.relation === "files") await this.#verdicts.judgeFiles(one, whole);
       else if (one.expectation.per === "table") await this.#verdicts.judgeTable(one, whole);
     }
-    this.#verdicts.missing(this.#asked.filter(({ expectation }) => this.#isOpen(expectation)));
+    this.#verdicts.missing(this.#asked.filter(({ expectation }) => this.isOpen(expectation)));
     for (const expectation of this.#suite.expectations) {
       if (expectation.file !== undefined) {
         await this.#verdicts.judgeSql(expectation, this.#ground.texts.get(expectation.file)!);
@@ -202,11 +215,6 @@ export class Day {
 
   #knownOf(instruments: readonly Listed[]): Known {
     return knownOf(instruments, this.#ground.terms, this.#hours, this.#from);
-  }
-
-  /** Whether an instrument that is named has a session on the date, as far as is known. */
-  #isOpen({ venue, symbol }: Expectation): boolean {
-    return hoursOf(venue, symbol, this.#from)?.some(({ phase }) => phase === "core") ?? true;
   }
 
   #scope(subject: Subject): Scope {

@@ -39,19 +39,28 @@ export interface Ground {
   readonly threads?: number;
 }
 
-/** The results and plots of a suite, and how many instruments it was asked of, those of each date by themselves. @throws {Error} when a query of the suite fails */
-export async function runSuite(
-  suite: Suite,
-  ground: Ground,
-): Promise<Pick<Run, "suite" | "dates" | "results" | "plots"> & { readonly instruments: number }> {
+/** What a suite came to. */
+export interface Came extends Pick<Run, "suite" | "dates" | "results" | "plots"> {
+  /** How many it was asked of, those of each date by themselves. */
+  readonly instruments: number;
+  /** Expectations with a venue or symbol of their own that met no instrument on any date, by name. */
+  readonly unmet: readonly string[];
+  /** Whether nothing was said at all, though some session was open of which something could be. */
+  readonly isMute: boolean;
+}
+
+/** Runs a suite. @throws {Error} when a query of the suite fails */
+export async function runSuite(suite: Suite, ground: Ground): Promise<Came> {
   const results: Result[] = [], plots: Plot[] = [];
-  let instruments = 0;
+  let instruments = 0, unmet = suite.expectations, isClosed = true;
   for (const date of ground.dates) {
     using views = await Views.open();
     const day = await Day.open(suite, ground, views, date);
     results.push(...await day.run());
     plots.push(...day.plots);
     instruments += day.instruments;
+    unmet = unmet.filter((expectation) => day.isUnmet(expectation));
+    isClosed &&= suite.expectations.every((expectation) => !day.isOpen(expectation));
   }
   const order = new Map(suite.expectations.map(({ name }, i) => [name, i]));
   return {
@@ -60,5 +69,7 @@ export async function runSuite(
     dates: ground.dates,
     results: results.sort((a, b) => order.get(a.name)! - order.get(b.name)!),
     plots,
+    unmet: unmet.map(({ name }) => name),
+    isMute: results.length === 0 && !isClosed,
   };
 }
