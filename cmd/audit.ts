@@ -2,7 +2,7 @@
  * Closes the books of every partition, checks a symbol's day, and holds the verdicts against what was planted.
  *
  * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some, after whatever was repaired.
- * **Knows** `books`, `check`, `judge`, `rule`, `repair`, `truth`, `stage`, `crew`.
+ * **Knows** `books`, `check`, `judge`, `rule`, `repair`, `truth`, `page`, `stage`, `crew`.
  */
 import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,6 +30,7 @@ import { Misuse, printable, reasonOf } from "../lib/failure.ts";
 import { policiesIn, termsIn } from "../lib/judge/state.ts";
 import type { Hot } from "../lib/hot.ts";
 import type { Damage, Lake } from "../lib/lake.ts";
+import { PAGE, tryPage } from "../lib/page.ts";
 import { reportOf } from "../lib/report.ts";
 import { type Repair, repair } from "../lib/repair.ts";
 import { LIMITS } from "../lib/rule/limits.ts";
@@ -58,7 +59,12 @@ const stage = defineStage({
     symbol: { kind: "text", value: "SYMBOL", does: "of this symbol alone (with --date)" },
     suite: { kind: "text", value: "FILE", does: "by these expectations (default the shipped suite, market)" },
     store: { kind: "choice", of: ["lake", "hot"], default: "lake", does: "where the checks look" },
-    report: { kind: "text", value: "FILE.html", does: "writes the results as a page, and every failing row beside it" },
+    report: {
+      kind: "text",
+      value: "FILE.html",
+      pattern: PAGE,
+      does: "writes the results as a page, and every failing row beside it",
+    },
     strict: { kind: "switch", does: "warnings are findings too" },
     repair: { kind: "switch", does: "writes damaged files of the lake again from the log, keeping what lay there" },
     truth: { kind: "text", value: "FILE", does: "what simulate planted: was all of it caught, and nothing else" },
@@ -95,6 +101,7 @@ const stage = defineStage({
         `Cannot audit --symbol "${symbol}": no tick can have it, must be a symbol as the venue writes it`,
       );
     }
+    if (values.report !== undefined) tryPage(values.report);
     const repairs = values.repair ? await repair({ log, ranges, lake, signal }) : null;
     const states = await statesOf(log, (await ranges(TOPICS.raw)).length);
     const policies = states.map((state) => state === null ? new Policies() : policiesIn(state));
@@ -198,7 +205,7 @@ async function textOf(what: string, path: string): Promise<string> {
 
 /** Where every failing row goes: beside the report. */
 function shelfOf(report: string) {
-  const folder = report.replace(/(?:\.html?)?$/, ".evidence");
+  const folder = report.replace(/\.html$/, ".evidence");
   return { folder, href: basename(folder) };
 }
 

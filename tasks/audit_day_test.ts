@@ -1,5 +1,6 @@
 /** A day under audit as a user asks for it: what is asked of nobody, what cannot be asked, and what is told before any work. */
 import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
 import audit from "../cmd/audit.ts";
 import simulate from "../cmd/simulate.ts";
 import { flow, run, withData } from "../testdata/flow.ts";
@@ -41,4 +42,32 @@ Deno.test("expectations that met nothing are named, and a suite of them alone is
     ]);
     const all = await asked([ROWS]);
     assert.deepEqual([all.unmet, all.text.includes("met nothing")], [[], false]);
+  }));
+
+/** Runs the command as a process of its own, in its sandbox. */
+async function command(...args: string[]) {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "cmd/audit.ts", ...args],
+    cwd: fileURLToPath(new URL("../", import.meta.url)),
+  }).output();
+  const said = new TextDecoder().decode(stderr).trimEnd().split("\n");
+  return { code, said };
+}
+
+Deno.test("a page that cannot be written is told on one line before any work, whoever is to write it", () =>
+  withDay(async (data) => {
+    await Deno.mkdir(`${data}/folder.html`);
+    const reports = [`${data}/none/x.html`, `${data}/folder.html`, "/proc/x.html", `${data}/x.pdf`];
+    for (const [part, report] of [...reports.map((report) => ["audit", report]), ["coverage", reports[0]!]]) {
+      const { code, said } = await command(
+        ...[...(part === "audit" ? [] : [part!]), "--data", data, "--date", DATE, "--report", report!],
+      );
+      assert.equal(code, 2, said.join("\n"));
+      assert.match(
+        said.find((line) => line.startsWith("Cannot"))!,
+        report!.endsWith(".pdf") ? /: it has another form, must be FILE\.html$/ : /^Cannot write page ".*": .+, must be a file/,
+      );
+      assert.ok(said.length <= 3, said.join("\n"));
+    }
+    await assert.rejects(Deno.stat(`${data}/lake/_audits`), Deno.errors.NotFound);
   }));

@@ -106,6 +106,7 @@ export const KNOWS: Readonly<Record<string, readonly string[]>> = {
   profile: ["check"],
   coverage: ["calendar", "lake", "parquet", "table"],
   report: ["check", "coverage"],
+  page: ["failure"],
   inquiry: ["check", "lake", "parquet", "failure", "world"],
   hindsight: ["book", "table", "tick", "venue"],
   truth: ["books", "tick", "failure"],

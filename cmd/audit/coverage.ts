@@ -2,12 +2,13 @@
  * What was collected of a day and what was not: quiet, closed, lost as was told, and what nobody recorded, which is a
  * finding.
  *
- * **In** the lake, **Out** a table of hours, a page; exit 3 where a hole is unaccounted for. **Knows** `coverage`, `report`,
+ * **In** the lake, **Out** a table of hours, a page; exit 3 where a hole is unaccounted for. **Knows** `coverage`, `page`, `report`,
  * `columns`, `calendar`, `stage`.
  */
 import { columns } from "../../lib/columns.ts";
 import { type Cover, type Coverage, coverageOf } from "../../lib/coverage.ts";
 import { Misuse } from "../../lib/failure.ts";
+import { PAGE, tryPage } from "../../lib/page.ts";
 import { coverageReportOf } from "../../lib/report.ts";
 import { clockText, timeText, worstOf } from "../../lib/report/heat.ts";
 import { defineStage } from "../../lib/stage.ts";
@@ -27,7 +28,7 @@ export const coverage = defineStage({
     date: { kind: "text", value: "YYYY-MM-DD", pattern: /^\d{4}-\d{2}-\d{2}$/, does: "UTC date" },
     venue: { kind: "text", value: "VENUE", does: "this venue alone" },
     symbol: { kind: "text", value: "SYMBOL", does: "this instrument alone" },
-    report: { kind: "text", value: "FILE", does: "an HTML page with the heat map" },
+    report: { kind: "text", value: "FILE.html", pattern: PAGE, does: "an HTML page with the heat map" },
     strict: { kind: "switch", does: "what was lost is a finding as well, though it was told" },
   },
   examples: [
@@ -40,6 +41,7 @@ export const coverage = defineStage({
     if (date === undefined || Number.isNaN(Date.parse(`${date}T00:00:00Z`))) {
       throw new Misuse(`Cannot tell coverage of "${date ?? ""}": it is no day, must be --date YYYY-MM-DD`);
     }
+    if (report !== undefined) tryPage(report);
     const files = (await lake.units()).flatMap((unit) => unit.files);
     const all = await coverageOf(lake.root, files, date, micros());
     const isWanted = (cover: Cover): boolean =>
