@@ -250,8 +250,10 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
 }
 
 /** Keeps a run in the chronicle of a lake that has a folder, and writes it as a page where one is asked for. */
-async function keep(run: Run, lake: Lake, report: string | undefined, now: number): Promise<void> {
-  if (lake.version !== undefined) {
+async function keep(run: Run & Came, lake: Lake, report: string | undefined, now: number): Promise<void> {
+  // Where there is no instrument nothing has passed; that one was missed which is named is remembered.
+  const isNothing = run.instruments === 0 && run.results.every(({ status }) => status === "pass");
+  if (lake.version !== undefined && !isNothing) {
     const chronicle = await Chronicle.open(folderOf(lake.root), lake.root);
     try {
       await chronicle.add(run);

@@ -2,6 +2,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import audit from "../cmd/audit.ts";
+import { history } from "../cmd/audit/history.ts";
 import simulate from "../cmd/simulate.ts";
 import { flow, run, withData } from "../testdata/flow.ts";
 
@@ -65,9 +66,29 @@ Deno.test("a page that cannot be written is told on one line before any work, wh
       assert.equal(code, 2, said.join("\n"));
       assert.match(
         said.find((line) => line.startsWith("Cannot"))!,
-        report!.endsWith(".pdf") ? /: it has another form, must be FILE\.html$/ : /^Cannot write page ".*": .+, must be a file/,
+        report!.endsWith(".pdf")
+          ? /: it has another form, must be FILE\.html$/
+          : /^Cannot write page ".*": .+, must be a file/,
       );
       assert.ok(said.length <= 3, said.join("\n"));
     }
     await assert.rejects(Deno.stat(`${data}/lake/_audits`), Deno.errors.NotFound);
+  }));
+
+Deno.test("a day without data is no run that passed, and one that misses whom it names is a run that failed", () =>
+  withDay(async (data, asked) => {
+    const runs = async () => {
+      const { runs } = await run(history, data) as unknown as { runs: readonly { failed: { error: number } }[] };
+      return runs.map(({ failed }) => failed.error);
+    };
+    const { findings } = await run(audit, data, "--date", "2026-11-19") as unknown as Told;
+    assert.deepEqual([findings.map(({ finding }) => finding), await runs()], [["rows"], []]);
+    const sql = { name: "sql", check: "sql", file: "mine.sql" };
+    await Deno.writeTextFile(`${data}/mine.sql`, "SELECT * FROM trades WHERE price < 0");
+    await asked([sql], "--date", "2026-11-19");
+    assert.deepEqual(await runs(), []);
+    await asked([sql, { ...ROWS, venue: "sim", symbol: "NOPE" }], "--date", "2026-11-19");
+    assert.deepEqual(await runs(), [1]);
+    await asked([sql]);
+    assert.deepEqual(await runs(), [1, 0]);
   }));

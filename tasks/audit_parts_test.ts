@@ -57,6 +57,55 @@ Deno.test("history tells of every run, and of each expectation that ever failed 
     assert.deepEqual([one.runs.length, one.trends.length], [2, 9]);
   }));
 
+Deno.test("history of what no audit spoke of is a misuse on one line", () =>
+  withData(async (data) => {
+    assert.match((await run(history, data, "--symbol", "NOPE") as unknown as Told).text, /no audit by a suite was run/);
+    await remember(data, [1, 2], []);
+    for (
+      const asked of [["--symbol", "NOPE"], ["--name", "nope"], ["--venue", "nope"], [
+        "--name",
+        "lag",
+        "--symbol",
+        "NOPE",
+      ]]
+    ) {
+      await assert.rejects(run(history, data, ...asked), (error: Error) => {
+        assert.ok(error instanceof Misuse, `${error}`);
+        const flags = asked.map((word) => word.startsWith("--") ? word : `"${word}"`).join(" ");
+        assert.equal(
+          error.message,
+          `Cannot tell history of ${flags}: no audit of the last 2 spoke of that, must be one that some did`,
+        );
+        return true;
+      });
+    }
+    // Of an instrument that is known, what speaks of whole tables is told alone as well.
+    const { trends } = await run(history, data) as unknown as {
+      trends: readonly { name: string; symbol: string | null }[];
+    };
+    const whole = trends.find(({ symbol }) => symbol === null)!;
+    const told = await run(history, data, "--symbol", "BTCUSDT", "--name", whole.name) as unknown as {
+      trends: typeof trends;
+    };
+    assert.ok(told.trends.some(({ symbol }) => symbol === null));
+  }));
+
+Deno.test("a run that said nothing has not passed, and is no baseline", () =>
+  withData(async (data) => {
+    await remember(data, [1, 2, 3, 4, 5, 7], []);
+    const chronicle = await Chronicle.open(folderOf(`${data}/lake`), `${data}/lake`);
+    const base = { ...auditedRun(24, 2), results: [], plots: [] };
+    await chronicle.add({ ...base, id: "run-6", at: `${dateOf(7)}T05:00:00.000Z`, dates: [dateOf(6)] });
+    chronicle.close();
+    const { text } = await run(history, data) as unknown as Told;
+    assert.match(text, /run-5 .* passed\n/);
+    assert.match(text, /run-6 .* nothing\n/);
+    assert.match(text, /errors {2}▁▁▁▁▁·▁ {2}none so far/);
+    const drifts = await run(drift, data, "--symbol", "BTCUSDT") as unknown as Told;
+    assert.match(drifts.text, /baseline: 5 runs: run-1 .*run-5 /);
+    assert.doesNotMatch(drifts.text, /run-6/);
+  }));
+
 Deno.test("drift names its baseline, leaves failed runs out, and is a finding where that is asked for", () =>
   withData(async (data) => {
     await assert.rejects(run(drift, data, "--symbol", "ETHUSDT"), Misuse);

@@ -6,6 +6,7 @@
 import { Chronicle, type Entry, folderOf } from "../../lib/chronicle.ts";
 import { marks, sparkline, type Trend, trendsOf } from "../../lib/chronicle/trend.ts";
 import { columns } from "../../lib/columns.ts";
+import { Misuse } from "../../lib/failure.ts";
 import { defineStage } from "../../lib/stage.ts";
 
 const RUNS_DRAWN = 40;
@@ -34,12 +35,25 @@ export const history = defineStage({
     const chronicle = await Chronicle.open(folderOf(lake.root), lake.root);
     try {
       const entries = await chronicle.runs(runs);
-      const trends = trendsOf(await chronicle.results(entries, { name, venue, symbol }));
+      const results = await chronicle.results(entries, { name, venue, symbol });
+      // What speaks of whole tables is of every symbol, whether there ever was such an instrument or not.
+      const isKnown = results.length > 0 && (symbol === undefined || [
+        ...results,
+        ...(name === undefined ? [] : await chronicle.results(entries, { venue, symbol })),
+      ].some((result) => result.symbol === symbol));
+      const asked = Object.entries({ name, venue, symbol }).filter(([, text]) => text !== undefined);
+      if (entries.length > 0 && asked.length > 0 && !isKnown) {
+        const flags = asked.map(([flag, text]) => `--${flag} "${text}"`).join(" ");
+        throw new Misuse(
+          `Cannot tell history of ${flags}: no audit of the last ${entries.length} spoke of that, must be one that some did`,
+        );
+      }
+      const trends = trendsOf(results);
       const shown = name === undefined && symbol === undefined ? trends.filter(({ failures }) => failures > 0) : trends;
       return {
         text: entries.length === 0
           ? "no audit by a suite was run on this lake so far"
-          : [...runsText(entries), "", ...trendsText(shown, trends.length)].join("\n"),
+          : [...runsText(entries), "", ...trendsText(shown)].join("\n"),
         runs: entries,
         trends,
       };
@@ -51,12 +65,12 @@ export const history = defineStage({
 
 function runsText(entries: readonly Entry[]): string[] {
   const head = ["run", "at", "suite", "dates", "passed", "errors", "warnings", "information", "verdict"];
-  const rows = entries.map(({ id, at, suite, dates, passed, failed }) => [
+  const rows = entries.map(({ id, at, suite, dates, passed, failed, results }) => [
     ...[id, at.slice(0, 19), suite, dates.length > 1 ? `${dates[0]}..${dates.at(-1)}` : dates[0] ?? ""],
     ...[passed, failed.error, failed.warning, failed.information].map((n) => n.toLocaleString("en")),
-    failed.error > 0 ? "failed" : "passed",
+    failed.error > 0 ? "failed" : results ? "passed" : "nothing",
   ]);
-  const errors = entries.slice(-RUNS_DRAWN).map(({ failed }) => failed.error);
+  const errors = entries.slice(-RUNS_DRAWN).map(({ failed, results }) => results ? failed.error : null);
   const first = entries.find(({ failed }) => failed.error > 0);
   return [
     ...columns([head, ...rows], (column) => ["run", "at", "suite", "dates", "verdict"].includes(column)),
@@ -65,8 +79,8 @@ function runsText(entries: readonly Entry[]): string[] {
   ];
 }
 
-function trendsText(trends: readonly Trend[], known: number): string[] {
-  if (trends.length === 0) return [known === 0 ? "nothing is known of that" : "no expectation ever failed"];
+function trendsText(trends: readonly Trend[]): string[] {
+  if (trends.length === 0) return ["no expectation ever failed"];
   const ordered = trends.toSorted((a, b) =>
     Number(b.since !== null) - Number(a.since !== null) || b.failures - a.failures
   );
