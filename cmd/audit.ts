@@ -22,6 +22,7 @@ import {
   type Suite,
   suiteOf,
 } from "../lib/check.ts";
+import { isDate } from "../lib/calendar/schedule.ts";
 import { Chronicle, folderOf } from "../lib/chronicle.ts";
 import { columns } from "../lib/columns.ts";
 import { coverageOf } from "../lib/coverage.ts";
@@ -92,7 +93,8 @@ const stage = defineStage({
     if (date !== undefined && !isDate(date)) {
       throw new Misuse(`Cannot audit --date ${date}: there is no such day, must be YYYY-MM-DD`);
     }
-    if (date === undefined && (symbol ?? values.suite ?? values.report) !== undefined) {
+    const isOfDay = (symbol ?? values.suite ?? values.report) !== undefined || values.strict || values.store !== "lake";
+    if (date === undefined && isOfDay) {
       throw new Misuse("Cannot check a day: --date is not given, must be a day of UTC");
     }
     const suite = values.suite === undefined ? MARKET : suiteOf(await textOf("suite", values.suite), values.suite);
@@ -270,11 +272,6 @@ async function keep(run: Run & Came, lake: Lake, report: string | undefined, now
 
 interface AnyFinding extends Omit<Finding, "finding"> {
   readonly finding: string;
-}
-
-function isDate(text: string): boolean {
-  const day = new Date(`${text}T00:00:00Z`);
-  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
 }
 
 function findingOf({ check, name, venue, symbol, table, observed, wanted, evidence }: Result): AnyFinding {

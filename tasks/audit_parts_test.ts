@@ -141,7 +141,16 @@ Deno.test("coverage of a simulated day has its hour, and of a day without rows n
     const none = await run(coverage, data, "--date", "2026-11-19") as unknown as Told & { findings: unknown[] };
     assert.match(none.text, /nobody collected anything of 2026-11-19/);
     assert.equal(none.findings.length, 1);
-    await assert.rejects(run(coverage, data, "--date", "2026-13-40"), Misuse);
+    for (const date of ["2026-13-40", "2026-02-30"]) {
+      await assert.rejects(run(coverage, data, "--date", date), (error: Error) => {
+        assert.equal(error.message, `Cannot tell coverage of "${date}": there is no such day, must be YYYY-MM-DD`);
+        return error instanceof Misuse;
+      });
+    }
+    await assert.rejects(
+      run(coverage, data),
+      /^Misuse: Cannot tell coverage: --date is not given, must be a day of UTC$/,
+    );
   }));
 
 Deno.test("as processes they stay within their sandbox, and exit as they found", () =>

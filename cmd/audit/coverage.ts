@@ -5,6 +5,7 @@
  * **In** the lake, **Out** a table of hours, a page; exit 3 where a hole is unaccounted for. **Knows** `coverage`, `page`, `report`,
  * `columns`, `calendar`, `stage`.
  */
+import { isDate } from "../../lib/calendar/schedule.ts";
 import { columns } from "../../lib/columns.ts";
 import { type Cover, type Coverage, coverageOf } from "../../lib/coverage.ts";
 import { Misuse } from "../../lib/failure.ts";
@@ -38,9 +39,8 @@ export const coverage = defineStage({
   ],
   files: ({ report }) => ({ write: report === undefined ? [] : [report] }),
   async run({ values: { date, venue, symbol, report, strict }, lake, micros }) {
-    if (date === undefined || Number.isNaN(Date.parse(`${date}T00:00:00Z`))) {
-      throw new Misuse(`Cannot tell coverage of "${date ?? ""}": it is no day, must be --date YYYY-MM-DD`);
-    }
+    if (date === undefined) throw new Misuse("Cannot tell coverage: --date is not given, must be a day of UTC");
+    if (!isDate(date)) throw new Misuse(`Cannot tell coverage of "${date}": there is no such day, must be YYYY-MM-DD`);
     if (report !== undefined) tryPage(report);
     const files = (await lake.units()).flatMap((unit) => unit.files);
     const all = await coverageOf(lake.root, files, date, micros());
