@@ -2,7 +2,7 @@
  * Closes the books of every partition, checks a symbol's day, and holds the verdicts against what was planted.
  *
  * **In** the log, hot and cold, **Out** findings, each with its range; exit 3 when there are some, after whatever was repaired.
- * **Knows** `books`, `check`, `judge`, `rule`, `repair`, `truth`, `page`, `stage`, `crew`.
+ * **Knows** `books`, `calendar`, `check`, `judge`, `rule`, `repair`, `truth`, `page`, `stage`, `crew`.
  */
 import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +21,7 @@ import {
   runSuite,
   type Suite,
   suiteOf,
+  trySql,
 } from "../lib/check.ts";
 import { isDate } from "../lib/calendar/schedule.ts";
 import { Chronicle, folderOf } from "../lib/chronicle.ts";
@@ -97,12 +98,13 @@ const stage = defineStage({
     if (date === undefined && isOfDay) {
       throw new Misuse("Cannot check a day: --date is not given, must be a day of UTC");
     }
-    const suite = values.suite === undefined ? MARKET : suiteOf(await textOf("suite", values.suite), values.suite);
     if (symbol !== undefined && !isSymbol(symbol)) {
       throw new Misuse(
         `Cannot audit --symbol "${symbol}": no tick can have it, must be a symbol as the venue writes it`,
       );
     }
+    const suite = values.suite === undefined ? MARKET : suiteOf(await textOf("suite", values.suite), values.suite);
+    const texts = await textsOf(suite, values.suite);
     if (values.report !== undefined) tryPage(values.report);
     const repairs = values.repair ? await repair({ log, ranges, lake, signal }) : null;
     const states = await statesOf(log, (await ranges(TOPICS.raw)).length);
@@ -118,7 +120,7 @@ const stage = defineStage({
     });
     const damages = await lake.damages();
     const run = date === undefined ? null : await runOf(suite, {
-      ...{ hot, lake, date, symbol: symbol ?? null, at: world.now(), signal, states, policies, values },
+      ...{ hot, lake, date, symbol: symbol ?? null, at: world.now(), signal, states, policies, texts, values },
     });
     if (run !== null) await keep(run, lake, values.report, world.now());
     const results = run?.results ?? [], unmet = run?.unmet ?? [];
@@ -195,14 +197,23 @@ async function statesOf(log: Pick<Transport, "load">, partitions: number): Promi
   }));
 }
 
-async function textOf(what: string, path: string): Promise<string> {
+async function textOf(what: string, path: string, name = path): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    throw new Misuse(`Cannot read ${what} "${path}": ${reasonOf(error)}, must be a file that is there`, {
+    throw new Misuse(`Cannot read ${what} "${name}": ${reasonOf(error)}, must be a file that is there`, {
       cause: error,
     });
   }
+}
+
+/** The SQL files of a suite by the names that it gives them, each tried. @throws {Misuse} for one that is not there or is none */
+async function textsOf({ expectations }: Suite, path: string | undefined): Promise<ReadonlyMap<string, string>> {
+  const files = expectations.flatMap(({ file }) => file === undefined ? [] : [file]);
+  const texts = new Map<string, string>();
+  for (const file of files) texts.set(file, await textOf("SQL", `${dirname(path!)}/${file}`, file));
+  await trySql(texts);
+  return texts;
 }
 
 /** Where every failing row goes: beside the report. */
@@ -212,7 +223,7 @@ function shelfOf(report: string) {
 }
 
 /** Runs a suite on a day of one of the stores. */
-async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states, policies, values }: {
+async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states, policies, texts, values }: {
   readonly hot: Hot;
   readonly lake: Lake;
   readonly date: string;
@@ -221,7 +232,8 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
   readonly signal: AbortSignal;
   readonly states: readonly (string | null)[];
   readonly policies: readonly Policies[];
-  readonly values: { readonly store: string; readonly suite: string | undefined; readonly report: string | undefined };
+  readonly texts: ReadonlyMap<string, string>;
+  readonly values: { readonly store: string; readonly report: string | undefined };
 }): Promise<Run & Came> {
   const iso = new Date(at).toISOString();
   const id = `${iso.replace(/[-:.]/g, "")}-${suite.suite.replace(/[^\w.-]+/g, "-")}`;
@@ -232,12 +244,8 @@ async function runOf(suite: Suite, { hot, lake, date, symbol, at, signal, states
   );
   const isLake = values.store === "lake";
   const folder = `${lake.root}/_audits/${id}`;
-  const files = suite.expectations.flatMap(({ file }) => file === undefined ? [] : [file]);
-  const texts = await Promise.all(files.map(async (file) => {
-    return [file, await textOf("SQL", `${dirname(values.suite!)}/${file}`)] as const;
-  }));
   const ground: Ground = {
-    ...{ dates: [date], symbol, signal, terms: [...known.values()], texts: new Map(texts), threads: THREADS },
+    ...{ dates: [date], symbol, signal, terms: [...known.values()], texts, threads: THREADS },
     files: isLake ? (date) => Promise.resolve(pathsOf(lake.root, ledgerOf(units, date))) : ofHot,
     ...(isLake && { hot: ofHot, ledger: (date: string) => ledgerOf(units, date) }),
     // The day does not say by which partition's limits; nobody is blamed for what one of them allows.

@@ -10,7 +10,7 @@ import { type Severity, type Suite, suiteOf } from "./check/suite.ts";
 
 export type { Shelf } from "./check/evidence.ts";
 export { bytesOf, ledgerOf, pathsOf } from "./check/ground.ts";
-export { type Came, type Ground, runSuite } from "./check/run.ts";
+export { type Came, type Ground, runSuite, trySql } from "./check/run.ts";
 export { MODULES } from "./check/hand.ts";
 export type { Files, Terms } from "./check/stand.ts";
 export {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import audit from "../cmd/audit.ts";
 import { history } from "../cmd/audit/history.ts";
 import simulate from "../cmd/simulate.ts";
+import { Misuse } from "../lib/failure.ts";
 import { flow, run, withData } from "../testdata/flow.ts";
 
 const DATE = "2026-11-20";
@@ -91,4 +92,22 @@ Deno.test("a day without data is no run that passed, and one that misses whom it
     assert.deepEqual(await runs(), [1]);
     await asked([sql]);
     assert.deepEqual(await runs(), [1, 0]);
+  }));
+
+Deno.test("SQL that is not there or is none is told by its name before the books are closed", () =>
+  withDay(async (data, asked) => {
+    const file = (name: string) => ({ name, check: "sql", file: `${name}.sql` });
+    const misuse = (message: RegExp) => (error: unknown) => error instanceof Misuse && message.test(error.message);
+    await Deno.writeTextFile(`${data}/sound.sql`, "SELECT * FROM trades JOIN built USING (symbol) -- all of them");
+    await Deno.copyFile(`${data}/sound.sql`, `${data}/later.sql`);
+    await Deno.writeTextFile(`${data}/typo.sql`, "SELECT * FORM trades");
+    await Deno.writeTextFile(`${data}/column.sql`, "SELECT nope FROM quotes;");
+    assert.deepEqual((await asked([file("sound")])).findings, []);
+    // A truth that is not there is met before the books are closed, and the SQL before that.
+    const refused = async (name: string, message: RegExp) =>
+      await assert.rejects(asked([file("sound"), file(name)], "--truth", `${data}/none`), misuse(message));
+    await refused("later", /^Cannot read truth /);
+    await refused("none", /^Cannot read SQL "none\.sql": .+, must be a file that is there$/);
+    await refused("typo", /^Cannot run SQL "typo\.sql": .+, must be one SELECT over the tables$/);
+    await refused("column", /^Cannot run SQL "column\.sql": .*nope/);
   }));

@@ -34,11 +34,26 @@ export function layFiles(views: Views, ledger: readonly Entry[]): void {
   }
 }
 
+/** The SELECT that a SQL file is. */
+export function selectOf(sql: string): string {
+  // Its last line may be a comment.
+  return `${sql.trim().replace(/;$/, "")}\n`;
+}
+
+/** Explains the SELECT of a file, which reads no row. @throws {Misuse} when it is none */
+export function explain(views: Views, select: string, file: string): void {
+  orRefuse(file, () => views.run(`EXPLAIN SELECT count(*) FROM (${select})`));
+}
+
 /** How many rows the SELECT of a file returns. @throws {Misuse} when it is none */
 export function countRows(views: Views, select: string, file: string): number {
+  const [answer] = orRefuse(file, () => views.ask(`SELECT count(*) AS n FROM (${select})`));
+  return number(answer?.n);
+}
+
+function orRefuse<T>(file: string, run: () => T): T {
   try {
-    const [answer] = views.ask(`SELECT count(*) AS n FROM (${select})`);
-    return number(answer?.n);
+    return run();
   } catch (error) {
     throw new Misuse(`Cannot run SQL "${file}": ${reasonOf(error)}, must be one SELECT over the tables`, {
       cause: error,

@@ -1,14 +1,15 @@
 /**
  * Runs a suite, date by date.
  *
- * **In** a suite and the files of its dates, **Out** a run. **Knows** `suite`, `stand`, `parquet`, `table`.
+ * **In** a suite and the files of its dates, **Out** a run. **Knows** `suite`, `stand`, `beside`, `parquet`, `table`.
  */
 import { Views } from "../parquet.ts";
 import type { TableName } from "../table.ts";
 import type { Plot, Result, Run } from "../check.ts";
 import type { Shelf } from "./evidence.ts";
 import type { Scope } from "./kind.ts";
-import type { Files, Terms } from "./stand.ts";
+import { explain, selectOf } from "./beside.ts";
+import { type Files, lay, layKnown, type Terms } from "./stand.ts";
 import type { Suite } from "./suite.ts";
 import { Day } from "./day.ts";
 
@@ -37,6 +38,18 @@ export interface Ground {
   readonly partRows?: number;
   /** How many look at once, each with an engine of its own; one where it is absent. */
   readonly threads?: number;
+}
+
+/**
+ * Tries the SQL of a suite, by the names of its files, on views that have no row: before all that takes long.
+ * @throws {Misuse} when some of it is no SELECT over the tables
+ */
+export async function trySql(texts: Ground["texts"]): Promise<void> {
+  if (texts.size === 0) return;
+  using views = await Views.open();
+  for (const prefix of ["", "hot_"] as const) await lay(views, {}, prefix);
+  layKnown(views, [], [], new Map());
+  for (const [file, sql] of texts) explain(views, selectOf(sql), file);
 }
 
 /** What a suite came to. */

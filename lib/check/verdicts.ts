@@ -6,7 +6,7 @@
 import type { Result } from "../check.ts";
 import type { Answer, Views } from "../parquet.ts";
 import { type Asked, isMeant, isPassed, own } from "./asked.ts";
-import { countRows } from "./beside.ts";
+import { countRows, selectOf } from "./beside.ts";
 import { exportRows, type Shelf } from "./evidence.ts";
 import { type Judged, type Lens, literal, number, type Probe } from "./kind.ts";
 import type { Listed } from "./stand.ts";
@@ -179,8 +179,7 @@ export class Verdicts {
   }
 
   async judgeSql(expectation: Expectation, sql: string): Promise<void> {
-    // Its last line may be a comment.
-    const select = `${sql.trim().replace(/;$/, "")}\n`;
+    const select = selectOf(sql);
     const failing = countRows(this.#views, select, expectation.file!);
     const verdict: Judged = {
       isSound: failing === 0,
