@@ -67,6 +67,7 @@ const stage = defineStage({
       pattern: PAGE,
       does: "writes the results as a page, and every failing row beside it",
     },
+    "day-only": { kind: "switch", does: "asks the day alone, without closing the books" },
     strict: { kind: "switch", does: "warnings are findings too" },
     repair: { kind: "switch", does: "writes damaged files of the lake again from the log, keeping what lay there" },
     truth: { kind: "text", value: "FILE", does: "what simulate planted: was all of it caught, and nothing else" },
@@ -76,6 +77,7 @@ const stage = defineStage({
     "deno task audit --repair",
     "deno task audit --symbol TTF-GAS --date 2026-11-20",
     "deno task audit --date 2026-11-20 --suite market.json --report report.html",
+    "deno task audit --date 2026-11-20 --suite mine.json --day-only",
     "deno task audit --truth t.ndjson --json",
   ],
   files({ date, truth, suite, report }) {
@@ -94,9 +96,14 @@ const stage = defineStage({
     if (date !== undefined && !isDate(date)) {
       throw new Misuse(`Cannot audit --date ${date}: there is no such day, must be YYYY-MM-DD`);
     }
-    const isOfDay = (symbol ?? values.suite ?? values.report) !== undefined || values.strict || values.store !== "lake";
+    const isAlone = values["day-only"];
+    const isOfDay = isAlone || (symbol ?? values.suite ?? values.report) !== undefined || values.strict ||
+      values.store !== "lake";
     if (date === undefined && isOfDay) {
       throw new Misuse("Cannot check a day: --date is not given, must be a day of UTC");
+    }
+    if (isAlone && (values.repair || values.truth !== undefined)) {
+      throw new Misuse("Cannot check a day alone: --repair and --truth speak of the books, must be without --day-only");
     }
     if (symbol !== undefined && !isSymbol(symbol)) {
       throw new Misuse(
@@ -114,11 +121,11 @@ const stage = defineStage({
       : new Truth(values.truth, await textOf("truth", values.truth), (partition, symbol, type) => {
         return (policies[partition] ?? new Policies()).of("sim", symbol, type).limits;
       });
-    const books = await closeBooks({
+    const books = isAlone ? [] : await closeBooks({
       ...{ log, ranges, hot, lake, signal },
       ...(planted && { see: (partition, tick) => planted.see(partition, tick) }),
     });
-    const damages = await lake.damages();
+    const damages = isAlone ? [] : await lake.damages();
     const run = date === undefined ? null : await runOf(suite, {
       ...{ hot, lake, date, symbol: symbol ?? null, at: world.now(), signal, states, policies, texts, values },
     });
@@ -136,6 +143,7 @@ const stage = defineStage({
         detail: damage.detail + wayOut(damage, repairs),
       })),
     ];
+    const isBalanced = isAlone ? null : unbalanced.length === 0;
     const findings = [
       ...unbalanced,
       ...results.filter(({ status, severity }) =>
@@ -167,15 +175,16 @@ const stage = defineStage({
     ];
     return {
       text: [
-        ...booksText(books),
+        ...(isAlone ? ["the books were not closed, the day alone was asked"] : booksText(books)),
         ...repairsText(repairs),
         ...gapsText(books),
         ...(results.length > 0 ? ["", ...linesOf(results)] : []),
         ...unmetText(unmet),
         ...truthText(truth),
-        ...findingsText(findings, unbalanced.length === 0),
+        ...findingsText(findings, isBalanced),
       ].join("\n"),
-      balanced: unbalanced.length === 0,
+      // Null where the books were not closed.
+      balanced: isBalanced,
       findings,
       ...(repairs && { repairs }),
       books: books.map(({ flagged, rejections, findings: _findings, ...book }) => ({
@@ -377,7 +386,7 @@ function truthText(truth: Score | null): string[] {
   ];
 }
 
-function findingsText(findings: readonly AnyFinding[], isBalanced: boolean): string[] {
+function findingsText(findings: readonly AnyFinding[], isBalanced: boolean | null): string[] {
   const balance = isBalanced
     ? ["", "the books balance: raw = valid + rejected + control, valid = hot = cold, row for row"]
     : [];
@@ -391,7 +400,7 @@ function findingsText(findings: readonly AnyFinding[], isBalanced: boolean): str
   return [
     ...balance,
     "",
-    isBalanced ? `${count} besides:` : `the books do not balance: ${count}`,
+    isBalanced === null ? `${count}:` : isBalanced ? `${count} besides:` : `the books do not balance: ${count}`,
     ...shown,
     ...more,
   ];

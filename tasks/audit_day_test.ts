@@ -1,5 +1,6 @@
 /** A day under audit as a user asks for it: what is asked of nobody, what cannot be asked, and what is told before any work. */
 import assert from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import audit from "../cmd/audit.ts";
 import { history } from "../cmd/audit/history.ts";
@@ -13,6 +14,8 @@ interface Told {
   readonly text: string;
   readonly findings: readonly { readonly finding: string; readonly detail: string }[];
   readonly unmet: readonly string[];
+  readonly balanced: boolean | null;
+  readonly books: readonly unknown[];
 }
 
 /** A small day, and how it is audited by expectations. */
@@ -110,4 +113,19 @@ Deno.test("SQL that is not there or is none is told by its name before the books
     await refused("none", /^Cannot read SQL "none\.sql": .+, must be a file that is there$/);
     await refused("typo", /^Cannot run SQL "typo\.sql": .+, must be one SELECT over the tables$/);
     await refused("column", /^Cannot run SQL "column\.sql": .*nope/);
+  }));
+
+Deno.test("a day is asked alone without closing the books, and says so", () =>
+  withDay(async (data, asked) => {
+    const hot = new DatabaseSync(`${data}/hot.db`);
+    hot.exec("DELETE FROM trades");
+    hot.close();
+    const [whole, alone] = [await asked([ROWS]), await asked([ROWS], "--day-only")];
+    assert.match(whole.text, /the books do not balance/);
+    assert.equal(whole.balanced, false);
+    assert.deepEqual([alone.findings, alone.balanced, alone.books], [[], null, []]);
+    assert.match(alone.text, /^the books were not closed, the day alone was asked\n\nverdict /);
+    assert.doesNotMatch(alone.text, /balance/);
+    const none = await asked([{ ...ROWS, min: 100_000 }], "--day-only");
+    assert.match(none.text, /\n\n2 findings:\n {2}rows: sim /);
   }));
