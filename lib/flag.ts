@@ -78,9 +78,13 @@ export function readFlags<F extends Flags>(
   args: readonly string[],
   env: (name: string) => string | undefined,
 ): Values<F> {
-  for (const word of args) {
+  for (const [i, word] of args.entries()) {
     const name = /^--([^=]+)/.exec(word)?.[1];
-    if (name === undefined || Object.hasOwn(flags, name) && flags[name]!.kind !== "word") continue;
+    if (name === undefined) continue;
+    if (Object.hasOwn(flags, name) && flags[name]!.kind !== "word") {
+      if (!word.includes("=")) assertGiven(name, flags[name]!, args[i + 1]);
+      continue;
+    }
     const near = namesOf(flags).toSorted((a, b) => leven(a, name) - leven(b, name))[0];
     const hint = near !== undefined && leven(near, name) <= 3 ? `; did you mean --${near}?` : "";
     throw new Misuse(`Cannot read flag "--${name}": it is unknown, must be one of --help's${hint}`);
@@ -105,7 +109,7 @@ export function readFlags<F extends Flags>(
     );
   }
   if (said.length > words.length) {
-    const known = words.map(([name]) => name).join(" and ");
+    const known = words.map(([, flag]) => shapeOf(flag)).join(" and ");
     throw new Misuse(`Cannot read "${said[words.length]}": it is a word too many, must be ${known} alone`);
   }
   const values: Record<string, unknown> = {};
@@ -117,7 +121,23 @@ export function readFlags<F extends Flags>(
   return values as Values<F>;
 }
 
+/** What a word may be. */
+const shapeOf = (flag: Flag): string => flag.kind === "word" ? flag.of?.join("|") ?? flag.value : "";
+
 const namesOf = (flags: Flags): string[] => Object.keys(flags).filter((name) => flags[name]!.kind !== "word");
+
+/** @throws {Misuse} where what follows the name of a flag begins with a dash, which might be its value or another flag */
+function assertGiven(name: string, flag: Flag, next: string | undefined): void {
+  if (flag.kind === "switch" || next === undefined || !/^-./.test(next)) return;
+  if (flag.kind === "count" || flag.kind === "amount") {
+    if (/^-[\d.]/.test(next)) valueOf(name, flag, next);
+    throw new Misuse(`Cannot read --${name}: "${next}" is no number, must be --${name} N`);
+  }
+  const wanted = "value" in flag ? flag.value : flag.kind === "choice" ? flag.of.join("|") : "";
+  throw new Misuse(
+    `Cannot read --${name}: "${next}" begins with a dash, must be --${name} ${wanted}, or --${name}=${next} if it is meant`,
+  );
+}
 
 function valueOf(name: string, flag: Flag, given: string | boolean | undefined): unknown {
   if (flag.kind === "switch") return given === true || given === "1" || given === "true";
@@ -126,7 +146,8 @@ function valueOf(name: string, flag: Flag, given: string | boolean | undefined):
   switch (flag.kind) {
     case "word":
       if (flag.of?.includes(text) === false) {
-        throw new Misuse(`Cannot use ${name} "${text}": it is unknown, must be one of ${flag.of.join(", ")}`);
+        const wanted = flag.of.length === 1 ? `${flag.of[0]} or nothing` : `one of ${flag.of.join(", ")}`;
+        throw new Misuse(`Cannot read "${text}": it is unknown, must be ${wanted}`);
       }
       return text;
     case "choice":
@@ -166,7 +187,7 @@ export function helpOf(
   },
 ): string {
   const line = ([name, flag]: [string, Flag]): string => {
-    if (flag.kind === "word") return `  ${(flag.of?.join("|") ?? flag.value).padEnd(34)} ${flag.does}`;
+    if (flag.kind === "word") return `  ${shapeOf(flag).padEnd(34)} ${flag.does}`;
     const value = flag.kind === "switch"
       ? ""
       : flag.kind === "text"

@@ -34,9 +34,25 @@ Deno.test("a value out of range or of another kind is a misuse that names it", (
   }
   assert.throws(() => readFlags(flags, ["--depth", "0"], none), /Cannot use --depth "0": .*, must be 1 to 9$/);
   assert.equal(readFlags(flags, ["--depth", "1"], none).depth, 1);
-  // The reader of words writes three lines of advice.
+  const negative = /^Misuse: Cannot use --ticks "-5": it is no whole number in range, must be 0 to 1000000$/;
+  assert.throws(() => readFlags(flags, ["--ticks", "-5"], none), negative);
+  assert.throws(() => readFlags(flags, ["--yes", "--ticks=-5"], none), negative);
   assert.throws(
-    () => readFlags(flags, ["--ticks", "-1"], none),
+    () => readFlags(flags, ["--ticks", "--yes"], none),
+    /^Misuse: Cannot read --ticks: "--yes" is no number, must be --ticks N$/,
+  );
+  const since = { since: { kind: "text", value: "1h|TIME", does: "since when" } } as const satisfies Flags;
+  assert.throws(
+    () => readFlags(since, ["--since", "-1h"], none),
+    /^Misuse: Cannot read --since: "-1h" begins with a dash, must be --since 1h\|TIME, or --since=-1h if it is meant$/,
+  );
+  assert.equal(readFlags(since, ["--since=-1h"], none).since, "-1h");
+  assert.throws(
+    () => readFlags(flags, ["--mode", "--yes"], none),
+    /"--yes" begins with a dash, must be --mode a\|b, or/,
+  );
+  assert.throws(
+    () => readFlags(flags, ["--ticks"], none),
     /^Misuse: Cannot read flags: [^.]+, must be as --help shows$/,
   );
   assert.throws(() => readFlags(flags, ["--mode", "c"], none), /must be one of a, b/);
@@ -68,8 +84,16 @@ Deno.test("words are told apart by their place, among flags or behind them", () 
   assert.deepEqual(read("show", "a/1", "--ticks", "3"), ["show", "a/1", 3]);
   assert.deepEqual(read("--ticks", "3", "list"), ["list", undefined, 3]);
   assert.deepEqual(readFlags(worded, [], none).what, undefined);
-  assert.throws(() => read("lost"), /^Misuse: Cannot use what "lost": it is unknown, must be one of list, show$/);
-  assert.throws(() => read("show", "a", "b"), /Cannot read "b": it is a word too many, must be what and place alone/);
+  assert.throws(() => read("lost"), /^Misuse: Cannot read "lost": it is unknown, must be one of list, show$/);
+  const single = { what: { kind: "word", of: ["history"], value: "history", does: "past" } } as const satisfies Flags;
+  assert.throws(
+    () => readFlags(single, ["lost"], none),
+    /^Misuse: Cannot read "lost": it is unknown, must be history or nothing$/,
+  );
+  assert.throws(
+    () => read("show", "a", "b"),
+    /Cannot read "b": it is a word too many, must be list\|show and PLACE alone$/,
+  );
   assert.throws(() => read("--what", "list"), /Cannot read flag "--what": it is unknown/);
   assert.ok(helpOf({ name: "n", does: "d", flow: "f", flags: worded, examples: [] }).includes("  list|show  "));
 });
