@@ -52,7 +52,7 @@ export const COMMON = {
     default: "batch",
     does: "when the embedded log's appends are durable",
   },
-  partitions: { kind: "count", default: 4, max: 1000, does: "partitions of topics that are created" },
+  partitions: { kind: "count", default: 4, min: 1, max: 1000, does: "partitions of topics that are created" },
   create: { kind: "switch", does: "create absent topics on Kafka too" },
   "retry-for": { kind: "amount", default: 30, unit: "s", does: "how long an outage may last" },
   once: { kind: "switch", does: "stop when caught up with the ends as they were at the start" },

@@ -34,6 +34,10 @@ Deno.test("a value out of range or of another kind is a misuse that names it", (
   }
   assert.throws(() => readFlags(flags, ["--depth", "0"], none), /Cannot use --depth "0": .*, must be 1 to 9$/);
   assert.equal(readFlags(flags, ["--depth", "1"], none).depth, 1);
+  assert.throws(
+    () => readFlags(COMMON, ["--partitions", "0"], none),
+    /Cannot use --partitions "0": .*, must be 1 to 1000$/,
+  );
   const negative = /^Misuse: Cannot use --ticks "-5": it is no whole number in range, must be 0 to 1000000$/;
   assert.throws(() => readFlags(flags, ["--ticks", "-5"], none), negative);
   assert.throws(() => readFlags(flags, ["--yes", "--ticks=-5"], none), negative);
