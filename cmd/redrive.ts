@@ -3,7 +3,7 @@
  * first place and its first time of receipt, and is judged by the rules in force. Each once: a second run adds nothing.
  *
  * **In** the dead letters, of the hot store or of `ticks.rejected`, **Out** `ticks.raw`.
- * **Knows** `letter`, `redrive`, `circuit`, `columns`, `tape`, `stage`, `crew`.
+ * **Knows** `letter`, `redrive`, `rule`, `circuit`, `columns`, `tape`, `stage`, `crew`.
  */
 import { isFlood } from "../lib/circuit.ts";
 import { columns } from "../lib/columns.ts";
@@ -13,6 +13,7 @@ import { contentsOf, isWanted, lettersInHot, lettersInTopic, SEVERITIES, sinceOf
 import { beginOf, type Fate, FATES, isHad, isStored, messageOf, type Wanted } from "../lib/redrive.ts";
 import { Echo } from "../lib/redrive/echo.ts";
 import { History, type Run } from "../lib/redrive/history.ts";
+import { RULES } from "../lib/rule.ts";
 import { defineStage } from "../lib/stage.ts";
 import { assertSame } from "../lib/tape.ts";
 import { type Message, TOPICS } from "../lib/transport.ts";
@@ -34,7 +35,12 @@ const stage = defineStage({
   needs: ["hot"],
   flags: {
     what: { kind: "word", of: ["history"], value: "history", does: "what was redriven so far, instead of redriving" },
-    reason: { kind: "text", value: "RULE", does: "letters whose first broken rule it is" },
+    reason: {
+      kind: "text",
+      value: "RULE",
+      of: RULES.map(({ name }) => name),
+      does: "letters whose first broken rule it is",
+    },
     venue: { kind: "text", value: "VENUE", does: "letters of a venue" },
     symbol: { kind: "text", value: "SYMBOL", does: "letters of an instrument, as the venue writes it" },
     severity: { kind: "choice", of: ["any", ...SEVERITIES], default: "any", does: "what was rejected, or set apart" },

@@ -2,7 +2,8 @@
  * Dead letters: how many there are and why, one of them whole, or all of them as NDJSON with their original bytes.
  *
  * **In** the hot store, or `ticks.rejected` where that has none, **Out** counts, a letter, lines; exit 3 where there is no
- * letter to show. **Knows** `letter`, `redrive`, `rule`, `examine`, `hot`, `transport`, `columns`, `stage`, `crew`.
+ * letter to show. **Knows** `letter`, `redrive`, `rule`, `examine`, `hot`, `transport`, `sequence`, `columns`, `stage`,
+ * `crew`.
  */
 import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
@@ -27,6 +28,7 @@ import { Export, positionsIn } from "../lib/letter/export.ts";
 import { isHad } from "../lib/redrive.ts";
 import { History } from "../lib/redrive/history.ts";
 import { RULES } from "../lib/rule.ts";
+import { DISCIPLINES } from "../lib/sequence.ts";
 import { defineInspection } from "../lib/stage.ts";
 import { openTransport, TOPICS, type Transport } from "../lib/transport.ts";
 import type { World } from "../lib/world.ts";
@@ -34,6 +36,8 @@ import type { World } from "../lib/world.ts";
 const GROUPS_SHOWN = 40;
 /** Groups that are told apart: symbols come from outside. */
 const GROUPS_MAX = 10_000;
+/** Venues that are told apart. */
+const VENUES_MAX = 1_000;
 const PLACE = /^(?:ticks\.raw\/)?(\d{1,9})\/(\d{1,15})$/;
 const EVER = Number.MAX_SAFE_INTEGER;
 const never = new AbortController().signal;
@@ -47,7 +51,12 @@ const stage = defineInspection({
   flags: {
     what: { kind: "word", of: ["list", "show", "export"], value: "WHAT", does: "list counts, show one, export all" },
     place: { kind: "word", value: "PLACE", does: "with show: of which message, ticks.raw/2/418223" },
-    reason: { kind: "text", value: "RULE", does: "letters whose first broken rule it is" },
+    reason: {
+      kind: "text",
+      value: "RULE",
+      of: RULES.map(({ name }) => name),
+      does: "letters whose first broken rule it is",
+    },
     venue: { kind: "text", value: "VENUE", does: "letters of a venue" },
     symbol: { kind: "text", value: "SYMBOL", does: "letters of an instrument, as the venue writes it" },
     severity: { kind: "choice", of: ["any", ...SEVERITIES], default: "any", does: "what was rejected, or set apart" },
@@ -167,10 +176,12 @@ interface Group {
 async function list({ letters, partitions }: Shelf, filter: Filter) {
   const groups = new Map<string, Group>();
   let [count, untimed] = [0, 0];
+  const venues = new Set<string>();
   for (const partition of partitions) {
     for await (const chunk of letters.read(partition, 0, EVER)) {
       for (const letter of chunk) {
         const contents = contentsOf(letter);
+        if (contents.venue !== null && venues.size < VENUES_MAX) venues.add(contents.venue);
         if (filter.since !== null && contents.receivedTime === null) {
           if (isWanted({ ...filter, since: null }, letter, contents)) untimed++;
           continue;
@@ -189,6 +200,14 @@ async function list({ letters, partitions }: Shelf, filter: Filter) {
         if (receivedTime !== null && receivedTime > (group.newest ?? 0)) group.newest = receivedTime;
       }
     }
+  }
+  const { venue } = filter;
+  // A venue may be named by whoever writes ticks: those that are known are ours, and those of letters.
+  if (venue !== null && !venues.has(venue) && !Object.hasOwn(DISCIPLINES, venue) && venues.size < VENUES_MAX) {
+    const known = [...venues].sort().slice(0, GROUPS_SHOWN).map(printable).join(", ") || "none";
+    throw new Misuse(
+      `Cannot list letters of --venue "${venue}": it is unknown, must be one that letters are of: ${known}`,
+    );
   }
   const sorted = [...groups.values()].sort((a, b) => b.letters - a.letters);
   const shown = (n: number): string => n.toLocaleString("en");

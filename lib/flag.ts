@@ -25,7 +25,14 @@ export type Flag =
     readonly min?: number;
     readonly max?: number;
   }
-  | Described & { readonly kind: "text"; readonly default?: string; readonly value: string; readonly pattern?: RegExp }
+  | Described & {
+    readonly kind: "text";
+    readonly default?: string;
+    readonly value: string;
+    readonly pattern?: RegExp;
+    /** All that it may be, where these are too many for the help to show. */
+    readonly of?: readonly string[];
+  }
   | Described & { readonly kind: "choice"; readonly of: readonly string[]; readonly default: string }
   | Described & { readonly kind: "word"; readonly of?: readonly string[]; readonly value: string };
 export type Flags = Readonly<Record<string, Flag>>;
@@ -85,9 +92,9 @@ export function readFlags<F extends Flags>(
       if (!word.includes("=")) assertGiven(name, flags[name]!, args[i + 1]);
       continue;
     }
-    const near = namesOf(flags).toSorted((a, b) => leven(a, name) - leven(b, name))[0];
-    const hint = near !== undefined && leven(near, name) <= 3 ? `; did you mean --${near}?` : "";
-    throw new Misuse(`Cannot read flag "--${name}": it is unknown, must be one of --help's${hint}`);
+    throw new Misuse(
+      `Cannot read flag "--${name}": it is unknown, must be one of --help's${hintOf(name, namesOf(flags), "--")}`,
+    );
   }
   const options = Object.fromEntries(
     namesOf(flags).map((name) => {
@@ -119,6 +126,12 @@ export function readFlags<F extends Flags>(
     values[name] = valueOf(name, flag, given[name] ?? env(variable(name)));
   }
   return values as Values<F>;
+}
+
+/** What was meant by a name, to end a message with; nothing where no name is near. */
+function hintOf(name: string, names: readonly string[], before = ""): string {
+  const near = names.toSorted((a, b) => leven(a, name) - leven(b, name))[0];
+  return near !== undefined && leven(near, name) <= 3 ? `; did you mean ${before}${near}?` : "";
 }
 
 /** What a word may be. */
@@ -159,6 +172,11 @@ function valueOf(name: string, flag: Flag, given: string | boolean | undefined):
       if (text === "") throw new Misuse(`Cannot use --${name} "": it is empty, must be ${flag.value}`);
       if (flag.pattern && !flag.pattern.test(text)) {
         throw new Misuse(`Cannot use --${name} "${text}": it has another form, must be ${flag.value}`);
+      }
+      if (flag.of?.includes(text) === false) {
+        throw new Misuse(
+          `Cannot use --${name} "${text}": it is unknown, must be one of ${flag.of.join(", ")}${hintOf(text, flag.of)}`,
+        );
       }
       return text;
     default: {

@@ -8,6 +8,7 @@ import rejects from "../cmd/rejects.ts";
 import sinkHot from "../cmd/sink-hot.ts";
 import validate from "../cmd/validate.ts";
 import { Misuse } from "../lib/failure.ts";
+import { RULES } from "../lib/rule.ts";
 import { type Message, openTransport, TOPICS } from "../lib/transport.ts";
 import { places, run, withData } from "../testdata/flow.ts";
 import { AT, judged, mend, settled, trade, world } from "../testdata/redriven.ts";
@@ -74,6 +75,11 @@ for (const hot of ["memory", "sqlite", "postgres"] as const) {
           const recent = await look("list", "--since", String(AT + 2_000), "--venue", "sim", "--symbol", "A");
           assert.deepEqual([recent.letters, recent.untimed], [2, 1]);
           assert.equal((await look("list", "--reason", "grid")).letters, 3);
+          await assert.rejects(
+            look("list", "--venue", "simm"),
+            /^Misuse: Cannot list letters of --venue "simm": it is unknown, must be one that letters are of: sim$/,
+          );
+          assert.equal((await look("list", "--venue", "binance")).letters, 0);
           assert.equal((await look("list", "--severity", "quarantine")).letters, 0);
 
           const shown = await look("show", "ticks.raw/0/1");
@@ -145,6 +151,19 @@ Deno.test("a letter says that it was redriven, and what came of it is another le
   assert.deepEqual(groups, [{
     ...{ reason: "price", severity: "reject", venue: "sim", symbol: "A", letters: 2, replayed: 1, newest: AT + 2_000 },
   }]);
+});
+
+Deno.test("a reason that no rule gives is a misuse that names those that are, wherever letters are asked for", async () => {
+  const all = RULES.map(({ name }) => name).join(", ");
+  for (
+    const [stage, ...words] of [[rejects, "list"], [rejects, "export"], [redrive], [redrive, "--dry-run"]] as const
+  ) {
+    for (const [reason, hint] of [["gird", "; did you mean grid?"], ["nothing-like-it", ""]]) {
+      const error = await run(stage, "none", ...words, "--reason", reason!).then(() => null, (error: Error) => error);
+      assert.ok(error instanceof Misuse);
+      assert.equal(error?.message, `Cannot use --reason "${reason}": it is unknown, must be one of ${all}${hint}`);
+    }
+  }
 });
 
 Deno.test("where nothing is stored yet, that is said", async () => {
