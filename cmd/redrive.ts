@@ -10,7 +10,7 @@ import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
 import { Misuse, Outage } from "../lib/failure.ts";
 import { contentsOf, isWanted, lettersInHot, lettersInTopic, SEVERITIES, sinceOf } from "../lib/letter.ts";
-import { beginOf, type Fate, FATES, isHad, isStored, messageOf, type Wanted } from "../lib/redrive.ts";
+import { beginOf, type Fate, FATES, isHad, isRepeated, isStored, messageOf, type Wanted } from "../lib/redrive.ts";
 import { Echo } from "../lib/redrive/echo.ts";
 import { History, type Run } from "../lib/redrive/history.ts";
 import { RULES } from "../lib/rule.ts";
@@ -177,7 +177,9 @@ const stage = defineStage({
             ? "ceiling"
             : message === null
             ? "unfit"
-            : isFromHot && await isStored(hot, contents)
+            : isRepeated(letter, contents)
+            ? "repeated"
+            : isFromHot && await isStored(hot, letter, contents)
             ? "stored"
             : null;
           if (fate !== null) {

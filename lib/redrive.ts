@@ -21,6 +21,7 @@ export const FATES = {
   had: "were redriven before",
   ceiling: "were replayed as often as may be",
   unfit: "cannot be given a source: no JSON object, or too large for one more field",
+  repeated: "were duplicates when they first came, and would be so again",
   stored: "have their number in the store already",
 } as const;
 export type Fate = keyof typeof FATES;
@@ -86,11 +87,15 @@ export function messageOf(letter: Letter, { text, value }: Contents): Pick<Messa
 /** Who asks for the same again asks within the same millisecond: some venues tell one trade more exactly than another way. */
 const MILLISECOND = 1_000;
 
+/** How far from its receipt a tick may have happened whose own time cannot be believed, µs. */
+const NEAR = 60_000_000;
+
 /**
  * Whether the store has a tick of the letter's number or id already: it came again by another way, and was sound. Asked
  * only where these are promised not to repeat.
  */
-export async function isStored(recall: Recall, { venue, symbol, type, value }: Contents): Promise<boolean> {
+export async function isStored(recall: Recall, letter: Letter, contents: Contents): Promise<boolean> {
+  const { venue, symbol, type, receivedTime, value } = contents;
   if (venue === null || symbol === null || type === null || value === null) return false;
   const { sequence, id, eventTime } = value;
   const discipline = Object.hasOwn(DISCIPLINES, venue) ? DISCIPLINES[venue]![type] ?? "none" : "none";
@@ -98,10 +103,24 @@ export async function isStored(recall: Recall, { venue, symbol, type, value }: C
   const isNamed = sequence === null && typeof id === "string" && isIdentified(venue, type);
   if (!isMicros(eventTime) || !isNumbered && !isNamed) return false;
   const from = eventTime - eventTime % MILLISECOND;
-  for await (const rows of recall.told(TABLE_OF[type], { venue, symbol }, from, from + MILLISECOND - 1)) {
-    if (rows.some((row) => isNumbered ? row[SEQUENCE] === sequence : row[ID] === id)) return true;
+  const spans = [[from, from + MILLISECOND - 1]];
+  // Another way tells another time of an event that cannot have been so late. Where its series had begun, its number was
+  // noted, and what came by another way was a duplicate.
+  if (receivedTime !== null && letter.reasons.includes("future") && letter.standing === "none") {
+    spans.push([receivedTime - NEAR, receivedTime + NEAR]);
+  }
+  for (const [first, last] of spans as [number, number][]) {
+    for await (const rows of recall.told(TABLE_OF[type], { venue, symbol }, first, last)) {
+      if (rows.some((row) => isNumbered ? row[SEQUENCE] === sequence : row[ID] === id)) return true;
+    }
   }
   return false;
 }
 /** The columns of number and id in every table of ticks. */
 const SEQUENCE = 7, ID = 8;
+
+/** Whether the letter was a duplicate when it first came: that stays said, and no rules file can let one pass. */
+export function isRepeated({ reasons }: Letter, { value }: Contents): boolean {
+  return reasons.includes("duplicate") ||
+    isRedriven(value?.redriven) && value.redriven.broke?.includes("duplicate") === true;
+}

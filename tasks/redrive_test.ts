@@ -21,6 +21,7 @@ import {
   redriven,
   rejectedIn,
   rulesOf,
+  say,
   settled,
   soundIn,
   tapeOf,
@@ -199,6 +200,34 @@ Deno.test("a tick that came again by another way and is stored is not redriven b
   assert.deepEqual(countsOf(await run(redrive, data)), { redriven: 1, letters: 3, stored: 2 });
   await settled(data);
   assert.deepEqual([...(await soundIn(log)).keys()].sort(), ["A 1", "A 2", "A 3"]);
+});
+
+Deno.test("a duplicate of whatever else is wrong is not redriven: it would be one again", strict, async () => {
+  for (const store of ["hot", "topic"]) {
+    const hour = 3_600_000_000;
+    const { data, log } = await judged([
+      ...[trade(1, { price: "20" }), trade(2, { price: "20" }), trade(2), trade(3, { eventTime: AT + hour })],
+      trade(2, { eventTime: AT + hour, price: "20" }),
+    ], []);
+    await mend(log);
+    await say(log, { control: "limits", futureMsMax: 7_200_000 });
+    const sent = async (...args: string[]) => countsOf(await run(redrive, data, "--store", store, ...args));
+    assert.deepEqual(await sent("--reason", "future", "--dry-run"), { redriven: 0, letters: 1, repeated: 1 });
+    assert.deepEqual(await sent(), { redriven: 1, letters: 3, repeated: 2 });
+    await settled(data);
+    assert.deepEqual([...(await soundIn(log)).keys()], ["A 1", "A 2", "A 3"]);
+  }
+});
+
+Deno.test("a tick from the future that came again at its own time and is stored is not redriven", strict, async () => {
+  const ahead = (sequence: number) => trade(sequence, { price: "20", eventTime: AT + 3_600_000_000 });
+  const { data, log } = await judged([ahead(1), ahead(2)], []);
+  await say(log, { control: "limits", futureMsMax: 7_200_000 });
+  await log.append(TOPICS.raw, 0, [trade(1, { price: "20", source: "backfill" })]);
+  await settled(data);
+  assert.deepEqual(countsOf(await run(redrive, data)), { redriven: 1, letters: 2, stored: 1 });
+  await settled(data);
+  assert.deepEqual([...(await soundIn(log)).keys()], ["A 1", "A 2"]);
 });
 
 // DuckDB leaves a port open, as in all tests of whole flows.

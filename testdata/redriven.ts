@@ -173,6 +173,13 @@ export async function settled(data: string, ...args: string[]): Promise<void> {
   await run(sinkHot, data);
 }
 
+/** A control record in every partition. */
+export async function say(log: Transport, value: Fields): Promise<void> {
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    await log.append(TOPICS.raw, partition, [{ key: null, value: JSON.stringify(value), control: true }]);
+  }
+}
+
 /** Brings the mended rule into force. */
 export async function mend(log: Transport): Promise<void> {
   for (let partition = 0; partition < PARTITIONS; partition++) await log.append(TOPICS.raw, partition, [stepOf("1")]);

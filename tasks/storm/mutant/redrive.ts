@@ -22,9 +22,18 @@ export const REDRIVE: readonly Mutant[] = [
     JUDGED,
     { put: " &&\n" },
   ),
-  line("a letter whose tick is stored", "cmd/redrive.ts", "isFromHot && await isStored(hot, contents)", LAW, {
+  line("a letter whose tick is stored", "cmd/redrive.ts", "isFromHot && await isStored(hot, letter, contents)", LAW, {
     put: "(false as boolean)",
   }),
+  line("a letter that would be a duplicate again", "cmd/redrive.ts", "isRepeated(letter, contents)\n", LAW, {
+    put: "(false as boolean)\n",
+  }),
+  line(
+    "a tick from the future is stored at its own time",
+    "lib/redrive.ts",
+    "    spans.push([receivedTime - NEAR, receivedTime + NEAR]);",
+    LAW,
+  ),
   line("claim of redrive before each append", "cmd/redrive.ts", "        await save();\n        const {", FALLS, {
     put: "        const {",
   }),
