@@ -11,6 +11,7 @@ import { start } from "../lib/crew.ts";
 import { Misuse, Outage } from "../lib/failure.ts";
 import { contentsOf, isWanted, lettersInHot, lettersInTopic, SEVERITIES, sinceOf } from "../lib/letter.ts";
 import { beginOf, type Fate, FATES, isHad, isRepeated, isStored, messageOf, type Wanted } from "../lib/redrive.ts";
+import { type Aftermath, aftermathOf } from "../lib/redrive/aftermath.ts";
 import { Echo } from "../lib/redrive/echo.ts";
 import { History, type Run } from "../lib/redrive/history.ts";
 import { RULES } from "../lib/rule.ts";
@@ -34,7 +35,12 @@ const stage = defineStage({
   writes: [TOPICS.raw],
   needs: ["hot"],
   flags: {
-    what: { kind: "word", of: ["history"], value: "history", does: "what was redriven so far, instead of redriving" },
+    what: {
+      kind: "word",
+      of: ["history"],
+      value: "history",
+      does: "every run so far and what became of its letters, instead of redriving",
+    },
     reason: {
       kind: "text",
       value: "RULE",
@@ -73,7 +79,13 @@ const stage = defineStage({
       ? { epoch: 0, checkpoint: await log.load("redrive", 0) }
       : await log.claim("redrive", 0);
     const history = new History(checkpoint?.state ?? null);
-    if (values.what === "history") return historyOf(history);
+    const isInHot = (await hot.holdings()).some(({ topic }) => topic === TOPICS.rejected);
+    if (values.what === "history") {
+      const { last, runs } = history;
+      if (last?.state === "open") await history.follow(last, log, await ranges(TOPICS.raw));
+      const after = await aftermathOf(runs, { log, ranges, stored: isInHot ? lettersInHot(hot) : null });
+      return historyOf(runs.map((run, i) => ({ ...run, ...after[i]! })));
+    }
     assertSame("redrive", history.tape ?? {}, tape);
     let saves = checkpoint?.nextOffset ?? 0;
     const save = () => log.save("redrive", 0, { epoch, nextOffset: ++saves, state: history.text(tape) });
@@ -101,7 +113,6 @@ const stage = defineStage({
       since: values.since === undefined ? null : sinceOf(values.since, world.now() * 1_000),
       replaysMax: values["replays-max"],
     };
-    const isInHot = (await hot.holdings()).some(({ topic }) => topic === TOPICS.rejected);
     if (values.store === "hot" && !isInHot) {
       throw new Misuse(
         "Cannot redrive from the hot store: sink-hot has stored no dead letters, must have, or --store topic",
@@ -247,21 +258,27 @@ function summaryOf(run: Run, groups: ReadonlyMap<string, number>, isDry: boolean
   };
 }
 
-const isWord = (name: string): boolean => name !== "letters" && name !== "sent";
+const NUMBERS = new Set(["letters", "sent", "accepted", "rejected", "unjudged"]);
+const isWord = (name: string): boolean => !NUMBERS.has(name);
 
-function historyOf({ runs }: History) {
-  const rows = runs.slice(-RUNS_SHOWN).map(({ id, at, state, letters, sent, wanted, share }) => [
+/** Every run, and what became of what it sent. */
+function historyOf(runs: readonly (Run & Aftermath)[]) {
+  const shown = (n: number | null): string => n === null ? "?" : n.toLocaleString("en");
+  const rows = runs.slice(-RUNS_SHOWN).map(({ id, at, state, wanted, share, ...run }) => [
     id,
     new Date(at).toISOString(),
     share === undefined ? state : `${state} ${Math.round(share * 100)} %`,
-    letters.toLocaleString("en"),
-    sent.toLocaleString("en"),
+    ...[run.letters, run.sent, run.accepted, run.rejected, run.unjudged].map(shown),
     wantedText(wanted),
   ]);
+  const head = ["run", "at", "state", "letters", "sent", "accepted", "rejected", "unjudged", "wanted"];
   return {
-    text: runs.length === 0
-      ? "nothing was redriven yet"
-      : columns([["run", "at", "state", "letters", "sent", "wanted"], ...rows], isWord).join("\n"),
+    text: [
+      ...(runs.length === 0 ? ["nothing was redriven yet"] : columns([head, ...rows], isWord)),
+      ...(runs.some(({ rejected }) => rejected === null)
+        ? ["?  ticks.rejected has expired since, and sink-hot has not stored it"]
+        : []),
+    ].join("\n"),
     runs,
   };
 }

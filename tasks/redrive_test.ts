@@ -191,6 +191,26 @@ Deno.test("what is rejected again is another letter, until it was replayed as of
   ]);
 });
 
+Deno.test("the history says of each run what became of what it sent", strict, async () => {
+  const { data, log } = await judged([trade(1), trade(2, { price: "0" }), trade(3)], [trade(7, { symbol: "B" })]);
+  const history = async () => {
+    const { runs, text } = await run(redrive, data, "history");
+    const all = runs as { sent: number; accepted: number; rejected: number; unjudged: number }[];
+    return { text: String(text), runs: all.map((of) => [of.sent, of.accepted, of.rejected, of.unjudged]) };
+  };
+  assert.deepEqual(await history(), { text: "nothing was redriven yet", runs: [] });
+  await mend(log);
+  await run(redrive, data, "--symbol", "A");
+  assert.deepEqual((await history()).runs, [[3, 0, 0, 3]]);
+  await settled(data);
+  await run(redrive, data, "--replays-max", "2");
+  const { text, runs } = await history();
+  assert.deepEqual(runs, [[3, 2, 1, 0], [2, 0, 0, 2]]);
+  assert.match(text, / state +letters +sent +accepted +rejected +unjudged +wanted\n.* done +3 +3 +2 +1 +0 +--symbol A/);
+  await settled(data);
+  assert.deepEqual((await history()).runs, [[3, 2, 1, 0], [2, 1, 1, 0]]);
+});
+
 Deno.test("a tick that came again by another way and is stored is not redriven beside it", strict, async () => {
   const { data, log } = await judged([trade(1), trade(2), trade(3)], []);
   await mend(log);

@@ -56,7 +56,8 @@ export class Echo {
     const [valid, rejected] = [await this.#ranges(TOPICS.valid), await this.#ranges(TOPICS.rejected)];
     for (const partition of this.#run.from.keys()) {
       await this.#lookAtRejected(partition, rejected[partition]);
-      await this.#lookAtValid(partition, valid[partition]);
+      const judgedTo = await judgedIn(this.#log, partition, valid[partition]);
+      this.#judged[partition] = Math.max(this.#judged[partition]!, judgedTo);
       const left = this.#unjudged.get(partition);
       if (left === undefined) continue;
       const judged = left.findIndex((offset) => offset >= this.#judged[partition]!);
@@ -80,15 +81,21 @@ export class Echo {
     }
     this.#read[partition] = high;
   }
+}
 
-  async #lookAtValid(partition: number, range: Range | undefined): Promise<void> {
-    const { low, high } = range ?? { low: 0, high: 0 };
-    if (low >= high) return;
-    for await (const records of this.#log.read(TOPICS.valid, partition, Math.max(low, high - TAIL), high)) {
-      for (const record of records) {
-        const { origin } = validOf(record, { topic: TOPICS.valid, partition });
-        this.#judged[partition] = Math.max(this.#judged[partition]!, origin + 1);
-      }
+/** The first offset of `ticks.raw` behind everything that `ticks.valid` shows to be judged. */
+export async function judgedIn(
+  log: Pick<Transport, "read">,
+  partition: number,
+  range: Range | undefined,
+): Promise<number> {
+  const { low, high } = range ?? { low: 0, high: 0 };
+  let judged = 0;
+  if (low >= high) return judged;
+  for await (const records of log.read(TOPICS.valid, partition, Math.max(low, high - TAIL), high)) {
+    for (const record of records) {
+      judged = Math.max(judged, validOf(record, { topic: TOPICS.valid, partition }).origin + 1);
     }
   }
+  return judged;
 }

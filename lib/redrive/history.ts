@@ -94,8 +94,14 @@ export class History {
     return JSON.stringify({ format: FORMAT, tape, claims: this.claims, runs: this.runs } satisfies State);
   }
 
-  /** Closes a run that was interrupted: the log alone knows how far it came since it last saved. */
+  /** Closes a run that was interrupted. */
   async close(run: Run, log: Pick<Transport, "read">, raw: readonly Range[]): Promise<void> {
+    await this.follow(run, log, raw);
+    this.end(run, "interrupted");
+  }
+
+  /** Follows a run that has not ended: the log alone knows how far it came since it last saved. */
+  async follow(run: Run, log: Pick<Transport, "read">, raw: readonly Range[]): Promise<void> {
     for (const [partition, { low, high }] of raw.entries()) {
       const from = Math.max(low, run.next[partition] ?? high);
       if (from >= high) continue;
@@ -109,6 +115,5 @@ export class History {
         }
       }
     }
-    this.end(run, "interrupted");
   }
 }

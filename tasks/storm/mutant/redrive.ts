@@ -7,6 +7,7 @@ import { guard, line, type Mutant } from "../mutant.ts";
 
 const LAW = ["tasks/redrive_test.ts"], FALLS = ["tasks/redrive_storm_test.ts"], JUDGED = ["lib/redrive_test.ts"];
 const LETTERS = ["tasks/rejects_test.ts"], RETURN = ["lib/redrive_echo_test.ts"];
+const AFTER = ["lib/redrive_aftermath_test.ts"];
 
 export const REDRIVE: readonly Mutant[] = [
   line("letters that a run has had", "cmd/redrive.ts", "isHad(claims, letter, contents)\n", LAW, {
@@ -91,6 +92,18 @@ export const REDRIVE: readonly Mutant[] = [
   line("messages of another run do not return", "lib/redrive/echo.ts", " && origin >= first[partition]!", RETURN, {
     put: "",
   }),
+  line("what came live does not count as rejected again", "lib/redrive/aftermath.ts", "if (replays > 0) here.", AFTER, {
+    put: "here.",
+  }),
+  line(
+    "what has expired is not guessed",
+    "lib/redrive/aftermath.ts",
+    "if (stored === null) sum.isKnown = false;",
+    AFTER,
+    {
+      put: "if (stored === null) continue;",
+    },
+  ),
   line("tape of redrive", "cmd/redrive.ts", '    assertSame("redrive", history.tape ?? {}, tape);', FALLS),
   ...guard("newer state of redrive", "lib/redrive/history.ts", "if (state.format > FORMAT) {", FALLS),
   line(
