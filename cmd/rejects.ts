@@ -26,6 +26,7 @@ import {
 } from "../lib/letter.ts";
 import { Export, positionsIn } from "../lib/letter/export.ts";
 import { isHad } from "../lib/redrive.ts";
+import { sentOf } from "../lib/redrive/aftermath.ts";
 import { History } from "../lib/redrive/history.ts";
 import { RULES } from "../lib/rule.ts";
 import { DISCIPLINES } from "../lib/sequence.ts";
@@ -33,6 +34,7 @@ import { defineInspection } from "../lib/stage.ts";
 import { openTransport, TOPICS, type Transport } from "../lib/transport.ts";
 import type { World } from "../lib/world.ts";
 
+const NUMBERS = new Set(["letters", "redriven", "replayed"]);
 const GROUPS_SHOWN = 40;
 /** Groups that are told apart: symbols come from outside. */
 const GROUPS_MAX = 10_000;
@@ -167,13 +169,15 @@ interface Group {
   readonly venue: string | null;
   readonly symbol: string | null;
   letters: number;
-  /** Those that had been redriven. */
+  /** Those that a run has sent since; and those that came of redriving others. */
+  redriven: number;
   replayed: number;
   /** µs; null where none tells a time. */
   newest: number | null;
 }
 
-async function list({ letters, partitions }: Shelf, filter: Filter) {
+async function list({ letters, partitions, log }: Shelf, filter: Filter) {
+  const sent = await sentSince(log);
   const groups = new Map<string, Group>();
   let [count, untimed] = [0, 0];
   const venues = new Set<string>();
@@ -191,10 +195,12 @@ async function list({ letters, partitions }: Shelf, filter: Filter) {
         const isOther = groups.size >= GROUPS_MAX;
         const { venue, symbol } = isOther ? { venue: null, symbol: null } : contents;
         const key = JSON.stringify([reason, severity, venue, symbol]);
-        const group = groups.get(key) ?? { reason, severity, venue, symbol, letters: 0, replayed: 0, newest: null };
+        const group = groups.get(key) ??
+          { reason, severity, venue, symbol, letters: 0, redriven: 0, replayed: 0, newest: null };
         groups.set(key, group);
         count++;
         group.letters++;
+        if (sent.places.has(placeOf(letter))) group.redriven++;
         if (replays > 0) group.replayed++;
         const { receivedTime } = contents;
         if (receivedTime !== null && receivedTime > (group.newest ?? 0)) group.newest = receivedTime;
@@ -213,20 +219,29 @@ async function list({ letters, partitions }: Shelf, filter: Filter) {
   const shown = (n: number): string => n.toLocaleString("en");
   const rows = sorted.slice(0, GROUPS_SHOWN).map((group) => [
     ...[group.reason, group.severity, printable(group.venue ?? "-"), printable(group.symbol ?? "-")],
-    ...[shown(group.letters), shown(group.replayed), timeText(group.newest)],
+    ...[shown(group.letters), shown(group.redriven), shown(group.replayed), timeText(group.newest)],
   ]);
-  const head = ["reason", "severity", "venue", "symbol", "letters", "replayed", "newest"];
+  const head = ["reason", "severity", "venue", "symbol", "letters", "redriven", "replayed", "newest"];
   return {
     text: [
       `${shown(count)} dead letters, from ${letters.store === "hot" ? "hot" : TOPICS.rejected}`,
       ...(untimed > 0 ? [`${shown(untimed)} more tell no time of receipt, and are left out`] : []),
-      ...(rows.length > 0
-        ? ["", ...columns([head, ...rows], (name) => name !== "letters" && name !== "replayed")]
-        : []),
+      ...(sent.lost > 0 ? [`${shown(sent.lost)} more redriven messages have expired, and nobody knows of which`] : []),
+      ...(rows.length > 0 ? ["", ...columns([head, ...rows], (name) => !NUMBERS.has(name))] : []),
       ...(sorted.length > rows.length ? [`and ${shown(sorted.length - rows.length)} more, see --json`] : []),
     ].join("\n"),
-    ...{ store: letters.store, letters: count, untimed, groups: sorted },
+    ...{ store: letters.store, letters: count, untimed, expired: sent.lost, groups: sorted },
   };
+}
+
+/** What runs of redrive have sent, also one that runs now; and which letters they have had. */
+async function sentSince(log: Transport | null) {
+  const checkpoint = await log?.load("redrive", 0) ?? null;
+  const history = new History(checkpoint?.state ?? null);
+  const raw = history.last === undefined ? [] : await log!.ranges(TOPICS.raw);
+  if (history.last?.state === "open") await history.follow(history.last, log!, raw);
+  const sent = log === null ? { places: new Set<string>(), lost: 0 } : await sentOf(history.runs, log, raw);
+  return { ...sent, claims: history.claims };
 }
 
 const timeText = (micros: number | null): string => micros === null ? "-" : new Date(micros / 1_000).toISOString();
@@ -248,8 +263,8 @@ async function show({ letters, log }: Shelf, text: string, isRaw: boolean) {
     return { text: "", ...shownOf(letter) };
   }
   const contents = contentsOf(letter);
-  const checkpoint = await log?.load("redrive", 0) ?? null;
-  const isRedriven = isHad(new History(checkpoint?.state ?? null).claims, letter, contents);
+  const { places, lost, claims } = await sentSince(log);
+  const isRedriven = places.has(placeOf(letter)) || lost > 0 && isHad(claims, letter, contents);
   const { key, severity, rules, replays, reasons } = letter;
   const bytes = bytesIn(letter);
   const { redriven } = contents.value ?? {};

@@ -149,7 +149,8 @@ Deno.test("a letter says that it was redriven, and what came of it is another le
   assert.match(String(again.text), /replays {2}1, {"first":"ticks.raw\/0\/2","replays":1,"unplaced":true}\n/);
   const { groups } = await run(rejects, data, "list", "--reason", "price") as unknown as { groups: unknown };
   assert.deepEqual(groups, [{
-    ...{ reason: "price", severity: "reject", venue: "sim", symbol: "A", letters: 2, replayed: 1, newest: AT + 2_000 },
+    ...{ reason: "price", severity: "reject", venue: "sim", symbol: "A", letters: 2, redriven: 1, replayed: 1 },
+    newest: AT + 2_000,
   }]);
 });
 
@@ -164,6 +165,26 @@ Deno.test("a reason that no rule gives is a misuse that names those that are, wh
       assert.equal(error?.message, `Cannot use --reason "${reason}": it is unknown, must be one of ${all}${hint}`);
     }
   }
+});
+
+Deno.test("a list counts of each row what was redriven, and not what a run only looked at", async () => {
+  const { data, log } = await judged([trade(1), trade(2), trade(3, { price: "20" }), trade(3)], [
+    trade(7, { symbol: "B" }),
+  ]);
+  await mend(log);
+  await run(redrive, data, "--symbol", "A");
+  const { groups, text } = await run(rejects, data, "list");
+  assert.deepEqual(
+    (groups as { symbol: string; letters: number; redriven: number }[]).map((of) => [
+      of.symbol,
+      of.letters,
+      of.redriven,
+    ]),
+    [["A", 3, 2], ["B", 1, 0]],
+  );
+  assert.match(String(text), /letters {2}redriven {2}replayed .*\n.* A +3 +2 +0 /);
+  assert.match(String((await run(rejects, data, "show", "0/1")).text), /replays {2}0; redriven since\n/);
+  assert.match(String((await run(rejects, data, "show", "0/4")).text), /replays {2}0\n/);
 });
 
 Deno.test("where nothing is stored yet, that is said", async () => {
