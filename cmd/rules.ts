@@ -5,6 +5,7 @@
  * **In** a rules file, **Out** a control record in every partition of `ticks.raw`.
  * **Knows** `enactment`, `retrial`, `judge`, `rule`, `stage`, `crew`.
  */
+import { isDate } from "../lib/calendar/schedule.ts";
 import { columns } from "../lib/columns.ts";
 import { start } from "../lib/crew.ts";
 import { enact, enacted, recordOf, rulesIn, rulesSchema } from "../lib/enactment.ts";
@@ -14,12 +15,14 @@ import { type Change, retry } from "../lib/retrial.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
 import { type Entry, Policies, type Policy } from "../lib/rule/policy.ts";
 import { defineStage } from "../lib/stage.ts";
+import { dateOf } from "../lib/table.ts";
 import { type TickType, TYPES } from "../lib/tick.ts";
 import { TOPICS, type Transport } from "../lib/transport.ts";
 
 const DEEDS = ["show", "apply", "diff", "check", "schema"] as const;
 /** Instruments that are named where many are the same. */
 const NAMED_MAX = 3;
+const CHANGES_SHOWN = 20;
 
 const stage = defineStage({
   name: "rules",
@@ -62,6 +65,9 @@ const stage = defineStage({
     if ((deed === "check") !== (date !== undefined)) {
       throw new Misuse("Cannot check rules: check and --date belong together, must both be given");
     }
+    if (date !== undefined && !isDate(date)) {
+      throw new Misuse(`Cannot check --date ${date}: there is no such day, must be YYYY-MM-DD`);
+    }
     const said = await enacted(log);
     const rules = file === undefined ? [] : rulesIn(file, await textOf(file));
     if (deed === "apply") {
@@ -102,12 +108,20 @@ const stage = defineStage({
       signal,
     };
     const tried = await retry(day);
-    const { judged, changed, passing, changes } = tried;
+    const { judged, changed, passing, changes, span } = tried;
+    if (judged === 0) {
+      const days = span === null ? undefined : [...new Set(span.map(dateOf))].join(" to ");
+      const detail = `${TOPICS.raw} has no message of it${days === undefined ? "" : `, and sound ones of ${days}`}`;
+      return { text: `${date}: ${detail}`, ...tried, findings: [{ finding: "no message", place: date!, detail }] };
+    }
     return {
       text: [
-        `${shownCount(judged)} messages of ${date}: ${shownCount(changed)} verdicts would change, ` +
+        `${shownCount(judged)} messages of ${date}: ${shownCount(changed)} verdicts would be others, ` +
         `${shownCount(passing.was)} passed and ${shownCount(passing.would)} would`,
-        ...changes.flatMap(changeText),
+        ...changes.slice(0, CHANGES_SHOWN).flatMap(changeText),
+        ...(changes.length > CHANGES_SHOWN
+          ? [`and ${shownCount(changes.length - CHANGES_SHOWN)} more changes, see --json`]
+          : []),
       ].join("\n"),
       ...tried,
     };
@@ -116,9 +130,9 @@ const stage = defineStage({
 
 const shownCount = (n: number): string => n.toLocaleString("en");
 
-function changeText({ rule, was, would, count, examples }: Change): string[] {
+function changeText({ was, would, count, examples }: Change): string[] {
   return [
-    `  ${rule}: ${was} → ${would}  ${shownCount(count)}`,
+    `  ${was} → ${would}  ${shownCount(count)}`,
     ...examples.map(({ place, message }) => `    ${place}  ${printable(message)}`),
   ];
 }

@@ -2,7 +2,7 @@
  * A past day judged once more by other rules: which verdicts would have been others. Two judges read the log from its
  * beginning, since rules remember; one hears the rules files of the log, the other the new one alone.
  *
- * **In** the records of `ticks.raw`, rules, a day; **Out** what would have changed, by rule, with examples.
+ * **In** the records of `ticks.raw`, rules, a day; **Out** what would have become of messages otherwise, with examples.
  * **Knows** `judge`, `reading`, `transport`.
  */
 import { Judge, type Verdict } from "./judge.ts";
@@ -12,10 +12,9 @@ import type { LogRecord, Range, Transport } from "./transport.ts";
 const EXAMPLES_MAX = 3;
 const DAY = 86_400_000_000;
 
-/** What a rule would have made of messages that it made something else of. */
+/** Messages that one thing became of, and that another would have become of. */
 export interface Change {
-  readonly rule: string;
-  /** `reject`, `quarantine`, `flag` or `none`. */
+  /** `sound`, or `reject`, `quarantine` or `flag`, and the rules for which it was that. */
   readonly was: string;
   readonly would: string;
   readonly count: number;
@@ -28,6 +27,8 @@ export interface Retrial {
   readonly changed: number;
   readonly passing: { readonly was: number; readonly would: number };
   readonly changes: readonly Change[];
+  /** The earliest and the latest event time of what passed on any day, µs; null where nothing did. */
+  readonly span: readonly [first: number, last: number] | null;
 }
 
 /** Judges a day again. `record` is the control record of the rules that are tried. */
@@ -44,7 +45,7 @@ export async function retry(
   const from = Date.parse(`${date}T00:00:00Z`) * 1_000;
   const changes = new Map<string, { -readonly [Name in keyof Change]: Change[Name] }>();
   const passing = { was: 0, would: 0 };
-  let judged = 0, changed = 0;
+  let judged = 0, changed = 0, first = Infinity, last = -Infinity;
   for (const [partition, { low, high }] of ranges.entries()) {
     const was = new Judge({ topic, partition }), would = new Judge({ topic, partition });
     would.judge({ offset: low, key: null, value: record, control: true });
@@ -57,43 +58,36 @@ export async function retry(
         }
         const after = would.judge(each);
         const time = eventTimeIn(each);
+        if (before.to === "valid" && time >= 0) {
+          first = Math.min(first, time);
+          last = Math.max(last, time);
+        }
         if (!(time >= from && time < from + DAY)) continue;
         judged++;
         if (before.to === "valid") passing.was++;
         if (after.to === "valid") passing.would++;
-        const found = differences(outcomesOf(before), outcomesOf(after));
-        if (found.length === 0) continue;
+        const [stood, stands] = [standingOf(before), standingOf(after)];
+        if (stood === stands) continue;
         changed++;
-        for (const [rule, was, would] of found) {
-          const name = `${rule} ${was} ${would}`;
-          let change = changes.get(name);
-          if (change === undefined) changes.set(name, change = { rule, was, would, count: 0, examples: [] });
-          change.count++;
-          if (change.examples.length >= EXAMPLES_MAX) continue;
-          const place = `${topic}/${partition}/${each.offset}`;
-          change.examples = [...change.examples, { place, message: (textOf(each.value) ?? "").slice(0, 300) }];
-        }
+        const name = `${stood} → ${stands}`;
+        let change = changes.get(name);
+        if (change === undefined) changes.set(name, change = { was: stood, would: stands, count: 0, examples: [] });
+        change.count++;
+        if (change.examples.length >= EXAMPLES_MAX) continue;
+        const place = `${topic}/${partition}/${each.offset}`;
+        change.examples = [...change.examples, { place, message: (textOf(each.value) ?? "").slice(0, 300) }];
       }
     }
   }
-  return { judged, changed, passing, changes: [...changes.values()].sort((a, b) => b.count - a.count) };
+  const sorted = [...changes.values()].sort((a, b) => b.count - a.count);
+  return { judged, changed, passing, changes: sorted, span: first > last ? null : [first, last] };
 }
 
-/** What each rule made of a message; those that made nothing of it are not there. */
-function outcomesOf(verdict: Verdict): ReadonlyMap<string, string> {
-  if (verdict.to === "rejected") return new Map(verdict.reasons.map((name) => [name, verdict.severity]));
+/** What became of a message, all in all. */
+function standingOf(verdict: Verdict): string {
+  if (verdict.to === "rejected") return `${verdict.severity} ${verdict.reasons.join(", ")}`;
   const flags = verdict.to === "valid" ? /,"flags":\["([a-z",-]+)"\]\}$/.exec(verdict.text)?.[1] : undefined;
-  return new Map(flags?.split('","').map((name) => [name, "flag"]));
-}
-
-function differences(
-  was: ReadonlyMap<string, string>,
-  would: ReadonlyMap<string, string>,
-): (readonly [rule: string, was: string, would: string])[] {
-  if (was.size === 0 && would.size === 0) return [];
-  return [...new Set([...was.keys(), ...would.keys()])]
-    .map((rule) => [rule, was.get(rule) ?? "none", would.get(rule) ?? "none"] as const)
-    .filter(([, before, after]) => before !== after);
+  return flags === undefined ? "sound" : `flag ${flags.split('","').join(", ")}`;
 }
 
 /** Event time of a message, µs; NaN where it says none. */

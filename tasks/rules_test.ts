@@ -166,16 +166,21 @@ Deno.test(
         judged: number;
         changed: number;
         passing: { was: number; would: number };
-        changes: { rule: string; was: string; would: string; count: number; examples: unknown[] }[];
+        changes: { was: string; would: string; count: number; examples: unknown[] }[];
       };
-      const old = changes.find(({ rule, would }) => rule === "old" && would === "quarantine")!;
-      const outlier = changes.find(({ rule }) => rule === "outlier")!;
-      assert.deepEqual([old.was, outlier.was, outlier.would], ["flag", "flag", "none"]);
-      assert.ok(old.count > 10 && outlier.count > 3 && old.examples.length === 3);
-      assert.ok(judged > 5_000 && changed === old.count + outlier.count);
-      assert.equal(passing.was - passing.would, old.count);
+      const sum = (of: typeof changes): number => of.reduce((all, { count }) => all + count, 0);
+      const old = changes.filter(({ would }) => would === "quarantine old");
+      const outlier = changes.filter(({ was }) => was === "flag outlier");
+      assert.ok(old.every(({ was }) => /^flag old(?:, |$)/.test(was)));
+      assert.deepEqual(outlier.map(({ would }) => would), ["sound"]);
+      assert.ok(sum(old) > 10 && sum(outlier) > 3 && outlier[0]!.examples.length === 3);
+      assert.ok(judged > 5_000 && changed === sum(old) + sum(outlier));
+      assert.equal(passing.was - passing.would, sum(old));
       const other = await run(rules, data, "check", file, "--date", "2026-11-21");
       assert.deepEqual([other.judged, other.changed], [0, 0]);
+      const detail = "ticks.raw has no message of it, and sound ones of 2026-11-20";
+      assert.deepEqual(other.findings, [{ finding: "no message", place: "2026-11-21", detail }]);
+      await assert.rejects(run(rules, data, "check", file, "--date", "2026-02-30"), Misuse);
       assert.deepEqual((await saidIn(data)).flat(), [], "nothing was written");
 
       await run(rules, data, "apply", file);
@@ -192,3 +197,18 @@ Deno.test(
       assert.equal((await run(rules, data, "apply", empty)).isNew, false);
     }),
 );
+
+Deno.test("what a message would become is said as it is: with what else is wrong with it, and as severe as that", () =>
+  withData(async (data) => {
+    await run(simulate, data, "--ticks", "6000", "--symbols", "4", "--faults", "0.2");
+    const file = await fileOf(data, { rules: [{ severity: { grid: "flag", outlier: "quarantine" } }] });
+    const { text, changes, passing } = await run(rules, data, "check", file, "--date", DAY);
+    const found = new Map((changes as { was: string; would: string }[]).map(({ was, would }) => [was, would]));
+    // What is off the grid came beside a clean tick of the same number.
+    assert.equal(found.get("reject grid, duplicate"), "reject duplicate");
+    assert.equal(found.get("flag outlier"), "quarantine outlier");
+    assert.ok([...found.values()].every((would) => !/^(?:reject|flag) outlier$/.test(would)), [...found].join("; "));
+    const { was, would } = passing as { was: number; would: number };
+    assert.ok(would < was);
+    assert.match(String(text), /^ {2}reject grid, duplicate → reject duplicate {2}\d+$/m);
+  }));
