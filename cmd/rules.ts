@@ -13,7 +13,8 @@ import { Misuse, printable, reasonOf } from "../lib/failure.ts";
 import { knownIn, policiesIn } from "../lib/judge/state.ts";
 import { type Change, retry } from "../lib/retrial.ts";
 import { RULES, RULES_VERSION } from "../lib/rule.ts";
-import { type Entry, Policies, type Policy } from "../lib/rule/policy.ts";
+import { type Entry, fitsPattern, Policies, type Policy } from "../lib/rule/policy.ts";
+import { DISCIPLINES } from "../lib/sequence.ts";
 import { defineStage } from "../lib/stage.ts";
 import { dateOf } from "../lib/table.ts";
 import { type TickType, TYPES } from "../lib/tick.ts";
@@ -70,6 +71,17 @@ const stage = defineStage({
     }
     const said = await enacted(log);
     const rules = file === undefined ? [] : rulesIn(file, await textOf(file));
+    const states = await statesOf(log);
+    const known = knownIn(states.map(({ state }) => state));
+    const venues = new Set([...Object.keys(DISCIPLINES), ...known.map(([venue]) => venue)]);
+    const entries = rules.map((entry, i) => [entry.venue, `rules "${file}": rules.${i}.venue`] as const);
+    for (const [name, place] of [[venue, "--venue"] as const, ...entries]) {
+      if (name === undefined || venues.has(name)) continue;
+      throw new Misuse(
+        `Cannot use ${place} "${name}": it is unknown, must be one of ${[...venues].toSorted().join(", ")}`,
+      );
+    }
+    const unseen = unseenText(rules, known);
     if (deed === "apply") {
       const { at, isNew } = await enact(rules, {
         ...{ places: await ranges(TOPICS.raw), log, tape },
@@ -77,13 +89,13 @@ const stage = defineStage({
       });
       const places = at.map((offset, partition) => `${partition}/${offset}`).join(", ");
       return {
-        text: isNew
-          ? `rules in force from ${TOPICS.raw} ${places} on`
-          : `these rules are in force already, nothing to add`,
+        text: [
+          isNew ? `rules in force from ${TOPICS.raw} ${places} on` : "these rules are in force already, nothing to add",
+          ...unseen,
+        ].join("\n"),
         ...{ isNew, at },
       };
     }
-    const states = await statesOf(log);
     const now = new Policies(states[0] === undefined ? undefined : policiesIn(states[0].state).base, said?.rules ?? []);
     if (deed === "show") {
       const waiting = (said?.at ?? []).flatMap((offset, partition) => {
@@ -93,11 +105,9 @@ const stage = defineStage({
       return shown(now, said?.at ?? null, waiting, venue, symbol);
     }
     if (deed === "diff") {
-      return differing(
-        now,
-        new Policies(now.base, rules),
-        knownIn(states.map(({ state }) => state)),
-      );
+      const { text, changes } = differing(now, new Policies(now.base, rules), known);
+      const whom = changes.length === 0 && unseen.length > 0 ? " for any instrument so far" : "";
+      return { text: [text + whom, ...unseen].join("\n"), changes };
     }
     const day = {
       log,
@@ -122,6 +132,7 @@ const stage = defineStage({
         ...(changes.length > CHANGES_SHOWN
           ? [`and ${shownCount(changes.length - CHANGES_SHOWN)} more changes, see --json`]
           : []),
+        ...unseen,
       ].join("\n"),
       ...tried,
     };
@@ -158,6 +169,18 @@ async function statesOf(log: Pick<Transport, "load">): Promise<{ nextOffset: num
 /** The name of whatever an entry speaks of. */
 function subjectOf({ venue, symbol, type }: Entry): string {
   return [venue ?? "every venue", symbol ?? "every symbol", type ?? "every type"].join(" ");
+}
+
+/** Entries that say nothing of any instrument so far. */
+function unseenText(rules: readonly Entry[], known: readonly (readonly [venue: string, symbol: string])[]): string[] {
+  return rules.flatMap((entry, i) => {
+    const { venue, symbol } = entry;
+    if (venue === undefined && symbol === undefined) return [];
+    const isSeen = known.some(([of, name]) =>
+      (venue === undefined || venue === of) && (symbol === undefined || fitsPattern(name, symbol))
+    );
+    return isSeen ? [] : [printable(`entry ${i}, of ${subjectOf(entry)}, is of no instrument that validate has seen`)];
+  });
 }
 
 /** What is in force for one instrument, or for all of which no entry speaks. */

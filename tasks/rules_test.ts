@@ -212,3 +212,42 @@ Deno.test("what a message would become is said as it is: with what else is wrong
     assert.ok(would < was);
     assert.match(String(text), /^ {2}reject grid, duplicate → reject duplicate {2}\d+$/m);
   }));
+
+Deno.test(
+  "a venue that is none is refused, and an entry that speaks of no instrument is named",
+  strict,
+  () =>
+    withData(async (data) => {
+      await run(simulate, data, "--ticks", "500", "--symbols", "2");
+      await run(validate, data, "--once");
+      const wrong = await fileOf(data, { rules: [{}, { venue: "simm", severity: { late: "off" } }] });
+      for (
+        const args of [["apply", wrong], ["diff", wrong], ["check", wrong, "--date", DAY], ["show", "--venue", "simm"]]
+      ) {
+        await assert.rejects(run(rules, data, ...args), (error: unknown) => {
+          assert.match(
+            error instanceof Misuse ? error.message : `${error}`,
+            /(?:rules\.1\.venue|--venue) "simm": it is unknown, must be one of binance, .*, sim, /,
+          );
+          return true;
+        });
+      }
+      assert.deepEqual((await saidIn(data)).flat(), []);
+      const file = await fileOf(data, {
+        rules: [{ venue: "kraken", severity: { late: "off" } }, { venue: "sim", symbol: "*USDT", type: "trade" }, {
+          ...{ symbol: "NONE*", severity: { late: "off" } },
+        }],
+      });
+      const unseen = [
+        "entry 0, of kraken every symbol every type, is of no instrument that validate has seen",
+        "entry 2, of every venue NONE* every type, is of no instrument that validate has seen",
+      ];
+      assert.deepEqual(textOf(await run(rules, data, "diff", file)).split("\n"), [
+        "nothing would change for any instrument so far",
+        ...unseen,
+      ]);
+      assert.deepEqual(textOf(await run(rules, data, "check", file, "--date", DAY)).split("\n").slice(1), unseen);
+      assert.deepEqual(textOf(await run(rules, data, "apply", file)).split("\n").slice(1), unseen);
+      assert.match(textOf(await run(rules, data, "show", "--venue", "kraken")), /late +off +off/);
+    }),
+);
