@@ -81,6 +81,7 @@ const stage = defineInspection({
   ],
   files: ({ out }) => out === undefined ? {} : { read: [out], write: [out] },
   changes: ({ out }) => out !== undefined,
+  prints: ({ what, raw, out }) => raw || what === "export" && out === undefined,
   async inspect({ values, doors, world }) {
     const { what = "list", place } = values;
     if ((what === "show") !== (place !== undefined)) {

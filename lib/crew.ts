@@ -282,9 +282,14 @@ export interface Shift<F extends Flags> {
   readonly stop: AbortSignal;
 }
 
-/** What a command ends with: its summary, for people and for `--json`, and whether there are findings. */
+/**
+ * What a command ends with: its summary, for people and for `--json`, and whether there are findings. The text is its result
+ * and goes to stdout, unless that carries something else.
+ */
 export interface Ending {
   readonly text: string;
+  /** Whether the text is said beside the result, as a last word of progress is. */
+  readonly isAside?: boolean;
   readonly summary: Readonly<Record<string, unknown>>;
   readonly findings: number;
 }
@@ -326,9 +331,10 @@ export async function command<F extends Flags>(
     crew = new Crew(values as Common, say);
     const ending = await run({ values, crew, say, stop: stop.signal });
     await crew.close();
-    const toStdout = (values as Record<string, unknown>).to === "-" ? say : console.log;
-    if (ending.text !== "") say(ending.text);
-    if ((values as Common).json) toStdout(printableJson({ ...ending.summary, ...spent() }));
+    const { json } = values as Common;
+    const tell: Line = (values as Record<string, unknown>).to === "-" ? say : console.log;
+    if (ending.text !== "") (json || ending.isAside ? say : tell)(printableLines(ending.text));
+    if (json) tell(printableJson({ ...ending.summary, ...spent() }));
     Deno.exit(exitOf(ending.findings));
   } catch (error) {
     say(
@@ -385,8 +391,10 @@ async function alone(stage: Stage, module: string, args: readonly string[]): Pro
     const { outcome, ...report } = await done;
     const findings = (outcome.findings ?? outcome.problems ?? []).length;
     const { text, ...rest } = outcome;
+    const isResult = typeof text === "string";
     return {
-      text: typeof text === "string" ? text : lineOf(report),
+      text: isResult ? text : lineOf(report),
+      isAside: !isResult || (stage.prints?.(values as Values<Flags>) ?? false),
       // A command that reads offsets instead of a stream, as the audit does, is timed as a whole.
       summary: { ...report, seconds: (report.moved - report.began || performance.now() - began) / 1000, ...rest },
       findings,

@@ -42,6 +42,8 @@ export interface Declaration<Reads extends string, Writes extends string, Needs 
   isApart?(values: Values<F>): boolean;
   /** Whether by these flags it only tells of what others wrote: where nobody did there is nothing to tell. */
   looks?(values: Values<F>): boolean;
+  /** Whether by these flags it puts data on stdout by itself: then what it says at its end stands beside it. */
+  prints?(values: Values<F>): boolean;
   /** What it asks of the system, besides its doors, under the name of the permission. */
   readonly sys?: readonly ("statfs" | "uid")[];
   run(hands: Hands<Reads, Writes, Needs, F>): Promise<Outcome>;

@@ -177,3 +177,40 @@ Deno.test("as processes they stay within their sandbox, and exit as they found",
     assert.equal((await runs("drift"))[0], 2);
     assert.equal((await runs("histroy"))[0], 2);
   }));
+
+Deno.test("a result is on stdout, where a pipe takes it, and beside an object of --json on stderr", () =>
+  withData(async (data) => {
+    await run(simulate, data, "--ticks", "1000", "--symbols", "2", "--faults", "0");
+    await flow(data);
+    await remember(data, [1, 2], []);
+    const runs = async (file: string, ...args: string[]): Promise<readonly [out: string, heard: string]> => {
+      const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-check", `cmd/${file}.ts`, ...args, "--data", data],
+        cwd: PROJECT,
+        env: { NO_COLOR: "1" },
+      }).output();
+      return [new TextDecoder().decode(stdout), new TextDecoder().decode(stderr)];
+    };
+    for (
+      const [file, first, ...args] of [
+        ["audit", /^partition +raw +valid/],
+        ["audit", /^run +at +suite/, "history"],
+        ["audit", /^venue +symbol/, "coverage", "--date", "2026-11-20"],
+        ["rejects", /^0 dead letters/, "list"],
+        ["rules", /^rules \d/, "show"],
+        ["redrive", /^nothing was redriven yet/, "history"],
+      ] as const
+    ) {
+      const [out, heard] = await runs(file, ...args);
+      assert.match(out, first, heard);
+      assert.doesNotMatch(heard, first);
+      assert.doesNotMatch(out, /^log in /m);
+    }
+    const [out, heard] = await runs("audit", "history", "--json");
+    assert.equal((JSON.parse(out).runs as unknown[]).length, 2);
+    assert.match(heard, /^run +at +suite/m);
+    // What a stage that works came to is the last word of its progress.
+    const [none, said] = await runs("sink-cold", "--once");
+    assert.equal(none, "");
+    assert.match(said, /^sink-cold /m);
+  }));

@@ -407,5 +407,5 @@ Deno.test("the process ends with 0 for a book, 3 for none, 2 for misuse, and its
     ]);
     assert.deepEqual([found.code, none.code, wrong.code], [0, 3, 2], found.heard + none.heard + wrong.heard);
     assert.deepEqual(JSON.parse(found.out).bids, [["12.32", "4"]]);
-    assert.match(none.heard, /^binance AAAUSD {2}the newest {2}not in sync since /);
+    assert.match(none.out, /^binance AAAUSD {2}the newest {2}not in sync since /);
   }));

@@ -215,6 +215,11 @@ Deno.test("the original bytes reach stdout as they came, and so does an export",
       "ticks.raw/1/1",
     ]);
     assert.match(new TextDecoder().decode(all.stderr), /exported 2 letters; --after 0\/6,1\/1 goes on behind them/);
-    assert.equal((await command("show", "9/9")).code, 3);
+    const none = await command("show", "9/9");
+    assert.deepEqual([none.code, new TextDecoder().decode(none.stdout)], [
+      3,
+      "ticks.raw/9/9  no dead letter is kept of it in hot\n",
+    ]);
+    assert.equal((await command("show", "9/9", "--raw")).stdout.length, 0);
   });
 });

@@ -22,6 +22,7 @@ export const profile = defineStage({
   needs: ["lake"],
   isApart: () => true,
   looks: () => true,
+  prints: () => true,
   flags: {
     symbol: { kind: "text", value: "SYMBOL", does: "instrument, as the venue writes it" },
     venue: { kind: "text", value: "VENUE", does: "of this venue alone" },
