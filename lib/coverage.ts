@@ -6,7 +6,17 @@
  * **Knows** `calendar`, `lake`, `parquet`, `table`.
  */
 import { type CalendarName, calendarOf, openCalendar } from "./calendar.ts";
-import { account, DAY, type Fate, FATES, type Hole, type Told, WINDOW } from "./coverage/account.ts";
+import {
+  account,
+  COLLECTORS,
+  DAY,
+  type Fate,
+  FATES,
+  type Hole,
+  isCollectors,
+  type Told,
+  WINDOW,
+} from "./coverage/account.ts";
 import type { LakeFile } from "./lake.ts";
 import { query } from "./parquet.ts";
 import { TABLE_NAMES, type TableName } from "./table.ts";
@@ -44,12 +54,16 @@ export interface Coverage {
 const MINUTE_US = 60_000_000, HOUR_US = 60 * MINUTE_US;
 /** A collector of which nothing was heard for so long is no longer expected to collect. */
 const FORGOTTEN_US = 7 * 24 * HOUR_US;
+const LIVE = "(source IS NULL OR source NOT IN ('backfill', 'redrive', 'built'))";
+/** What came late, or when its instrument does not trade, does not tell when it was collected. */
+const PROMPT = `${LIVE} AND (flags IS NULL OR NOT list_has_any(string_split(flags, ','), ['late', 'old', 'session']))`;
 
 /** What is read of an instrument before it is accounted for. */
 interface Read {
   readonly venue: string;
   readonly symbol: string;
   readonly present: Uint8Array;
+  readonly prompt: Uint8Array;
   readonly rows: number[];
   readonly told: Told[];
   /** What was told last before the window, and when, µs. */
@@ -75,8 +89,9 @@ export async function coverageOf(
     const key = `${venue}:${symbol}`;
     let read = reads.get(key);
     if (read === undefined) {
+      const [present, prompt] = [new Uint8Array(WINDOW), new Uint8Array(WINDOW)];
       const before = { line: null, trading: null, at: 0 };
-      read = { venue, symbol, present: new Uint8Array(WINDOW), rows: new Array(24).fill(0), told: [], before };
+      read = { venue, symbol, present, prompt, rows: new Array(24).fill(0), told: [], before };
       reads.set(key, read);
     }
     return read;
@@ -86,18 +101,18 @@ export async function coverageOf(
     const paths = pathsOf(table, near);
     if (paths.length === 0) continue;
     if (table !== "status") {
-      for (const row of await minutesOf(paths, "venue, symbol", "event_time", "TRUE")) {
+      for (const row of await minutesOf(paths, "venue, symbol", "event_time", PROMPT)) {
         const read = readOf(row.venue, row.symbol!);
         mark(read.present, row.hour * 60 - begin / MINUTE_US, row.mask);
+        mark(read.prompt, row.hour * 60 - begin / MINUTE_US, row.masked);
         const hour = row.hour - midnight / HOUR_US;
         if (hour >= 0 && hour < 24) read.rows[hour]! += row.n;
       }
     }
-    const live = "source IS NULL OR source NOT IN ('backfill', 'redrive', 'built')";
-    for (const { venue, hour, mask } of await minutesOf(paths, "venue", "received_time", live)) {
+    for (const { venue, hour, masked } of await minutesOf(paths, "venue", "received_time", LIVE)) {
       let heard = alive.get(venue);
       if (heard === undefined) alive.set(venue, heard = new Uint8Array(WINDOW));
-      mark(heard, hour * 60 - begin / MINUTE_US, mask);
+      mark(heard, hour * 60 - begin / MINUTE_US, masked);
     }
   }
   for (const { venue, symbol, time, state, detail } of await wordsOf(pathsOf("status", near))) {
@@ -127,19 +142,18 @@ function isOfDay({ present, told, before }: Read, midnight: number): boolean {
   const from = present.indexOf(1, DAY);
   if (from >= DAY && from < 2 * DAY || told.some(({ minute }) => minute >= DAY && minute < 2 * DAY)) return true;
   const isHeardOf = present.indexOf(1) >= 0 || told.length > 0 || before.at >= midnight - FORGOTTEN_US;
-  const line = told.findLast(({ minute, state }) => minute < DAY && LINES.includes(state))?.state ?? before.line;
+  const line = told.findLast((word) => word.minute < DAY && isCollectors(word))?.state ?? before.line;
   return isHeardOf && line !== null && line !== "disconnected" && line !== "silent";
 }
-const LINES = ["connected", "subscribed", "silent", "disconnected"];
 
 function coverOf(read: Read, alive: ReadonlyMap<string, Uint8Array>, horizon: number, begin: number): Cover {
-  const { venue, symbol, present, rows, told, before } = read;
+  const { venue, symbol, present, prompt, rows, told, before } = read;
   const name = calendarOf(venue, symbol);
   const calendar = name === null ? null : openCalendar(name);
   const at = (minute: number): number => begin + minute * MINUTE_US;
   const isKnown = calendar !== null && [DAY, 2 * DAY - 1].every((minute) => calendar.knows(at(minute)));
   const { fates, holes } = account({
-    ...{ present, told, before, horizon },
+    ...{ present, prompt, told, before, horizon },
     alive: alive.get(venue) ?? new Uint8Array(WINDOW),
     isOpen: isKnown ? (minute) => !calendar.knows(at(minute)) || calendar.isOpen(at(minute)) : null,
   });
@@ -165,17 +179,22 @@ function mark(minutes: Uint8Array, from: number, mask: bigint): void {
   }
 }
 
-/** In which minutes of which hours there are rows: a bit for each, since a day of minutes would be sixty times as much. */
-async function minutesOf(paths: readonly string[], by: string, time: string, where: string) {
+/**
+ * In which minutes of which hours there are rows, and such rows as are asked for: a bit for each, since a day of minutes
+ * would be sixty times as much.
+ */
+async function minutesOf(paths: readonly string[], by: string, time: string, which: string) {
+  const bits = `bit_or(1::BIGINT << ((epoch_us(${time}) // ${MINUTE_US}) % 60)::BIGINT)`;
   const rows = await query(
     paths,
     `SELECT ${by}, (epoch_us(${time}) // ${HOUR_US})::BIGINT AS hour, count(*)::BIGINT AS n,
-      bit_or(1::BIGINT << ((epoch_us(${time}) // ${MINUTE_US}) % 60)::BIGINT) AS mask
-      FROM ticks WHERE ${where} GROUP BY ${by}, hour`,
+      ${bits} AS mask, coalesce(${bits} FILTER (WHERE ${which}), 0) AS masked
+      FROM ticks GROUP BY ${by}, hour`,
   );
   return rows.map((row) => ({
     ...{ venue: String(row.venue), symbol: row.symbol === undefined ? undefined : String(row.symbol) },
-    ...{ hour: Number(row.hour), n: Number(row.n), mask: BigInt(row.mask as number | bigint) },
+    ...{ hour: Number(row.hour), n: Number(row.n) },
+    ...{ mask: BigInt(row.mask as number | bigint), masked: BigInt(row.masked as number | bigint) },
   }));
 }
 
@@ -197,12 +216,11 @@ async function wordsOf(paths: readonly string[]) {
 /** What was told last of each instrument's connection and trading. */
 async function lastWordsOf(paths: readonly string[]) {
   if (paths.length === 0) return [];
-  const last = (states: string): string =>
-    `arg_max(state, epoch_us(received_time)) FILTER (WHERE state ${states} ('connected', 'subscribed', 'silent', 'disconnected', 'gap'))`;
+  const last = (which: string): string => `arg_max(state, epoch_us(received_time)) FILTER (WHERE ${which})`;
   const rows = await query(
     paths,
-    `SELECT venue, symbol, ${last("IN").replace(", 'gap'", "")} AS line, ${
-      last("NOT IN")
+    `SELECT venue, symbol, ${last(COLLECTORS)} AS line, ${
+      last("state NOT IN ('connected', 'subscribed', 'silent', 'disconnected', 'gap')")
     } AS trading, max(epoch_us(received_time)) AS at FROM ticks GROUP BY venue, symbol`,
   );
   return rows as unknown as readonly ({ venue: string; symbol: string } & Read["before"])[];

@@ -153,6 +153,16 @@ Deno.test("coverage of a simulated day has its hour, and of a day without rows n
     );
   }));
 
+Deno.test("what a market with faults plants out of its time makes no hole of the time before it", () =>
+  withData(async (data) => {
+    await run(simulate, data, "--ticks", "40000");
+    await flow(data);
+    const told = await run(coverage, data, "--date", "2026-11-20") as unknown as Told & { findings: unknown[] };
+    assert.deepEqual(told.findings, []);
+    assert.match(told.text, /^sim +RESTART /m);
+    assert.match(told.text, /^sim +NIGHT-GAS /m);
+  }));
+
 Deno.test("as processes they stay within their sandbox, and exit as they found", () =>
   withData(async (data) => {
     await run(simulate, data, "--ticks", "1000", "--symbols", "2", "--faults", "0");

@@ -21,6 +21,8 @@ export interface Told {
 export interface Facts {
   /** Whether a minute has rows of it. */
   readonly present: Uint8Array;
+  /** Whether some of them came live and in time: others neither begin nor end the time that was collected. */
+  readonly prompt: Uint8Array;
   /** Whether anything of its venue was heard live in a minute. */
   readonly alive: Uint8Array;
   /** In the order of time. */
@@ -52,21 +54,34 @@ const AROUND = 60;
 const IMPROBABLE = 1e-5;
 
 const DOWN = ["disconnected", "silent"];
+
+/**
+ * Whether a word is that of a collector, who is to go on from there. A "connected" that names no connection is the venue's
+ * own, whose numbers begin anew, and a book that is in sync is told of with its reason.
+ */
+export function isCollectors({ state, detail }: Pick<Told, "state" | "detail">): boolean {
+  if (state === "connected") return detail !== null;
+  return DOWN.includes(state) || state === "subscribed" && detail?.startsWith("book ") !== true;
+}
+/** The same of rows of status, in SQL. */
+export const COLLECTORS = `state IN ('disconnected', 'silent') OR state = 'connected' AND detail IS NOT NULL
+  OR state = 'subscribed' AND NOT starts_with(coalesce(detail, ''), 'book ')`;
+
 const RESTING = ["halted", "maintenance", "closed"];
 const TRADING = ["trading", "auction"];
 
 /** The fates of the day's minutes, and its holes. */
 export function account(facts: Facts): { readonly fates: readonly Fate[]; readonly holes: readonly Hole[] } {
-  const { present, alive, isOpen, horizon, told, before } = facts;
+  const { present, prompt, alive, isOpen, horizon, told, before } = facts;
   const { lost, rests, returns, isVouched } = hear(facts);
   const whys: (string | null)[] = new Array(WINDOW).fill(null);
   const begun = before.line !== null ? 0 : Math.min(
-    first(present, WINDOW),
+    first(prompt, WINDOW),
     told.length > 0 ? told[0]!.minute : WINDOW,
   );
   const ended = last(alive, WINDOW);
   const fates = Array.from({ length: WINDOW }, (_, m): Fate => {
-    if (m >= horizon || m < begun) return "unasked";
+    if (m >= horizon || m < begun && present[m] !== 1) return "unasked";
     const isClosed = rests[m] === 1 || isOpen?.(m) === false;
     if (lost[m] !== null && (present[m] === 1 || !isClosed)) {
       whys[m] = lost[m]!;
@@ -92,19 +107,19 @@ export function account(facts: Facts): { readonly fates: readonly Fate[]; readon
 }
 
 /** What the words of connection and venue come to, minute by minute. */
-function hear({ present, alive, told, before, horizon }: Facts) {
+function hear({ prompt, alive, told, before, horizon }: Facts) {
   const lost: (string | null)[] = new Array(WINDOW).fill(null);
   const rests = new Uint8Array(WINDOW), returns = new Uint8Array(WINDOW);
   let down = before.line !== null && DOWN.includes(before.line) ? { from: 0, why: before.line } : null;
   let resting = before.trading !== null && RESTING.includes(before.trading) ? 0 : null;
   let isVouched = before.line !== null;
-  for (const { minute, state, detail } of told) {
+  for (const word of told) {
+    const { minute, state, detail } = word;
     const why = detail === null ? state : `${state}: ${detail}`;
     if (state === "gap") {
-      lost.fill(why, Math.max(0, last(present, minute)), minute + 1);
+      lost.fill(why, Math.max(0, last(prompt, minute)), minute + 1);
     } else if (DOWN.includes(state)) {
       down ??= { from: minute, why };
-      isVouched = true;
     } else if (RESTING.includes(state)) resting ??= minute;
     else if (TRADING.includes(state)) {
       if (resting !== null) rests.fill(1, resting, minute);
@@ -113,8 +128,8 @@ function hear({ present, alive, told, before, horizon }: Facts) {
       if (down !== null) lost.fill(down.why, down.from, minute + 1);
       else if (isVouched && state === "connected") returns.fill(1, last(alive, minute) + 1, minute);
       down = null;
-      isVouched = true;
     }
+    isVouched ||= isCollectors(word);
   }
   if (down !== null) lost.fill(down.why, down.from, horizon);
   if (resting !== null) rests.fill(1, resting);
