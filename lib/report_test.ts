@@ -135,6 +135,36 @@ Deno.test(
   },
 );
 
+Deno.test("of a day of which little was measured that little is drawn, and its hours are named", async () => {
+  const run = auditedRun(8, 1);
+  const values = (some: Readonly<Record<number, number>>, none: number | null) =>
+    Array.from({ length: 96 }, (_, i) => some[i] ?? none);
+  const plots = [
+    { ...run.plots[0]!, name: "count" as const, minutes: 15, values: values({ 31: 9, 32: 9_715 }, 0) },
+    { ...run.plots[0]!, name: "spread" as const, minutes: 15, values: values({ 31: 0.002106, 32: 0.004211 }, null) },
+    { ...run.plots[0]!, name: "gap" as const, minutes: 15, values: values({ 32: 0.5 }, null) },
+  ];
+  const hoursIn = (html: string): string[] =>
+    [...html.matchAll(/<div class="hours"[^>]*>(.*?)<\/div>/g)].map(([, spans]) =>
+      spans!.replace(/<[^>]*>/g, " ").trim()
+    );
+  const html = reportOf({ ...run, plots });
+  assert.deepEqual(hoursIn(html), Array(3).fill("07:45  08:00  08:15"));
+  assert.match(html, /9 to 9,715, median 9,715/);
+  const whole = plots.map((plot) => ({ ...plot, values: plot.values.with(80, 1) }));
+  assert.deepEqual(hoursIn(reportOf({ ...run, plots: whole })), Array(3).fill("00  06  12  18  24"));
+  assert.deepEqual(hoursIn(reportOf({ ...run, plots: [{ ...plots[0]!, values: values({}, 0) }] })), [
+    "00  06  12  18  24",
+  ]);
+  await onPage(html, async (page) => {
+    for (const width of [1_400, 1_000, 390]) {
+      await page.look({ width });
+      const tall = "[...document.querySelectorAll('figcaption')].map((caption) => caption.offsetHeight)";
+      assert.equal(new Set(await page.value<number[]>(tall)).size, 1, `${width} px`);
+    }
+  });
+});
+
 Deno.test("texts of strangers are shown as they are, and nothing in them is obeyed", async () => {
   const { results, ...run } = auditedRun(8, 1);
   const hostile = HOSTILE.map((text) => ({
