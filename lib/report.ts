@@ -8,12 +8,12 @@
 import { type Result, type Run, SEVERITIES } from "./check.ts";
 import type { Coverage } from "./coverage.ts";
 import { carried, escaped, linkOf } from "./report/escape.ts";
-import { heatOf, holesOf, timeText } from "./report/heat.ts";
+import { count, heatOf, holesOf, plural, timeText } from "./report/heat.ts";
 import { dayOf } from "./report/plot.ts";
 import { shell } from "./report/shell.ts";
 
 /** Days that are shown at once; more are folded. */
-const DAYS_SHOWN = 24;
+const DAYS_SHOWN = 8;
 
 /** Columns of the page's tables, as they stand in each of its rows. */
 const COLUMNS: readonly (readonly [name: keyof Result, label: string])[] = [
@@ -30,9 +30,6 @@ const COLUMNS: readonly (readonly [name: keyof Result, label: string])[] = [
 ];
 /** What a row holds besides, for filters alone. */
 const MORE: readonly (keyof Result)[] = ["check", "status", "value"];
-
-const count = (n: number): string => n.toLocaleString("en");
-const plural = (n: number, word: string): string => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
 /** The page of a run, with the coverage of its dates where that is known. */
 export function reportOf(run: Run, coverages: readonly Coverage[] = []): string {
@@ -52,7 +49,7 @@ export function reportOf(run: Run, coverages: readonly Coverage[] = []): string 
     about,
     `<h1 class="${colour}">${verdict}</h1>
 <p class="lead">${leadOf(results, failed)}</p>
-${shareOf(failed, passed)}
+${unaccountedOf(coverages)}${shareOf(failed, passed)}
 <dl class="counts">${
       [
         ["error", "errors", failed.error],
@@ -74,10 +71,10 @@ ${tableOf(results, "Findings", results.length === passed ? "Nothing failed." : "
 ${tableOf(results, "Passes", "No pass is as the filter asks.")}
 </details></section>
 ${
-      coverages.map((coverage) =>
-        `<section><h2>Coverage <small>${escaped(coverage.date)}, hours of UTC</small></h2>\n${heatOf(coverage)}\n${
-          holesOf(coverage)
-        }</section>`
+      coverages.map((coverage, i) =>
+        `<section><h2${i === 0 ? ' id="coverage"' : ""}>Coverage <small>${
+          escaped(coverage.date)
+        }, hours of UTC</small></h2>\n${heatOf(coverage)}\n${holesOf(coverage)}</section>`
       ).join("\n")
     }
 ${plotsOf(run)}
@@ -138,6 +135,20 @@ function leadOf(results: readonly Result[], failed: Readonly<Record<Result["seve
     }.`;
 }
 
+/** What the verdict says nothing of, since no expectation asks for it: time that was to be collected, and nobody knows of. */
+function unaccountedOf(coverages: readonly Coverage[]): string {
+  const covers = coverages.flatMap(({ instruments }) => instruments);
+  const found = covers.filter(({ minutes }) => minutes.unaccounted > 0);
+  if (found.length === 0) return "";
+  const sum = found.reduce((sum, { minutes }) => sum + minutes.unaccounted, 0);
+  const whose = found.length === covers.length
+    ? plural(found.length, "instrument")
+    : `${count(found.length)} of ${plural(covers.length, "instrument")}`;
+  return `<p class="lead unaccounted">Besides, ${
+    timeText(sum)
+  } of ${whose} are unaccounted for: <a href="#coverage">holes that nobody recorded</a>.</p>\n`;
+}
+
 /** The shares of the verdicts as one bar; what there is at all is seen. */
 function shareOf(failed: Readonly<Record<Result["severity"], number>>, passed: number): string {
   const parts = [...SEVERITIES.map((severity) => [severity, failed[severity]] as const), ["pass", passed] as const];
@@ -181,7 +192,7 @@ function tableOf(results: readonly Result[], caption: string, nothing: string): 
       ? `<th scope="col" role="columnheader"${side}><span>${label}</span></th>`
       : `<th scope="col" role="columnheader"${side}><button type="button" value="${name}">${label}</button></th>`;
   });
-  return `<div class="wide"><table class="results" role="table"><caption class="hidden">${caption}</caption><thead role="rowgroup"><tr role="row">${
+  return `<div class="wide"><table class="results cards" role="table"><caption class="hidden">${caption}</caption><thead role="rowgroup"><tr role="row">${
     heads.join("")
   }</tr></thead><tbody role="rowgroup"></tbody></table><p class="nothing" hidden>${nothing}</p><button type="button" class="more" hidden></button></div>`;
 }
@@ -218,6 +229,6 @@ ${days.slice(0, DAYS_SHOWN).join("\n")}
 ${
     folded.length === 0
       ? ""
-      : `<details><summary>${count(folded.length)} more days</summary>${folded.join("\n")}</details>`
+      : `<details id="folded"><summary>${plural(folded.length, "more day")}</summary>${folded.join("\n")}</details>`
   }</section>`;
 }

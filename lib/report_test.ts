@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { auditedCoverage, auditedRun, HOSTILE } from "../testdata/audited.ts";
 import { Browser, browserPath, type Page } from "../testdata/browser.ts";
 import type { Run } from "./check.ts";
+import { FATES } from "./coverage.ts";
 import { coverageReportOf, reportOf } from "./report.ts";
 
 const rowsIn = (table: number): string => `[...document.querySelectorAll("table.results")][${table}].tBodies[0].rows`;
@@ -165,6 +166,21 @@ Deno.test("of a day of which little was measured that little is drawn, and its h
   });
 });
 
+Deno.test("time that is unaccounted for stands beside the verdict, and one of a thing is one", () => {
+  const { results, ...run } = auditedRun(16, 9);
+  const passes = { ...run, results: results.filter(({ status }) => status === "pass") };
+  const html = reportOf(passes, [auditedCoverage(16)]);
+  assert.match(html, /<h1 class="pass">Passed<\/h1>/);
+  assert.match(html, /Besides, 3 h 20 min of 2 of 16 instruments are unaccounted for: <a href="#coverage">/);
+  assert.match(html, /<h2 id="coverage">/);
+  assert.match(html, /<summary>1 more day<\/summary>/);
+  const { instruments, ...coverage } = auditedCoverage(16);
+  const sound = { ...coverage, instruments: instruments.slice(2, 4) };
+  assert.doesNotMatch(reportOf(passes, [sound]), /Besides,/);
+  const hours = instruments[2]!.hours.map((hour) => ({ ...hour, rows: 1 }));
+  assert.match(coverageReportOf({ ...coverage, instruments: [{ ...instruments[2]!, hours }] }), / min, 1 row"/);
+});
+
 Deno.test("texts of strangers are shown as they are, and nothing in them is obeyed", async () => {
   const { results, ...run } = auditedRun(8, 1);
   const hostile = HOSTILE.map((text) => ({
@@ -248,10 +264,16 @@ Deno.test("coverage is a heat map: an hour's worst is its colour and, where it c
       ...["collected", "lost42", "collected", "collected", "collected", "collected"],
       ...["unaccounted55", "unaccounted45", "collected"],
     ]);
+    const key = "[...document.querySelectorAll('.key i')].map(({ className }) => className)";
+    assert.deepEqual((await page.value<string[]>(key)).toSorted(), FATES.toSorted());
     await page.look({ dark: true });
     await shot("coverage-dark");
     await page.look({ width: 400 });
     assert.equal(await page.value("document.documentElement.scrollWidth <= innerWidth"), true);
+    const fits = "[...document.querySelectorAll('.wide')].every((wide) => wide.scrollWidth <= wide.clientWidth)";
+    assert.equal(await page.value(fits), true, "the whole day is seen");
+    const last = "document.querySelector('.heat tbody tr').cells[24].getBoundingClientRect()";
+    assert.ok(await page.value<number>(`${last}.width`) > 8 && await page.value<number>(`${last}.right`) <= 400);
     await shot("coverage-narrow");
   });
   const hostile = auditedCoverage(1);
@@ -267,6 +289,6 @@ Deno.test("coverage is a heat map: an hour's worst is its colour and, where it c
     coverageReportOf(strange).replace(/<script>[^]*?<\/script>/g, ""),
     /<(?:script|img|svg)[^>]*hurt|<\/script>/,
   );
-  assert.match(reportOf(auditedRun(8, 0), [hostile]), /class="heat"/);
+  assert.match(reportOf(auditedRun(8, 0), [hostile]), /class="heat one"/);
   assert.match(coverageReportOf({ ...hostile, instruments: [] }), /Nothing was collected/);
 });

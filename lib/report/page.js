@@ -76,6 +76,7 @@ function show({ columns, severities, rows }) {
       } failed, ${number.format(passed.length)} passed`
       : `${number.format(rows.length)} results`;
     if (status.value === "pass") find("#passes").open = true;
+    if (symbol.value !== "" && find("#folded") !== null) find("#folded").open = true;
     for (const day of document.querySelectorAll(".day")) {
       day.hidden = venue.value !== "" && day.dataset.venue !== venue.value ||
         symbol.value !== "" && day.dataset.symbol !== symbol.value;
