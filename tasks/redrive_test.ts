@@ -41,7 +41,7 @@ const STORES = ["SQLite", "Postgres", "Kafka and Postgres"] as const;
 function settle(data: string, store: typeof STORES[number]): void {
   if (store === "SQLite") return;
   const given = (url: string, parameter: string) => `${url}${url.includes("?") ? "&" : "?"}${parameter}`;
-  const name = `redrive_${Deno.pid}_${schemas++}`;
+  const name = `redrive_${Deno.pid}_${Date.now()}_${schemas++}`;
   const transport = store === "Postgres" ? `log:${data}/log?fsync=never` : given(kafka!, `prefix=${name}.`);
   places.set(data, { transport, hot: given(postgres!, `schema=${name}`) });
 }

@@ -32,7 +32,7 @@ async function tape(hot: "memory" | "sqlite" | "postgres", use: (data: string) =
   if (hot === "memory") return await use((await judged(MESSAGES, [trade(9, { symbol: "B" })])).data);
   await withData(async (data) => {
     if (hot === "postgres") {
-      const schema = `rejects_${Deno.pid}`;
+      const schema = `rejects_${Deno.pid}_${Date.now()}`;
       const url = `${postgres}${postgres!.includes("?") ? "&" : "?"}schema=${schema}`;
       places.set(data, { transport: `log:${data}/log?fsync=never`, hot: url });
     }
