@@ -3,7 +3,7 @@
  * in the log, so that every replay judges alike; what a new file would change can be seen before.
  *
  * **In** a rules file, **Out** a control record in every partition of `ticks.raw`.
- * **Knows** `enactment`, `retrial`, `judge`, `rule`, `stage`, `crew`.
+ * **Knows** `enactment`, `retrial`, `judge`, `rule`, `sequence`, `calendar`, `table`, `stage`, `crew`.
  */
 import { isDate } from "../lib/calendar/schedule.ts";
 import { columns } from "../lib/columns.ts";
