@@ -2,12 +2,14 @@
  * Every kind of check by a day that passes and one that fails, from `testdata/check/`: the folder is the list of cases. A
  * case names the rows that fail by their place in the file, or how many there are where evidence is no row of a table.
  */
+import { fileURLToPath } from "node:url";
 import assert from "@std/assert";
 import {
   KINDS,
   ledgerOf,
   linesOf,
   MARKET,
+  MODULES,
   pathsOf,
   type Result,
   suiteJsonSchema,
@@ -16,7 +18,7 @@ import {
 } from "./check.ts";
 import { psiOf, robustZ } from "./check/counts.ts";
 import type { LakeFile, Unit } from "./lake.ts";
-import { query, Views, warm } from "./parquet.ts";
+import { query, Views, warm, wasmPath } from "./parquet.ts";
 import type { TableName } from "./table.ts";
 import { isTick } from "./tick.ts";
 import { filesOf, runOn, ticksOf } from "../testdata/day.ts";
@@ -334,6 +336,38 @@ Deno.test("rows are counted on days with a session alone, where the calendar is 
     const others = await filesOf(ticks(trade(0, { eventTime: at, receivedTime: at })));
     const { results: missed } = await runOn(named, new Date(at / 1_000).toISOString().slice(0, 10), others);
     assert.deepEqual(missed.map(({ status }) => status), found, `${symbol} ${days}`);
+  }
+});
+
+Deno.test("threads look at their shares inside a sandbox that may read nothing but modules", strict, async () => {
+  const symbols = ["A", "B", "C"];
+  const files = await filesOf(ticks(...symbols.map((symbol, n) => trade(n, { symbol, price: n === 1 ? "0" : "1" }))));
+  const asked = suite({ name: "n", check: "negative", tables: ["trades"] });
+  const code = `
+    import { runSuite } from ${JSON.stringify(import.meta.resolve("./check.ts"))};
+    onmessage = async ({ data: { suite, files, ...ground } }) => {
+      const signal = new AbortController().signal;
+      postMessage(await runSuite(suite, { ...ground, files: () => Promise.resolve(files), signal }).catch(String));
+    };`;
+  const names = [":memory:", ":memory:.wal"];
+  const read = [...names, wasmPath(), fileURLToPath(MODULES)];
+  const permissions = { read, write: names, sys: ["cpus" as const], net: false, env: false, run: false, ffi: false };
+  const worker = new Worker(`data:text/javascript,${encodeURIComponent(code)}`, {
+    type: "module",
+    deno: { permissions },
+  });
+  try {
+    const found = await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.onerror = (event) => (event.preventDefault(), reject(new Error(event.message)));
+      worker.postMessage({
+        ...{ suite: asked, files, dates: [DATE], symbol: null, terms: [], texts: new Map(), shelf: null, draws: false },
+        ...{ limits: { lateMsMax: 1_000, futureMsMax: 5_000 }, partRows: 1, threads: 2 },
+      });
+    });
+    assert.deepEqual(found, await runOn(asked, DATE, files));
+  } finally {
+    worker.terminate();
   }
 });
 
