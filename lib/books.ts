@@ -142,7 +142,14 @@ export async function closeBooks(sources: Sources): Promise<Books[]> {
     book.checkEnds(TOPICS.raw, judged, raw[partition]!, "validate");
     for (const { sink, topic, holding, range } of sinks) {
       book.checkEnds(topic, holding?.next ?? 0, range, sink);
-      book.checkHeld(topic, holding?.next ?? 0, acknowledged.get(`${sink} ${topic}/${partition}`) ?? 0, sink);
+      await book.checkHeld(
+        sources,
+        topic,
+        range,
+        holding,
+        acknowledged.get(`${sink} ${topic}/${partition}`) ?? 0,
+        sink,
+      );
     }
     // A sink that has read all of its topic has applied whatever was judged, however long ago its last origin was.
     const reached = sinks.map(({ holding, range }) =>
@@ -250,11 +257,31 @@ class Book {
     this.#find("log truncated", topic, range.high, next - 1, `${who} has applied records that the log no longer holds`);
   }
 
-  /** A store that holds less than its sink has acknowledged was emptied, restored from an old copy, or is another one. */
-  checkHeld(topic: string, next: number, acknowledged: number, who: string): void {
-    if (next >= acknowledged) return;
+  /**
+   * A store that holds less than its sink has acknowledged was emptied, restored from an old copy, or is another one. No
+   * store notes what brought nothing new, such as repeats alone.
+   */
+  async checkHeld(
+    { log, signal }: Sources,
+    topic: string,
+    { low }: Range,
+    holding: Holding | undefined,
+    acknowledged: number,
+    who: string,
+  ): Promise<void> {
+    const { next = 0, origin = -1 } = holding ?? {};
+    const place = { topic, partition: this.#partition };
+    const originOf = (record: LogRecord): number =>
+      topic === TOPICS.valid ? validOf(record, place).origin : rejectedOf(record, place).origin;
     const detail = `${who} has stored them, and this store does not have them: ${who} would apply them again`;
-    this.#find("set back", topic, next, acknowledged - 1, detail);
+    try {
+      for await (const records of log.read(topic, this.#partition, Math.max(next, low), acknowledged, signal)) {
+        const missing = records.find((record) => originOf(record) > origin);
+        if (missing !== undefined) return this.#find("set back", topic, missing.offset, acknowledged - 1, detail);
+      }
+    } catch {
+      // What cannot be read is told by who reads it for the books.
+    }
   }
 
   async close(sources: Sources, cut: number, valid: Range, rejected: Range, units: readonly Unit[]): Promise<Books> {

@@ -14,7 +14,7 @@ import { readLedger } from "../lib/lake/file/ledger.ts";
 import { type Message, MESSAGE_BYTES_MAX, openTransport, TOPICS } from "../lib/transport.ts";
 import type { World } from "../lib/world.ts";
 import { type Outcome, perform, type Stage } from "../lib/stage.ts";
-import { flow, listeners, places, run, settingOf, withData } from "../testdata/flow.ts";
+import { flow, listeners, looking, places, run, settingOf, withData } from "../testdata/flow.ts";
 
 const openLedger = (data: string) => readLedger(`${data}/lake/_ledger/ticks.valid-0.ledger`);
 /** Appends to the only raw partition of an embedded flow. */
@@ -249,6 +249,24 @@ Deno.test("a store that is not there any more is found, and its sink fills it ag
       await flow(data);
       assert.deepEqual((await run(audit, data)).books, before.books);
     }
+  });
+});
+
+Deno.test("a repeat that a sink acknowledged and nobody stored sets no store back", async () => {
+  await withData(async (data) => {
+    await run(simulate, data, "--ticks", "2000");
+    await flow(data);
+    const { isLooking: _, ...world } = looking;
+    const log = await openTransport(`log:${data}/log`, world);
+    for (const topic of [TOPICS.valid, TOPICS.rejected]) {
+      for (const [partition, { low, high }] of (await log.ranges(topic)).entries()) {
+        const repeats = (await Array.fromAsync(log.read(topic, partition, low, high))).flat();
+        await log.append(topic, partition, repeats.map(({ key, value }) => ({ key, value })));
+      }
+    }
+    await log.close();
+    await flow(data);
+    assert.deepEqual(findingsOf(await run(audit, data)), []);
   });
 });
 

@@ -124,10 +124,16 @@ export class Day {
 
   /** Whether an expectation names whom it speaks of and none of them is there, though they might be; once it has run. */
   isUnmet(expectation: Expectation): boolean {
-    const { name, venue, symbol } = expectation, { symbol: asked } = this.#ground;
-    return `${venue}${symbol}` !== "**" && (asked === null || matches(symbol, asked)) && this.isOpen(expectation) &&
+    const { name, venue, symbol } = expectation;
+    return `${venue}${symbol}` !== "**" && this.#isExpected(expectation) &&
       !this.#instruments.some((listed) => isMeant(expectation, listed.venue, listed.symbol)) &&
       !this.#verdicts.results.some((result) => result.name === name);
+  }
+
+  /** Whether whom an expectation names is asked for, and should be there. */
+  #isExpected(expectation: Expectation): boolean {
+    const { symbol } = this.#ground;
+    return (symbol === null || matches(expectation.symbol, symbol)) && this.isOpen(expectation);
   }
 
   /** Whether an instrument that is named has a session on the date, as far as is known. */
@@ -167,7 +173,7 @@ export class Day {
       if (one.probe.relation === "files") await this.#verdicts.judgeFiles(one, whole);
       else if (one.expectation.per === "table") await this.#verdicts.judgeTable(one, whole);
     }
-    this.#verdicts.missing(this.#asked.filter(({ expectation }) => this.isOpen(expectation)));
+    this.#verdicts.missing(this.#asked.filter(({ expectation }) => this.#isExpected(expectation)));
     for (const expectation of this.#suite.expectations) {
       if (expectation.file !== undefined) {
         await this.#verdicts.judgeSql(expectation, this.#ground.texts.get(expectation.file)!);

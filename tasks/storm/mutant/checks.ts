@@ -31,10 +31,13 @@ export const CHECKS_AT_REST: readonly Mutant[] = [
   line("quotes of a second before a trade", "lib/check/trades.ts", "AND quote.until > trade.at - ${SECOND}\n", CHECKS, {
     put: "AND quote.until > trade.at\n",
   }),
-  line("a store holds what was acknowledged", "lib/books.ts", "if (next >= acknowledged) return;", [
+  line("a store holds what was acknowledged", "lib/books.ts", "if (missing !== undefined) return", [
     "tasks/flow_test.ts",
   ], {
-    put: "if (next >= 0) return;",
+    put: "if (false as boolean && missing !== undefined) return",
+  }),
+  line("repeats are noted in no store", "lib/books.ts", "originOf(record) > origin)", ["tasks/flow_test.ts"], {
+    put: "originOf(record) >= 0)",
   }),
   line("numbers of another run", "lib/check/sequence.ts", "PARTITION BY venue, symbol, run, sequence", CHECKS, {
     put: "PARTITION BY venue, symbol, sequence",
