@@ -60,7 +60,7 @@ await command({
   stop.addEventListener("abort", () => crew.order("abort", head.name));
   const stages = [
     crew.start(head, module(head.name), given),
-    crew.start(validate, module("validate"), { ...validateDefaults(), ...values }),
+    crew.start(validate, module("validate"), { ...defaultsOf(validate), ...values }),
     crew.start(sinkHot, module("sink-hot"), { "accept-gap": false, ...values }),
     crew.start(sinkCold, module("sink-cold"), { "accept-gap": false, ...values }),
   ] as const;
@@ -122,14 +122,15 @@ async function drainInOrder(
   return [first, second, ...await next(Promise.all([hot, cold]))];
 }
 
-function validateDefaults(): Record<string, unknown> {
+/** What a stage is set to by itself. */
+function defaultsOf({ flags }: { readonly flags: Flags }): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(validate.flags).map(([name, flag]) => [name, "default" in flag ? flag.default : undefined]),
+    Object.entries(flags).map(([name, flag]) => [name, "default" in flag ? flag.default : undefined]),
   );
 }
 
 async function auditOf(crew: Crew, values: Readonly<Record<string, unknown>>, module: string): Promise<Report> {
-  return await crew.start(audit, module, { ...values, once: true, symbol: undefined, date: undefined });
+  return await crew.start(audit, module, { ...defaultsOf(audit), ...values, once: true, symbol: undefined });
 }
 
 async function beginAnew(data: string, yes: boolean, say: (line: string) => void): Promise<void> {
